@@ -1,0 +1,25 @@
+"""Calibrated single-cell clustering with knockoff genes."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recall_py import get, pl, pp, tl
+
+__version__ = version("recall-py")
+__all__ = ["__version__", "get", "pl", "pp", "tl"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a submodule when it is first used, so that ``import recall_py`` costs nothing."""
+    if name in {"get", "pl", "pp", "tl"}:
+        return importlib.import_module(f"recall_py.{name}")
+    msg = f"module 'recall_py' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
