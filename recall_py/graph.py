@@ -1,0 +1,89 @@
+"""The neighbour graph of the cells on their principal components."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from recall_py.params import GraphParams
+
+MIN_JACCARD = 1 / 15
+"""Seurat's ``prune.SNN``."""
+
+
+def build_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:
+    """Symmetric weighted graph, (n_cells, n_cells), without a diagonal.
+
+    Parameters
+    ----------
+    scores
+        (n_cells, dims) principal components.
+    params
+        Kind and parameters of the graph.
+    """
+    if params.kind == "snn":
+        return snn_graph(nearest_neighbours(scores, params.n_neighbors))
+    return _scanpy_graph(scores, params)
+
+
+def nearest_neighbours(scores: NDArray[np.float64], k: int) -> NDArray[np.int32]:
+    """(n_cells, k) exact Euclidean neighbours, each cell first in its own row."""
+    from sklearn.neighbors import NearestNeighbors
+
+    with threadpool_limits(1):
+        found = NearestNeighbors(n_neighbors=k).fit(scores).kneighbors(scores, return_distance=False)
+    cells = np.arange(len(found))
+    # Among identical cells the search may list another one first, or leave the cell itself out.
+    position = np.where(found == cells[:, None], 0, 1)
+    found = np.take_along_axis(found, np.argsort(position, axis=1, kind="stable"), axis=1)
+    found[:, 0] = cells
+    return found.astype(np.int32)
+
+
+def snn_graph(neighbours: NDArray[np.int32]) -> sparse.csr_array:
+    """Jaccard overlap of neighbour sets, overlaps below 1/15 dropped, as Seurat's ``FindNeighbors``.
+
+    Parameters
+    ----------
+    neighbours
+        (n_cells, k) neighbours of each cell, itself included.
+    """
+    from recall_py._kernels.neighbours import shared_neighbours
+
+    n_cells, k = neighbours.shape
+    membership = sparse.csr_array(
+        (np.ones(neighbours.size, dtype=np.int8), neighbours.ravel(), np.arange(n_cells + 1) * k),
+        shape=(n_cells, n_cells),
+    ).tocsc()
+    rows, columns, weights = shared_neighbours(neighbours, membership.indptr, membership.indices, MIN_JACCARD)
+    upper = sparse.coo_array((weights, (rows, columns)), shape=(n_cells, n_cells))
+    return sparse.csr_array(upper + upper.T)
+
+
+def _scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:
+    """Connectivities of ``scanpy.pp.neighbors``.
+
+    Approximate search (above 4,096 cells) splits its random numbers by thread, so it is held to one.
+    """
+    import anndata as ad
+    import numba
+    import scanpy as sc
+
+    holder = ad.AnnData(sparse.csr_matrix((len(scores), 1), dtype=np.float32), obsm={"X_pca": scores})
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            sc.pp.neighbors(
+                holder,
+                n_neighbors=params.n_neighbors,
+                use_rep="X_pca",
+                metric=params.metric,
+                method=params.method,
+                random_state=params.random_state,
+            )
+    finally:
+        numba.set_num_threads(threads)
+    return sparse.csr_array(holder.obsp["connectivities"])

@@ -1,0 +1,50 @@
+"""Drawing genes one by one, each from its own generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.threads import even_blocks, map_blocks
+
+Draw = tuple[NDArray[np.int32], NDArray[np.int64]]
+"""Cells with a non-zero count, ascending, and the counts."""
+
+
+def sample_genes(
+    draw_gene: Callable[[int, np.random.Generator], Draw],
+    shape: tuple[int, int],
+    seed: np.random.SeedSequence,
+    n_jobs: int,
+) -> sparse.csc_array:
+    """Put the draws of all genes into one (n_cells, n_genes) matrix."""
+    seeds = seed.spawn(shape[1])
+
+    def draw_block(block: tuple[int, int]) -> list[Draw]:
+        return [draw_gene(gene, np.random.default_rng(seeds[gene])) for gene in range(*block)]
+
+    blocks = map_blocks(draw_block, even_blocks(shape[1], 128), n_jobs)
+    draws = [draw for block in blocks for draw in block]
+    indptr = np.concatenate(([0], np.cumsum([cells.size for cells, _ in draws])))
+    if not draws:
+        return sparse.csc_array(shape, dtype=np.int64)
+    cells, counts = (np.concatenate(parts) for parts in zip(*draws, strict=True))
+    return sparse.csc_array((counts, cells, indptr), shape=shape)
+
+
+def bernoulli_cells(n_cells: int, probability: float, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Cells that are non-zero, each with the given probability."""
+    return np.flatnonzero(rng.random(n_cells) < probability).astype(np.int32)
+
+
+def truncated_poisson(rate: float, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Poisson counts given that they are not zero; all 1 for rate 0.
+
+    The first event of a Poisson process on [0, rate], given that there is one, is an exponential cut at `rate`; the events
+    after it are Poisson again.
+    """
+    first_event = -np.log1p(rng.random(size) * np.expm1(-rate))
+    return 1 + rng.poisson(np.maximum(rate - first_event, 0.0))

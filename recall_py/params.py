@@ -1,0 +1,143 @@
+"""What a run is asked to do, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+CLUSTERERS = ("leiden", "louvain", "kmeans", "ward")
+STRATEGIES = ("resolution", "merge")
+GRAPHS = ("umap", "snn")
+LEIDEN_FLAVORS = ("leidenalg", "igraph")
+
+
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse a `value` that is not among those `allowed` for the argument `name`."""
+    if value not in allowed:
+        msg = f"Unknown {name} {value!r}. Available: {', '.join(allowed)}."
+        raise ValueError(msg)
+
+
+def _in_open_unit_interval(name: str, value: float) -> None:
+    if not 0.0 < value < 1.0:
+        msg = f"{name} is {value}; it must be between 0 and 1, both excluded."
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterParams:
+    """The knockoff filter."""
+
+    fdr: float = 0.05
+    """Target share of false discoveries among the selected genes, q."""
+    offset: int = 1
+    """1 for "knockoff+", 0 for the plain filter."""
+
+    def __post_init__(self) -> None:
+        _in_open_unit_interval("fdr", self.fdr)
+        if self.offset not in (0, 1):
+            msg = f"offset is {self.offset}; it must be 0 (knockoff) or 1 (knockoff+)."
+            raise ValueError(msg)
+
+    @property
+    def min_selected(self) -> int:
+        """The fewest genes that the filter can select in a pair: fewer genes never pass."""
+        return max(1, math.ceil(self.offset / self.fdr - 1e-9))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchParams:
+    """The search for a partition in which every pair of clusters has markers."""
+
+    start: float
+    """Resolution, or number of clusters for k-means and Ward, where the search starts."""
+    strategy: str = "resolution"
+    reduction: float = 0.2
+    """Share by which the resolution is lowered at each step."""
+    max_iterations: int = 50
+    raise_start: bool = False
+    """Raise the start until some pair fails, where the first partition has none that does."""
+
+    def __post_init__(self) -> None:
+        one_of("strategy", self.strategy, STRATEGIES)
+        _in_open_unit_interval("reduction", self.reduction)
+        if not (self.start > 0 and math.isfinite(self.start)):
+            msg = f"The search starts at {self.start}; a resolution or number of clusters above 0 is needed."
+            raise ValueError(msg)
+        if self.max_iterations < 1:
+            msg = f"max_iterations is {self.max_iterations}; at least 1 is needed."
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphParams:
+    """The neighbour graph."""
+
+    kind: str = "umap"
+    """``"umap"``: scanpy's neighbours; ``"snn"``: Seurat's shared nearest neighbours."""
+    n_neighbors: int = 15
+    """Neighbours of each cell, itself included."""
+    metric: str = "euclidean"
+    method: str = "umap"
+    """Weights of the ``"umap"`` graph: ``"umap"`` or ``"gauss"``."""
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("graph", self.kind, GRAPHS)
+        if self.n_neighbors < 2:
+            msg = f"n_neighbors is {self.n_neighbors}; at least 2 are needed (a cell counts as its own neighbour)."
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionParams:
+    """The clustering algorithm."""
+
+    algorithm: str = "leiden"
+    flavor: str = "leidenalg"
+    n_iterations: int = -1
+    directed: bool | None = None
+    use_weights: bool = True
+    partition_type: type | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the Leiden implementation."""
+    n_orders: int = 10
+    """Random vertex orders of Louvain, of which the best by modularity is kept."""
+
+    def __post_init__(self) -> None:
+        one_of("algorithm", self.algorithm, CLUSTERERS)
+        one_of("flavor", self.flavor, LEIDEN_FLAVORS)
+        if self.flavor == "igraph" and self.directed:
+            msg = "flavor='igraph' clusters undirected graphs only; leave directed unset or use flavor='leidenalg'."
+            raise ValueError(msg)
+        if self.flavor == "igraph" and self.partition_type is not None:
+            msg = "partition_type belongs to flavor='leidenalg'; igraph has no use for it."
+            raise ValueError(msg)
+
+    @property
+    def by_resolution(self) -> bool:
+        """Whether the level of the search is a resolution rather than a number of clusters."""
+        return self.algorithm in ("leiden", "louvain")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunParams:
+    """Everything that decides the labels, apart from the counts."""
+
+    search: SearchParams
+    null_method: str = "ZIP"
+    dims: int = 50
+    """Principal components used."""
+    filter: FilterParams = FilterParams()
+    graph: GraphParams = GraphParams()
+    partition: PartitionParams = PartitionParams()
+    seed: int = 0
+    n_jobs: int | None = None
+    """Threads; decides only the speed."""
+
+    def __post_init__(self) -> None:
+        if self.dims < 2:
+            msg = f"dims is {self.dims}; at least 2 components are needed."
+            raise ValueError(msg)

@@ -1,0 +1,176 @@
+"""Counts in, calibrated clusters out: the stages of a run in their order, on plain arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.calibrate import CountLadder, ResolutionLadder, calibrate
+from recall_py.graph import build_graph
+from recall_py.nulls import augment
+from recall_py.pair_test import KnockoffTest
+from recall_py.params import FilterParams, RunParams
+from recall_py.partition import Clusterer, GraphClusterer, SpaceClusterer
+from recall_py.ranksum import sort_genes
+from recall_py.representation import embed, log_normalise, scale
+from recall_py.results import Augmented, Iteration, Markers, PairTable, RecallResult, Search
+from recall_py.threads import resolve_n_jobs
+
+
+class Observer(Protocol):
+    """Told what a run is doing."""
+
+    def stage(self, name: str) -> None:
+        """Call when the stage called `name` begins."""
+        ...
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Call when a step of the search is done."""
+        ...
+
+
+class Silent:
+    """An observer that keeps still."""
+
+    def stage(self, name: str) -> None:
+        """Ignore it."""
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Ignore it."""
+
+
+class _Stages:
+    """Announces and times the stages of a run."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self._observer.stage(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def cluster_counts(counts: sparse.csc_array, params: RunParams, observer: Observer | None = None) -> RecallResult:
+    """Calibrated clusters of raw counts.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_genes) raw counts of the selected genes. Not changed.
+    params
+        What to do.
+    observer
+        Told of each stage and iteration.
+
+    Raises
+    ------
+    ValueError
+        If there are too few cells or genes for what is asked.
+    """
+    refuse_too_small(counts.shape, params)
+    stages = _Stages(observer or Silent())
+    with stages("knockoffs"):
+        augmented = draw_knockoffs(counts, params.null_method, params.seed, params.n_jobs)
+    return _cluster_augmented(augmented, params, stages)
+
+
+def cluster_augmented(augmented: Augmented, params: RunParams, observer: Observer | None = None) -> RecallResult:
+    """Calibrated clusters from real genes and given knockoffs; see :func:`cluster_counts`."""
+    return _cluster_augmented(augmented, params, _Stages(observer or Silent()))
+
+
+def _cluster_augmented(augmented: Augmented, params: RunParams, stages: _Stages) -> RecallResult:
+    n_jobs = resolve_n_jobs(params.n_jobs)
+    with stages("normalise"):
+        values = log_normalise(augmented.counts)
+    with stages("sort"):
+        test = KnockoffTest(sort_genes(values, n_jobs=n_jobs), params.filter, n_jobs=n_jobs)
+    with stages("components"):
+        scores = embed(scale(values), params.dims).scores
+    with stages("graph"):
+        cluster = _make_clusterer(scores, params)
+    with stages("search"):
+        ladder = ResolutionLadder if params.partition.by_resolution else CountLadder
+        search = calibrate(cluster, test, params.search, ladder(params.search.reduction), stages._observer.iteration)
+        search = _with_modularity(search, cluster)
+    with stages("markers"):
+        markers = test.markers(search.partition.labels, values)
+    return RecallResult(search, markers, augmented.fit, stages.seconds)
+
+
+def test_labels(
+    counts: sparse.csc_array,
+    labels: NDArray[np.int32],
+    null_method: str,
+    params: FilterParams,
+    *,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> tuple[PairTable, Markers]:
+    """Test every pair of labels that did not come from these counts, against knockoffs; see ``tl.test_clusters``."""
+    threads = resolve_n_jobs(n_jobs)
+    values = log_normalise(draw_knockoffs(counts, null_method, seed, threads).counts)
+    test = KnockoffTest(sort_genes(values, n_jobs=threads), params, n_jobs=threads)
+    return test(labels), test.markers(labels, values)
+
+
+def draw_knockoffs(counts: sparse.csc_array, null_method: str, seed: int, n_jobs: int | None = None) -> Augmented:
+    """Counts with their knockoffs beside them; the knockoffs have the first child of the seed."""
+    (null_seed,) = np.random.SeedSequence(seed).spawn(1)
+    return augment(counts, null_method, null_seed, n_jobs=resolve_n_jobs(n_jobs))
+
+
+def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:
+    """Refuse data that the run cannot work on, before anything is computed."""
+    n_cells, n_genes = shape
+    refuse_below_floor(n_genes, params.filter)
+    if n_cells <= params.graph.n_neighbors:
+        msg = (
+            f"{n_cells} cells are too few for {params.graph.n_neighbors} neighbours. More cells are needed, "
+            f"or fewer neighbours: sc.pp.neighbors(adata, n_neighbors={max(2, n_cells // 2)})."
+        )
+        raise ValueError(msg)
+    if params.dims >= min(n_genes, n_cells):
+        msg = (
+            f"{n_genes} genes and {n_cells} cells are too few for {params.dims} principal components. "
+            f"Pass fewer: dims={max(2, min(n_genes, n_cells) // 2)}."
+        )
+        raise ValueError(msg)
+    if not params.partition.by_resolution and params.search.start > n_cells:
+        msg = f"The search starts at {params.search.start:g} clusters, but there are only {n_cells} cells."
+        raise ValueError(msg)
+
+
+def refuse_below_floor(n_genes: int, params: FilterParams) -> None:
+    """Refuse fewer genes than the filter needs to select any."""
+    if n_genes < params.min_selected:
+        msg = (
+            f"{n_genes} genes are too few: with fdr={params.fdr:g} and offset={params.offset} a pair of clusters needs at "
+            f"least {params.min_selected} selected genes to pass. Select more genes, or pass a larger fdr or offset=0."
+        )
+        raise ValueError(msg)
+
+
+def _make_clusterer(scores: NDArray[np.float64], params: RunParams) -> Clusterer:
+    if not params.partition.by_resolution:
+        return SpaceClusterer(scores, params.partition, params.seed)
+    return GraphClusterer(build_graph(scores, params.graph), params.partition, params.seed)
+
+
+def _with_modularity(search: Search, cluster: Clusterer) -> Search:
+    """The modularity of labels that merging changed."""
+    if not isinstance(cluster, GraphClusterer) or not np.isnan(search.partition.modularity):
+        return search
+    modularity = cluster.modularity(search.partition.labels)
+    return dataclasses.replace(search, partition=dataclasses.replace(search.partition, modularity=modularity))

@@ -1,0 +1,139 @@
+"""What a run found, as plain arrays in frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+
+@dataclass(frozen=True)
+class NullFit:
+    """A null model fitted gene by gene."""
+
+    family: str
+    """Name in the registry."""
+    parameters: dict[str, NDArray[np.float64]]
+    """(n_genes,) each, as the estimator returned them: edge cases are handled when sampling."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition of the cells."""
+
+    labels: NDArray[np.int32]
+    """(n_cells,) codes 0..k-1 by decreasing size."""
+    modularity: float
+    """Modularity on the graph that was partitioned; NaN for methods without a graph."""
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters, k."""
+        return int(self.labels.max()) + 1
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The knockoff filter on every pair of clusters of one partition."""
+
+    pairs: NDArray[np.int64]
+    """(n_pairs, 2) codes a < b."""
+    sizes: NDArray[np.int64]
+    """(n_pairs, 2) cells of a and of b."""
+    threshold: NDArray[np.float64]
+    """(n_pairs,) tau, ``inf`` where nothing can be selected."""
+    n_selected: NDArray[np.int64]
+    """(n_pairs,) selected genes."""
+    evidence: NDArray[np.float64]
+    """(n_pairs,) largest lead of real genes over knockoffs; the weakest failing pair is merged first."""
+
+    @property
+    def failing(self) -> NDArray[np.bool_]:
+        """(n_pairs,) pairs without a selected gene."""
+        return self.n_selected == 0
+
+
+@dataclass(frozen=True)
+class Markers:
+    """Genes that the filter selected, one row for each pair and gene."""
+
+    pair: NDArray[np.int64]
+    """(n_rows,) row of the pair in the :class:`PairTable`."""
+    gene: NDArray[np.int64]
+    """(n_rows,) index of the gene among the selected genes of the run."""
+    w: NDArray[np.float64]
+    """(n_rows,) contrast W."""
+    log10_p: NDArray[np.float64]
+    """(n_rows,) log10 p of the gene."""
+    log10_p_knockoff: NDArray[np.float64]
+    """(n_rows,) log10 p of its knockoff."""
+    auc: NDArray[np.float64]
+    """(n_rows,) probability that a cell of the first cluster has the larger value, ties counting 1/2."""
+    log2_fold_change: NDArray[np.float64]
+    """(n_rows,) log2 of the ratio of mean normalised counts, first over second, each plus 1."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One step of the search."""
+
+    level: float
+    """Resolution, or number of clusters asked for."""
+    n_clusters: int
+    n_pairs: int
+    n_failing: int
+    min_selected: int
+    """Selected genes of the pair that has the fewest; 0 if there is no pair."""
+    merged: tuple[int, int] | None = None
+    """Codes of the pair merged after this step."""
+
+
+Reason = Literal["calibrated", "one cluster", "max_iterations", "disconnected"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where the search ended and how it got there."""
+
+    partition: Partition
+    level: float
+    """Resolution, or number of clusters asked for, of the final partition."""
+    pairs: PairTable
+    iterations: tuple[Iteration, ...]
+    reason: Reason
+    """Why it stopped."""
+    first_passed: bool
+    """Whether no pair failed at the start, so that the start may be too coarse."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether every pair of clusters that is left has markers; one cluster has no pair."""
+        return self.reason in ("calibrated", "one cluster")
+
+
+@dataclass(frozen=True)
+class RecallResult:
+    """A calibrated clustering."""
+
+    search: Search
+    markers: Markers
+    fit: NullFit
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time of each stage."""
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """Real genes and their knockoffs side by side; nulls are known by position alone."""
+
+    counts: sparse.csc_array
+    """(n_cells, 2 n_genes) columns 0..p-1 real, p..2p-1 the knockoff of column j - p."""
+    fit: NullFit
+
+    @property
+    def n_genes(self) -> int:
+        """Number of real genes, p."""
+        return self.counts.shape[1] // 2
