@@ -75,7 +75,7 @@ def _scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.cs
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        with threadpool_limits(1):
+        with threadpool_limits(1), sc.settings.verbosity.override("warning"):
             sc.pp.neighbors(
                 holder,
                 n_neighbors=params.n_neighbors,

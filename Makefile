@@ -1,0 +1,30 @@
+# `make demo` and `make test` are all that is needed on a machine with git, make, python3 and python3-venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint
+
+$(BIN)/recall-py: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: pyproject.toml $(BIN)/recall-py
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.lint: pyproject.toml $(BIN)/recall-py
+	$(BIN)/python -m pip install --quiet --editable '.[lint]'
+	touch $@
+
+demo: $(BIN)/recall-py
+	$(BIN)/recall-py demo data/pbmc68k.h5ad --output demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy

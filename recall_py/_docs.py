@@ -1,0 +1,91 @@
+"""Parts of docstrings that the clustering functions share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from textwrap import indent
+from typing import Any, TypeVar
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_COMMON = {
+    "restrict_to": """\
+restrict_to
+    Cluster only the cells of some categories, ``(column of obs, [categories])``; their labels become
+    ``"<categories>,<cluster>"`` and the others keep theirs.""",
+    "seed": """\
+random_state, rng
+    Seed of everything random: an int, or a generator, which is advanced. `rng` wins if given. The same seed gives the same
+    labels for any `n_jobs`.""",
+    "neighbors_key": """\
+neighbors_key
+    Entry of ``uns`` with the recorded parameters of the graph, ``"neighbors"`` by default. A graph that was not made on
+    principal components (Harmony, bbknn, scVI, ...) is refused: knockoff genes did not pass through it.""",
+    "copy": """\
+copy
+    Change and return a copy.""",
+    "calibration": """\
+null_method
+    Null model of the knockoff genes: ``"ZIP"`` (zero-inflated Poisson) or ``"NB"`` (negative binomial).
+fdr
+    Target share of false discoveries of the filter, q. No guarantee: these knockoffs are not exchangeable with their genes.
+offset
+    1 ("knockoff+") or 0. With 1, a pair needs at least ``ceil(1 / fdr)`` selected genes to pass: 20 by default.
+reduction
+    Share by which the resolution is lowered at each step.
+strategy
+    ``"resolution"``: lower the resolution until every pair passes. ``"merge"``: merge the weakest failing pair instead.
+graph
+    ``"umap"``: scanpy's neighbours with the recorded parameters. ``"snn"``: Seurat's shared nearest neighbours, k = 20.
+dims
+    Principal components; by default what `adata` records as ``n_pcs``, else 50.
+layer
+    Layer with raw counts.
+n_top_genes
+    Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more.
+max_iterations
+    Partitions tried at most. A search that is cut off is not calibrated and says so.
+raise_start
+    If no pair fails at the start, start higher, at most five times, until some pair fails; the last partition that passed
+    stands.
+preset
+    ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. Arguments given beside it win.
+n_jobs
+    Threads; all cores by default. Decides only the speed.
+progress
+    Show progress on standard error.""",
+    "returns": """\
+Returns
+-------
+None, or the changed copy. Read the record with :mod:`recall_py.get`. Sets:
+
+``adata.obs[key_added]`` : categorical, (n_obs,)
+    Labels ``"0"``, ``"1"``, ... by decreasing size.
+``adata.uns[key_added]["params"]`` : dict
+    ``resolution`` (the start), ``random_state`` and, for Leiden, ``n_iterations``, as scanpy writes them.
+``adata.uns[key_added]["modularity"]`` : float
+    Of the final labels, on the graph of real genes and knockoffs; NaN for k-means and Ward.
+``adata.uns[key_added]["recall"]`` : dict
+    ``converged``, ``reason``, ``level`` (the resolution found), ``iterations``, ``pairs``, ``markers``, ``genes``, where the
+    counts came from, and every parameter.""",
+    "raises": """\
+Raises
+------
+ValueError
+    For input without raw counts, too few cells or genes, unknown names, or a graph that knockoffs did not pass through.
+KeyError
+    For a layer, column or neighbours entry that does not exist.""",
+    "references": """\
+References
+----------
+DenAdel et al., AJHG 2025, doi 10.1016/j.ajhg.2025.02.014.""",
+}
+
+
+def with_common_docs(function: _Function) -> _Function:
+    """Fill the shared parts into a docstring."""
+    parts = {name: indent(text, "    ").lstrip() for name, text in _COMMON.items()}
+    function.__doc__ = (function.__doc__ or "").format(**parts)
+    function.__doc__ = inspect.cleandoc(function.__doc__)
+    return function

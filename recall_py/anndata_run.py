@@ -1,0 +1,142 @@
+"""From AnnData to AnnData: read once, run on plain arrays, write once."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recall_py.observe import ConsoleProgress, ScanpyLog, warn_about
+from recall_py.params import FilterParams, GraphParams, PartitionParams, RunParams, SearchParams, one_of
+from recall_py.read import read_counts, read_graph_params, read_labels, refuse_unusable, restricted_cells
+from recall_py.write import write_clusters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+    from recall_py.pipeline import Observer
+
+SCANPY_COMPONENTS = 50
+PRESETS: dict[str, dict[str, Any]] = {"recall": {"graph": "snn", "dims": 10, "n_neighbors": 20}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The arguments that all calibrated clusterings share, as the caller gave them; None leaves it to preset and data."""
+
+    start: float | None
+    partition: PartitionParams
+    null_method: str
+    fdr: float
+    offset: int
+    reduction: float
+    strategy: str
+    layer: str | None
+    n_top_genes: int
+    max_iterations: int
+    raise_start: bool
+    preset: str | None
+    seed: int
+    n_jobs: int | None
+    graph: str | None = None
+    dims: int | None = None
+    neighbors_key: str | None = None
+
+    def __post_init__(self) -> None:
+        from recall_py.nulls import null_model
+
+        null_model(self.null_method)
+        if self.preset is not None:
+            one_of("preset", self.preset, tuple(PRESETS))
+        if self.start is None:
+            msg = "resolution is None, but the search needs a resolution to start from, for example resolution=1."
+            raise ValueError(msg)
+
+    def run_params(self, adata: AnnData) -> RunParams:
+        """Everything that decides the labels, with what `adata` records about its neighbours filled in."""
+        preset = PRESETS.get(self.preset or "", {})
+        kind = self.graph or preset.get("graph", "umap")
+        one_of("graph", kind, ("umap", "snn"))
+        recorded, n_pcs = read_graph_params(adata, self.neighbors_key)
+        graph = GraphParams(kind="snn", n_neighbors=20) if kind == "snn" else recorded
+        return RunParams(
+            search=SearchParams(
+                start=self.start,
+                strategy=self.strategy,
+                reduction=self.reduction,
+                max_iterations=self.max_iterations,
+                raise_start=self.raise_start,
+            ),
+            null_method=self.null_method,
+            dims=self.dims or preset.get("dims") or n_pcs or SCANPY_COMPONENTS,
+            filter=FilterParams(fdr=self.fdr, offset=self.offset),
+            graph=graph,
+            partition=self.partition,
+            seed=self.seed,
+            n_jobs=self.n_jobs,
+        )
+
+
+def cluster_adata(
+    adata: AnnData,
+    calibration: Calibration,
+    *,
+    key_added: str,
+    restrict_to: tuple[str, Sequence[str]] | None,
+    copy: bool,
+    progress: bool,
+    scanpy_params: Mapping[str, Any] | None = None,
+) -> AnnData | None:
+    """Cluster the cells of `adata` and write labels and record under `key_added`."""
+    from scanpy import logging
+
+    from recall_py.pipeline import cluster_counts
+
+    refuse_unusable(adata)
+    params = calibration.run_params(adata)
+    cells = None if restrict_to is None else restricted_cells(adata, restrict_to)
+    data = read_counts(
+        adata if cells is None else adata[cells], layer=calibration.layer, n_top_genes=calibration.n_top_genes
+    )
+    start = logging.info(
+        f"calibrating {params.partition.algorithm} clusters: {data.counts.shape[0]} cells, {data.counts.shape[1]} genes "
+        f"({data.selection}), counts from {data.source}; graph {params.graph.kind}, {params.graph.n_neighbors} neighbours, "
+        f"{params.dims} components; a pair needs {params.filter.min_selected} selected genes or more"
+    )
+    with ExitStack() as stack:
+        result = cluster_counts(data.counts, params, _observer(stack, params, progress=progress))
+    search = result.search
+    names = [str(code) for code in range(search.partition.n_clusters)]
+    labels = np.asarray(names)[search.partition.labels]
+    if restrict_to is not None:
+        column, categories = restrict_to
+        names = [f"{'-'.join(categories)},{name}" for name in names]
+        everywhere = read_labels(adata, column).astype(str).to_numpy(dtype=object)
+        everywhere[cells] = np.asarray(names, dtype=object)[search.partition.labels]
+        labels = everywhere.astype(np.str_)
+    target = adata.copy() if copy else adata
+    recorded = {"resolution": params.search.start, "random_state": params.seed, **(scanpy_params or {})}
+    write_clusters(target, key_added, names, labels, data, params, result, recorded)
+    logging.info(
+        "    finished",
+        time=start,
+        deep=(
+            f"found {search.partition.n_clusters} clusters ({search.reason}) and added\n"
+            f"    {key_added!r}, the cluster labels (adata.obs, categorical), and the record of the search (adata.uns)"
+        ),
+    )
+    warn_about(search, params)
+    return target if copy else None
+
+
+def _observer(stack: ExitStack, params: RunParams, *, progress: bool) -> Observer:
+    by_resolution = params.partition.by_resolution
+    if not progress:
+        return ScanpyLog(by_resolution=by_resolution)
+    from rich.console import Console
+
+    return stack.enter_context(ConsoleProgress(Console(stderr=True), by_resolution=by_resolution))

@@ -1,0 +1,217 @@
+"""The command ``recall-py``: calibrated clustering of .h5ad files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recall_py import cli_run as run
+from recall_py import params
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Calibrated single-cell clustering with knockoff genes, on .h5ad files.",
+)
+
+In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad file to read, with raw counts.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad file to write.")]
+InPlace = Annotated[bool, typer.Option("--in-place", help="Write the result over IN.")]
+NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP or NB.")]
+Fdr = Annotated[float, typer.Option(help="Target share of false discoveries of the filter.")]
+Offset = Annotated[int, typer.Option(help="1 (knockoff+) or 0.")]
+Layer = Annotated[str | None, typer.Option(help="Layer with raw counts; found by itself if left out.")]
+TopGenes = Annotated[int, typer.Option(help="Genes to select where the file marks none.")]
+Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of everything random.")]
+Jobs = Annotated[int | None, typer.Option("--n-jobs", help="Threads; all cores by default.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write a summary as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from recall_py import __version__
+
+        typer.echo(f"recall-py {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Set up nothing: the options of the program itself act on their own."""
+
+
+@app.command()
+def cluster(
+    source: In,
+    output: Out = None,
+    in_place: InPlace = False,
+    algorithm: Annotated[str, typer.Option(help=f"One of {', '.join(params.CLUSTERERS)}.")] = "leiden",
+    resolution: Annotated[float, typer.Option(help="Where the search starts, for leiden and louvain.")] = 1.0,
+    num_clusters_start: Annotated[int, typer.Option(help="Where the search starts, for kmeans and ward.")] = 20,
+    key_added: Annotated[str | None, typer.Option(help="Name of the labels; the algorithm's if left out.")] = None,
+    null_method: NullMethod = "ZIP",
+    strategy: Annotated[str, typer.Option(help="resolution: lower it; merge: merge the weakest pair.")] = "resolution",
+    fdr: Fdr = 0.05,
+    offset: Offset = 1,
+    reduction: Annotated[float, typer.Option(help="Share by which the resolution is lowered at each step.")] = 0.2,
+    graph: Annotated[str | None, typer.Option(help="umap (scanpy) or snn (Seurat).")] = None,
+    dims: Annotated[int | None, typer.Option(help="Principal components.")] = None,
+    layer: Layer = None,
+    n_top_genes: TopGenes = 2000,
+    max_iterations: Annotated[int, typer.Option(help="Partitions tried at most.")] = 50,
+    raise_start: Annotated[bool, typer.Option(help="Raise a start at which no pair fails.")] = False,
+    preset: Annotated[str | None, typer.Option(help="recall: graph and components of the R package.")] = None,
+    restrict_to: Annotated[
+        str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
+    ] = None,
+    neighbors_key: Annotated[str | None, typer.Option(help="Entry of uns with recorded graph parameters.")] = None,
+    flavor: Annotated[str, typer.Option(help="Leiden implementation: leidenalg or igraph.")] = "leidenalg",
+    n_iterations: Annotated[int, typer.Option(help="Iterations of Leiden, -1 until nothing improves.")] = -1,
+    use_weights: Annotated[bool, typer.Option(help="Whether edge weights count.")] = True,
+    directed: Annotated[bool | None, typer.Option(help="Whether leidenalg sees a directed graph.")] = None,
+    n_orders: Annotated[int, typer.Option(help="Random vertex orders of louvain.")] = 10,
+    seed: Seed = 0,
+    n_jobs: Jobs = None,
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Cluster the cells of IN so that every pair of clusters has markers that beat knockoff genes.
+
+    Example: recall-py cluster pbmc.h5ad -o labelled.h5ad --resolution 2
+    """
+    options: dict[str, Any] = {
+        "null_method": null_method,
+        "fdr": fdr,
+        "offset": offset,
+        "strategy": strategy,
+        "layer": layer,
+        "n_top_genes": n_top_genes,
+        "max_iterations": max_iterations,
+        "raise_start": raise_start,
+        "random_state": seed,
+        "n_jobs": n_jobs,
+    }
+    with run.reported_errors(debug=debug):
+        request = run.ClusterRequest(
+            algorithm=algorithm,
+            key_added=key_added or algorithm,
+            resolution=resolution,
+            num_clusters_start=num_clusters_start,
+            reduction=reduction,
+            graph=graph,
+            dims=dims,
+            preset=preset,
+            neighbors_key=neighbors_key,
+            restrict_to=restrict_to,
+            leiden={
+                "flavor": flavor,
+                "n_iterations": n_iterations,
+                "use_weights": use_weights,
+                "directed": directed,
+            },
+            louvain={"use_weights": use_weights, "n_orders": n_orders},
+            shared=options,
+        )
+        run.cluster_file(source, run.target_file(source, output, in_place=in_place), request, json=json, quiet=quiet)
+
+
+@app.command()
+def test(
+    source: In,
+    groupby: Annotated[str, typer.Option(help="Column of obs with the labels.")],
+    external: Annotated[
+        bool, typer.Option("--external", help="State that the labels did not come from the expression data.")
+    ] = False,
+    output: Out = None,
+    in_place: InPlace = False,
+    key_added: Annotated[str, typer.Option(help="Entry of uns to write to.")] = "recall_test",
+    null_method: NullMethod = "ZIP",
+    fdr: Fdr = 0.05,
+    offset: Offset = 1,
+    layer: Layer = None,
+    n_top_genes: TopGenes = 2000,
+    seed: Seed = 0,
+    n_jobs: Jobs = None,
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Test which pairs of given labels (sorting, genotype, hashtags) have markers that beat knockoff genes.
+
+    Example: recall-py test sorted.h5ad --groupby gate --external
+    """
+    with run.reported_errors(debug=debug):
+        target = run.target_file(source, output, in_place=in_place) if output or in_place else None
+        options = {
+            "external": external,
+            "key_added": key_added,
+            "null_method": null_method,
+            "fdr": fdr,
+            "offset": offset,
+            "layer": layer,
+            "n_top_genes": n_top_genes,
+            "random_state": seed,
+            "n_jobs": n_jobs,
+        }
+        run.test_file(source, groupby, target, options, json=json, quiet=quiet)
+
+
+@app.command()
+def knockoffs(
+    source: In,
+    output: Out = None,
+    null_method: NullMethod = "ZIP",
+    layer: Layer = None,
+    n_top_genes: TopGenes = 2000,
+    seed: Seed = 0,
+    n_jobs: Jobs = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write the selected genes of IN and one knockoff for each, as raw counts.
+
+    Example: recall-py knockoffs pbmc.h5ad -o augmented.h5ad
+    """
+    with run.reported_errors(debug=debug):
+        options = {
+            "null_method": null_method,
+            "layer": layer,
+            "n_top_genes": n_top_genes,
+            "random_state": seed,
+            "n_jobs": n_jobs,
+        }
+        run.knockoffs_file(source, run.target_file(source, output, in_place=False), options, quiet=quiet)
+
+
+@app.command()
+def demo(
+    source: In,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write to.")] = Path(
+        "demo"
+    ),
+    resolution: Annotated[float, typer.Option(help="Where the search starts.")] = 4.0,
+    seed: Seed = 0,
+    debug: Debug = False,
+) -> None:
+    """Cluster IN, print clusters and markers, and draw plain Leiden beside calibrated Leiden.
+
+    Example: recall-py demo data/pbmc68k.h5ad
+    """
+    with run.reported_errors(debug=debug):
+        run.demo_file(source, output, resolution=resolution, seed=seed)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

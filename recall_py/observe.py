@@ -1,0 +1,107 @@
+"""Telling the user what a run does and how it ended."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from recall_py.params import RunParams
+from recall_py.results import Iteration, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+
+class CalibrationWarning(UserWarning):
+    """The labels are not what a calibrated clustering usually is: read the message."""
+
+
+def describe(iteration: Iteration, *, by_resolution: bool) -> str:
+    """One line about a step of the search."""
+    level = f"resolution {iteration.level:.4g}" if by_resolution else f"{iteration.level:.0f} clusters asked for"
+    merged = f", merging {iteration.merged[0]} and {iteration.merged[1]}" if iteration.merged else ""
+    return f"{level}: {iteration.n_clusters} clusters, {iteration.n_failing} of {iteration.n_pairs} pairs without markers{merged}"
+
+
+class ScanpyLog:
+    """Logs stages and iterations as scanpy does, at its verbosity."""
+
+    def __init__(self, *, by_resolution: bool) -> None:
+        self._by_resolution = by_resolution
+
+    def stage(self, name: str) -> None:
+        """Log the name of the stage at the level of hints."""
+        from scanpy import logging
+
+        logging.hint(f"recall: {name}")
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Log the step at the level of information."""
+        from scanpy import logging
+
+        logging.info(f"    {describe(iteration, by_resolution=self._by_resolution)}")
+
+
+class ConsoleProgress:
+    """A moving line for the stage on a terminal, plain lines elsewhere; each iteration stays visible."""
+
+    def __init__(self, console: Console, *, by_resolution: bool) -> None:
+        self._console = console
+        self._by_resolution = by_resolution
+        self._status = console.status("starting")
+
+    def __enter__(self) -> ConsoleProgress:
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def stage(self, name: str) -> None:
+        """Show the stage."""
+        if self._console.is_terminal:
+            self._status.update(name)
+        else:
+            self._console.print(f"stage: {name}", highlight=False)
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Show the step."""
+        self._console.print(describe(iteration, by_resolution=self._by_resolution), highlight=False)
+
+
+def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
+    """What the user must know about how the search ended; nothing if it is an ordinary calibrated clustering."""
+    n_failing = int(search.pairs.failing.sum())
+    n_clusters = search.partition.n_clusters
+    word = "resolution" if params.partition.by_resolution else "num_clusters_start"
+    if search.reason == "max_iterations":
+        return [
+            f"NOT CALIBRATED: the search was cut off after {len(search.iterations)} iterations with {n_failing} of "
+            f"{len(search.pairs.pairs)} pairs of clusters without markers. Raise max_iterations, or pass strategy='merge'."
+        ]
+    if search.reason == "disconnected":
+        return [
+            f"NOT CALIBRATED: the neighbour graph falls into {n_clusters} unconnected parts, so no {word} gives fewer "
+            f"clusters, and {n_failing} of {len(search.pairs.pairs)} pairs of clusters have no markers. Pass strategy='merge'."
+        ]
+    messages = []
+    if n_clusters == 1:
+        messages.append(
+            "One cluster is left: no split of these cells was supported by markers that beat their knockoffs "
+            f"(at least {params.filter.min_selected} genes a pair are needed)."
+        )
+    if search.first_passed and not params.search.raise_start:
+        messages.append(
+            f"No pair of clusters failed at the start ({word} {params.search.start:g}), so the start may be too coarse. "
+            f"Pass a higher {word}, or raise_start=True."
+        )
+    return messages
+
+
+def warn_about(search: Search, params: RunParams) -> None:
+    """Issue a visible warning for each message about the outcome."""
+    for message in outcome_messages(search, params):
+        warnings.warn(message, CalibrationWarning, stacklevel=4)

@@ -1,0 +1,233 @@
+"""Reading AnnData, once: raw counts of the selected genes, and the recorded parameters of the neighbour graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py import keys
+from recall_py.params import GraphParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+_CHUNK = 1 << 22
+_SHOWN = 5
+_PCA = ("X_pca", "pca")
+
+
+@dataclass(frozen=True)
+class CountData:
+    """Raw counts of the genes that take part."""
+
+    counts: sparse.csc_array
+    """(n_cells, n_genes)."""
+    genes: NDArray[np.str_]
+    """(n_genes,) names."""
+    source: str
+    """Where the counts were found, for example ``layers['counts']``."""
+    selection: str
+    """How the genes were selected."""
+
+
+def read_counts(adata: AnnData, *, layer: str | None = None, n_top_genes: int = 2000) -> CountData:
+    """Raw counts of the selected genes.
+
+    Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
+    integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
+    `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts.
+
+    Raises
+    ------
+    ValueError
+        If the object is backed, has fewer than two cells or duplicate names, or holds no raw counts.
+    KeyError
+        If `layer` does not exist.
+    """
+    refuse_unusable(adata)
+    matrix, names, source = _find_counts(adata, layer)
+    chosen, selection = _select_genes(adata, matrix, names, n_top_genes)
+    counts = sparse.csc_array(matrix[:, chosen])
+    counts = counts.astype(np.float32 if counts.data.max(initial=0) < 2**24 else np.float64)
+    counts.eliminate_zeros()
+    _refuse_empty_cells(counts, adata.obs_names)
+    return CountData(counts, names[chosen].to_numpy(dtype=np.str_), source, selection)
+
+
+def refuse_unusable(adata: AnnData) -> None:
+    """Refuse an object that no analysis can start from."""
+    if adata.isbacked:
+        msg = "adata is backed by a file. Load it into memory first: adata = adata.to_memory()"
+        raise ValueError(msg)
+    if adata.n_obs < 2:
+        msg = f"adata has {adata.n_obs} cells and {adata.n_vars} genes; clustering needs at least two cells."
+        raise ValueError(msg)
+    for axis, names in (("obs", adata.obs_names), ("var", adata.var_names)):
+        if not names.is_unique:
+            repeated = _listed(names[names.duplicated()].unique())
+            msg = f"adata.{axis}_names are not unique: {repeated}. Mend it: adata.{axis}_names_make_unique()"
+            raise ValueError(msg)
+
+
+def _find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]:
+    """The counts matrix, its gene names and where it was found."""
+    if layer is not None:
+        if layer not in adata.layers:
+            msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(list(adata.layers))}."
+            raise KeyError(msg)
+        return _accept_counts(adata.layers[layer], f"layers[{layer!r}]"), adata.var_names, f"layers[{layer!r}]"
+    if keys.COUNTS_LAYER in adata.layers:
+        source = f"layers[{keys.COUNTS_LAYER!r}]"
+        return _accept_counts(adata.layers[keys.COUNTS_LAYER], source), adata.var_names, source
+    if adata.raw is not None and _problem(adata.raw.X) is None:
+        return adata.raw.X, adata.raw.var_names, "raw.X"
+    return _accept_counts(adata.X, "X"), adata.var_names, "X"
+
+
+def _accept_counts(matrix: Any, source: str) -> Any:
+    problem = "nothing" if matrix is None else _problem(matrix)
+    if problem is None:
+        return matrix
+    msg = (
+        f"{source} holds {problem}, but raw integer counts are needed (the null genes are drawn from count distributions). "
+        "Pass the layer that has them, layer='...', or keep them before normalising: "
+        "adata.layers['counts'] = adata.X.copy()"
+    )
+    raise ValueError(msg)
+
+
+def _problem(matrix: Any) -> str | None:
+    """What makes the values no counts, or None."""
+    values = matrix.data if sparse.issparse(matrix) else np.asarray(matrix).ravel()
+    if values.dtype.kind in "bu":
+        return None
+    for start in range(0, values.size, _CHUNK):
+        part = values[start : start + _CHUNK]
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            return "NaN" if np.isnan(part).any() else "infinite values"
+        if (part < 0).any():
+            return "negative values"
+        if part.dtype.kind == "f":
+            fraction = part[part != np.rint(part)]
+            if fraction.size:
+                return f"values that are not integers, such as {fraction[0]:.4g}"
+    return None
+
+
+def _select_genes(adata: AnnData, matrix: Any, names: pd.Index, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
+    """Which columns of `matrix` take part, and by what rule."""
+    if keys.HIGHLY_VARIABLE in adata.var:
+        flagged = adata.var_names[adata.var[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool)]
+        return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
+    if len(names) <= n_top_genes:
+        return np.ones(len(names), dtype=bool), "all genes"
+    import anndata as ad
+    import scanpy as sc
+
+    holder = ad.AnnData(matrix, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=names))
+    found = sc.pp.highly_variable_genes(holder, flavor="seurat_v3", n_top_genes=n_top_genes, inplace=False)
+    return found[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool), f"seurat_v3, {n_top_genes} genes"
+
+
+def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index) -> None:
+    empty = cells[np.asarray(counts.sum(axis=1)).ravel() == 0]
+    if len(empty):
+        msg = (
+            f"{len(empty)} cells have no counts in the {counts.shape[1]} selected genes: {_listed(empty)}. Remove them, "
+            "for example: sc.pp.filter_cells(adata, min_counts=1)"
+        )
+        raise ValueError(msg)
+
+
+def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphParams, int | None]:
+    """Graph parameters that ``sc.pp.neighbors`` recorded, and the number of components if one was recorded.
+
+    Raises
+    ------
+    KeyError
+        If `neighbors_key` is given and ``uns`` has no such entry.
+    ValueError
+        If the recorded graph is not one of principal components: knockoff genes cannot be sent through it.
+    """
+    if neighbors_key is not None and neighbors_key not in adata.uns:
+        msg = f"uns[{neighbors_key!r}] does not exist. Run sc.pp.neighbors(adata, key_added={neighbors_key!r}) first."
+        raise KeyError(msg)
+    recorded = adata.uns.get(neighbors_key or keys.NEIGHBORS, {}).get(keys.PARAMS, {})
+    representation = recorded.get("use_rep", _PCA[0])
+    if representation not in _PCA or "bbknn" in recorded:
+        corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
+        msg = (
+            f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so clusters on it "
+            "cannot be calibrated. To cluster on uncorrected principal components instead: sc.pp.neighbors(adata, "
+            "use_rep='X_pca'); to calibrate one batch at a time: restrict_to=('batch', ['...'])."
+        )
+        raise ValueError(msg)
+    given = {
+        name: _scalar(recorded[name])
+        for name in ("n_neighbors", "metric", "method", "random_state")
+        if name in recorded
+    }
+    if not isinstance(given.get("random_state", 0), int):
+        given.pop("random_state")
+    n_pcs = recorded.get("n_pcs")
+    return GraphParams(**given), None if n_pcs is None else int(_scalar(n_pcs))
+
+
+def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> NDArray[np.bool_]:
+    """Cells of the categories that a clustering is restricted to.
+
+    Raises
+    ------
+    KeyError
+        If the column does not exist.
+    ValueError
+        If it is not categorical, or a category does not exist.
+    """
+    column, categories = restrict_to
+    labels = read_labels(adata, column)
+    missing = [category for category in categories if category not in labels.cat.categories]
+    if isinstance(categories, str) or missing:
+        msg = (
+            f"restrict_to names {missing or categories!r}; obs[{column!r}] has the categories "
+            f"{_listed(labels.cat.categories)}. Pass them as a list of strings: ({column!r}, ['...'])."
+        )
+        raise ValueError(msg)
+    return labels.isin(list(categories)).to_numpy()
+
+
+def read_labels(adata: AnnData, column: str) -> pd.Series[Any]:
+    """A column of ``obs`` as categories.
+
+    Raises
+    ------
+    KeyError
+        If it does not exist, with the list of those that do.
+    ValueError
+        If a cell has no label.
+    """
+    if column not in adata.obs:
+        msg = f"obs[{column!r}] does not exist. Columns of obs: {_listed(list(adata.obs))}."
+        raise KeyError(msg)
+    labels = adata.obs[column].astype("category")
+    if labels.isna().any():
+        msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
+        raise ValueError(msg)
+    return labels
+
+
+def _scalar(value: Any) -> Any:
+    """A parameter as a plain scalar; older h5ad files hold one-element arrays and NumPy strings."""
+    return np.ravel(value)[0].item() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _listed(items: Any) -> str:
+    """The first few items, and how many more there are."""
+    shown = ", ".join(map(str, items[:_SHOWN]))
+    return f"{shown} and {len(items) - _SHOWN} more" if len(items) > _SHOWN else shown or "none"

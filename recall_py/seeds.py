@@ -1,0 +1,27 @@
+"""One integer seed from whatever the caller passes as a source of randomness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_BOUND = 2**31 - 1
+"""leidenalg and igraph take seeds of 31 bits."""
+
+
+def resolve_seed(random_state: int | np.random.RandomState | None, rng: Any = None) -> int:
+    """Seed of a run, 0 <= seed < 2^31 - 1.
+
+    `rng` wins if given (the argument of scanpy from 1.13 on): an int is the seed itself, a generator is advanced. None for
+    both draws a new seed, which the record of the run holds.
+    """
+    source = random_state if rng is None else rng
+    if isinstance(source, np.random.RandomState):
+        return int(source.randint(_BOUND))
+    if isinstance(source, int | np.integer):
+        if not 0 <= source < _BOUND:
+            msg = f"The seed {source} is out of range: 0 <= seed < {_BOUND} is needed."
+            raise ValueError(msg)
+        return int(source)
+    return int(np.random.default_rng(source).integers(_BOUND))

@@ -1,0 +1,141 @@
+"""Writing a result into AnnData, once."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from natsort import natsorted
+from numpy.typing import NDArray
+
+from recall_py import keys
+from recall_py.params import RunParams
+from recall_py.read import CountData
+from recall_py.results import Iteration, Markers, PairTable, RecallResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+
+def write_clusters(
+    adata: AnnData,
+    key_added: str,
+    names: Sequence[str],
+    labels: NDArray[np.str_],
+    data: CountData,
+    params: RunParams,
+    result: RecallResult,
+    scanpy_params: Mapping[str, Any],
+) -> None:
+    """Write labels to ``obs[key_added]`` and the record of the run to ``uns[key_added]``.
+
+    Parameters
+    ----------
+    adata
+        Changed in place.
+    key_added
+        Slot name in ``obs`` and ``uns``.
+    names
+        (n_clusters,) label of each code of the result.
+    labels
+        (n_obs,) label of every cell, those left out of a restricted clustering included.
+    data
+        What was clustered.
+    params, result
+        What was asked and found.
+    scanpy_params
+        The entries that scanpy keeps in ``uns[key]["params"]``.
+    """
+    adata.obs[key_added] = pd.Categorical(labels.astype(str), categories=natsorted(set(labels.tolist())))
+    search = result.search
+    adata.uns[key_added] = {
+        keys.PARAMS: dict(scanpy_params),
+        keys.MODULARITY: search.partition.modularity,
+        keys.RECORD: {
+            "version": version("recall-py"),
+            "converged": search.converged,
+            "reason": search.reason,
+            "first_passed": search.first_passed,
+            "level": search.level,
+            "n_clusters": search.partition.n_clusters,
+            "source": data.source,
+            "selection": data.selection,
+            "genes": data.genes,
+            "params": _flat(params),
+            "seconds": dict(result.seconds),
+            "iterations": _iteration_columns(search.iterations),
+            "pairs": pair_columns(search.pairs, names),
+            "markers": marker_columns(result.markers),
+        },
+    }
+
+
+def write_pair_tests(
+    adata: AnnData,
+    key_added: str,
+    names: Sequence[str],
+    data: CountData,
+    params: Mapping[str, Any],
+    pairs: PairTable,
+    markers: Markers,
+) -> None:
+    """Write the tests of given labels to ``uns[key_added]``."""
+    adata.uns[key_added] = {
+        keys.PARAMS: dict(params),
+        keys.RECORD: {
+            "version": version("recall-py"),
+            "source": data.source,
+            "selection": data.selection,
+            "genes": data.genes,
+            "pairs": pair_columns(pairs, names),
+            "markers": marker_columns(markers),
+        },
+    }
+
+
+def pair_columns(pairs: PairTable, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of the table of pairs; arrays alone, which every version of h5ad can hold."""
+    label = np.asarray(names, dtype=np.str_)
+    return {
+        "group": label[pairs.pairs[:, 0]],
+        "reference": label[pairs.pairs[:, 1]],
+        "n_group": pairs.sizes[:, 0],
+        "n_reference": pairs.sizes[:, 1],
+        "n_selected": pairs.n_selected,
+        "threshold": pairs.threshold,
+        "evidence": pairs.evidence,
+        "passes": ~pairs.failing,
+    }
+
+
+def marker_columns(markers: Markers) -> dict[str, NDArray[Any]]:
+    """Columns of the table of selected genes."""
+    return {field.name: getattr(markers, field.name) for field in dataclasses.fields(markers)}
+
+
+def _iteration_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array([getattr(iteration, name) for iteration in iterations])
+        for name in ("level", "n_clusters", "n_pairs", "n_failing", "min_selected")
+    }
+    merged = [iteration.merged or (-1, -1) for iteration in iterations]
+    return {**columns, "merged_a": np.array([a for a, _ in merged]), "merged_b": np.array([b for _, b in merged])}
+
+
+def _flat(params: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as one flat dictionary of scalars and strings; what is not set is left out."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= _flat(value, f"{prefix}{field.name}_")
+        elif isinstance(value, bool | int | float | str):
+            flat[prefix + field.name] = value
+        elif value is not None and value != {}:
+            flat[prefix + field.name] = getattr(value, "__name__", repr(value))
+    return flat
