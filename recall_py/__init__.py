@@ -7,7 +7,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recall_py import get, pl, pp, tl
+    import recall_py.get as get
+    import recall_py.pl as pl
+    import recall_py.pp as pp
+    import recall_py.tl as tl
 
 __version__ = version("recall-py")
 __all__ = ["__version__", "get", "pl", "pp", "tl"]

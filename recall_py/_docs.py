@@ -16,8 +16,8 @@ restrict_to
     ``"<categories>,<cluster>"`` and the others keep theirs.""",
     "seed": """\
 random_state, rng
-    Seed of everything random: an int, or a generator, which is advanced. `rng` wins if given. The same seed gives the same
-    labels for any `n_jobs`.""",
+    Seed of everything random: an int, or a generator, which is advanced. `rng` wins if given. The same seed gives the
+    same labels for any `n_jobs`.""",
     "neighbors_key": """\
 neighbors_key
     Entry of ``uns`` with the recorded parameters of the graph, ``"neighbors"`` by default. A graph that was not made on
@@ -29,7 +29,8 @@ copy
 null_method
     Null model of the knockoff genes: ``"ZIP"`` (zero-inflated Poisson) or ``"NB"`` (negative binomial).
 fdr
-    Target share of false discoveries of the filter, q. No guarantee: these knockoffs are not exchangeable with their genes.
+    Target share of false discoveries of the filter, q. No guarantee: these knockoffs are not exchangeable with their
+    genes.
 offset
     1 ("knockoff+") or 0. With 1, a pair needs at least ``ceil(1 / fdr)`` selected genes to pass: 20 by default.
 reduction
@@ -47,8 +48,8 @@ n_top_genes
 max_iterations
     Partitions tried at most. A search that is cut off is not calibrated and says so.
 raise_start
-    If no pair fails at the start, start higher, at most five times, until some pair fails; the last partition that passed
-    stands.
+    If no pair fails at the start, start higher, at most five times, until some pair fails; the last partition that
+    passed stands.
 preset
     ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. Arguments given beside it win.
 n_jobs
@@ -67,8 +68,8 @@ None, or the changed copy. Read the record with :mod:`recall_py.get`. Sets:
 ``adata.uns[key_added]["modularity"]`` : float
     Of the final labels, on the graph of real genes and knockoffs; NaN for k-means and Ward.
 ``adata.uns[key_added]["recall"]`` : dict
-    ``converged``, ``reason``, ``level`` (the resolution found), ``iterations``, ``pairs``, ``markers``, ``genes``, where the
-    counts came from, and every parameter.""",
+    ``converged``, ``reason``, ``level`` (the resolution found), ``iterations``, ``pairs``, ``markers``, ``genes``,
+    where the counts came from, and every parameter.""",
     "raises": """\
 Raises
 ------

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from recall_py.pipeline import Observer
 
 SCANPY_COMPONENTS = 50
-PRESETS: dict[str, dict[str, Any]] = {"recall": {"graph": "snn", "dims": 10, "n_neighbors": 20}}
+PRESETS: dict[str, dict[str, Any]] = {"recall": {"graph": "snn", "dims": 10}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The arguments that all calibrated clusterings share, as the caller gave them; None leaves it to preset and data."""
+    """The arguments that all calibrated clusterings share, as given; None leaves it to preset and data."""
 
-    start: float | None
+    start: float
     partition: PartitionParams
     null_method: str
     fdr: float
@@ -102,9 +102,10 @@ def cluster_adata(
     data = read_counts(
         adata if cells is None else adata[cells], layer=calibration.layer, n_top_genes=calibration.n_top_genes
     )
+    n_cells, n_genes = data.counts.shape
     start = logging.info(
-        f"calibrating {params.partition.algorithm} clusters: {data.counts.shape[0]} cells, {data.counts.shape[1]} genes "
-        f"({data.selection}), counts from {data.source}; graph {params.graph.kind}, {params.graph.n_neighbors} neighbours, "
+        f"calibrating {params.partition.algorithm} clusters: {n_cells} cells, {n_genes} genes ({data.selection}), "
+        f"counts from {data.source}; graph {params.graph.kind}, {params.graph.n_neighbors} neighbours, "
         f"{params.dims} components; a pair needs {params.filter.min_selected} selected genes or more"
     )
     with ExitStack() as stack:

@@ -1,8 +1,8 @@
 """The search for a partition in which every pair of clusters has markers.
 
 Cells are clustered on real and knockoff genes together. Every pair of clusters is tested: a pair fails if the knockoff
-filter selects no gene. While a pair fails, the partition is too fine: it is made coarser (``strategy="resolution"``), or the
-failing pair with the weakest evidence is merged (``strategy="merge"``).
+filter selects no gene. While a pair fails, the partition is too fine: it is made coarser (``strategy="resolution"``),
+or the failing pair with the weakest evidence is merged (``strategy="merge"``).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +12,14 @@ from recall_py import cli_run as run
 from recall_py import params
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Calibrated single-cell clustering with knockoff genes, on .h5ad files.",
 )
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises for wrong arguments; it lives in click or in typer itself, by version."""
 
 In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad file to read, with raw counts.")]
 Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad file to write.")]
@@ -213,5 +216,12 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; what is wrong with the arguments is said in one line, with exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        typer.echo(f"error: {error.format_message()} See recall-py --help.", err=True)
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("interrupted", err=True)
+        sys.exit(130)

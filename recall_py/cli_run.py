@@ -31,9 +31,9 @@ class ClusterRequest:
     resolution: float
     num_clusters_start: int
     reduction: float
-    graph: str | None
+    graph: Any
     dims: int | None
-    preset: str | None
+    preset: Any
     neighbors_key: str | None
     restrict_to: str | None
     leiden: dict[str, Any]
@@ -272,7 +272,7 @@ def _cluster_summary(adata: AnnData, key: str, source: Path, target: Path) -> di
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON values; an infinite threshold becomes null."""
-    return json_format.loads(frame.to_json(orient="records"))  # type: ignore[no-any-return]
+    return json_format.loads(frame.to_json(orient="records"))
 
 
 def _write_json(path: Path, summary: dict[str, Any]) -> None:

@@ -30,8 +30,16 @@ def iterations(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     Returns
     -------
     One row for each step: ``level`` (resolution, or number of clusters asked for), ``n_clusters``, ``n_pairs``,
-    ``n_failing``, ``min_selected`` (selected genes of the pair with the fewest) and ``merged`` (codes of the pair merged
-    after this step, empty elsewhere).
+    ``n_failing``, ``min_selected`` (selected genes of the pair with the fewest) and ``merged`` (codes of the pair
+    merged after this step, empty elsewhere).
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.get.iterations(adata)["n_failing"].iloc[-1].item()
+    0
     """
     stored = _record(adata, key, "iterations")
     table = pd.DataFrame(
@@ -55,6 +63,14 @@ def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     -------
     One row for each pair: ``group``, ``reference``, their sizes ``n_group`` and ``n_reference``, ``n_selected`` genes,
     ``threshold`` tau (``inf`` where nothing is selected), ``evidence`` and whether the pair ``passes``.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> recall_py.tl.leiden(adata, 4)
+    >>> bool(recall_py.get.pairs(adata)["passes"].all())
+    True
     """
     stored = _record(adata, key, "pairs")
     return pd.DataFrame({name: stored[name] for name in _PAIR_COLUMNS})
@@ -70,16 +86,24 @@ def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster
     key
         ``key_added`` of the call that wrote it.
     by
-        ``"pair"``: one row for each pair and gene. ``"cluster"``: one row for each cluster and gene that is higher in the
-        cluster than in at least one other, the strongest first.
+        ``"pair"``: one row for each pair and gene. ``"cluster"``: one row for each cluster and gene that is higher in
+        the cluster than in at least one other, the strongest first.
 
     Returns
     -------
-    By pair: ``group``, ``reference``, ``gene``, ``w``, ``log10_p``, ``log10_p_knockoff``, ``auc`` (chance that a cell of
-    the group has the larger value, ties counting 1/2) and ``log2_fold_change`` (of mean normalised counts plus 1).
+    By pair: ``group``, ``reference``, ``gene``, ``w``, ``log10_p``, ``log10_p_knockoff``, ``auc`` (chance that a cell
+    of the group has the larger value, ties counting 1/2) and ``log2_fold_change`` (of mean normalised counts plus 1).
 
-    By cluster: ``group``, ``gene``, ``n_pairs`` in which the gene is selected and higher, the smallest of their ``w`` and
-    ``log2_fold_change``, and the smallest ``auc``; ordered by ``n_pairs``, then ``w``.
+    By cluster: ``group``, ``gene``, ``n_pairs`` in which the gene is selected and higher, the smallest of their ``w``
+    and ``log2_fold_change``, and the smallest ``auc``; ordered by ``n_pairs``, then ``w``.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.get.markers(adata, by="cluster").columns[:2].tolist()
+    ['group', 'gene']
     """
     stored = _record(adata, key, "markers")
     compared = pairs(adata, key).iloc[np.asarray(stored["pair"])]

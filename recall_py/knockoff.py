@@ -28,7 +28,7 @@ def contrast(log10_p: NDArray[np.float64], log10_p_knockoff: NDArray[np.float64]
     Parameters
     ----------
     log10_p, log10_p_knockoff
-        Same shape, values <= 0. On the log scale, because p itself underflows from about \\|z\\| = 38 on.
+        Same shape, values <= 0. On the log scale, because p itself underflows from about abs(z) = 38 on.
     """
     return log10_p_knockoff - log10_p
 

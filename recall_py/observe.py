@@ -22,7 +22,10 @@ def describe(iteration: Iteration, *, by_resolution: bool) -> str:
     """One line about a step of the search."""
     level = f"resolution {iteration.level:.4g}" if by_resolution else f"{iteration.level:.0f} clusters asked for"
     merged = f", merging {iteration.merged[0]} and {iteration.merged[1]}" if iteration.merged else ""
-    return f"{level}: {iteration.n_clusters} clusters, {iteration.n_failing} of {iteration.n_pairs} pairs without markers{merged}"
+    return (
+        f"{level}: {iteration.n_clusters} clusters, "
+        f"{iteration.n_failing} of {iteration.n_pairs} pairs without markers{merged}"
+    )
 
 
 class ScanpyLog:
@@ -74,18 +77,18 @@ class ConsoleProgress:
 
 def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
     """What the user must know about how the search ended; nothing if it is an ordinary calibrated clustering."""
-    n_failing = int(search.pairs.failing.sum())
+    failing = f"{int(search.pairs.failing.sum())} of {len(search.pairs.pairs)} pairs of clusters"
     n_clusters = search.partition.n_clusters
     word = "resolution" if params.partition.by_resolution else "num_clusters_start"
     if search.reason == "max_iterations":
         return [
-            f"NOT CALIBRATED: the search was cut off after {len(search.iterations)} iterations with {n_failing} of "
-            f"{len(search.pairs.pairs)} pairs of clusters without markers. Raise max_iterations, or pass strategy='merge'."
+            f"NOT CALIBRATED: the search was cut off after {len(search.iterations)} iterations with {failing} without "
+            "markers. Raise max_iterations, or pass strategy='merge'."
         ]
     if search.reason == "disconnected":
         return [
             f"NOT CALIBRATED: the neighbour graph falls into {n_clusters} unconnected parts, so no {word} gives fewer "
-            f"clusters, and {n_failing} of {len(search.pairs.pairs)} pairs of clusters have no markers. Pass strategy='merge'."
+            f"clusters, and {failing} have no markers. Pass strategy='merge'."
         ]
     messages = []
     if n_clusters == 1:
@@ -95,8 +98,8 @@ def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
         )
     if search.first_passed and not params.search.raise_start:
         messages.append(
-            f"No pair of clusters failed at the start ({word} {params.search.start:g}), so the start may be too coarse. "
-            f"Pass a higher {word}, or raise_start=True."
+            f"No pair of clusters failed at the start ({word} {params.search.start:g}), so the start may be too "
+            f"coarse. Pass a higher {word}, or raise_start=True."
         )
     return messages
 

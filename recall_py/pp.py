@@ -48,9 +48,10 @@ def knockoffs(
 
     Returns
     -------
-    A new AnnData of n_obs x 2 n_genes with raw counts in ``X`` and ``obs`` of `adata`. Columns 0..p-1 are the real genes,
-    column p + j is the knockoff of column j. ``var["knockoff"]`` tells them apart, ``var["real_gene"]`` names the real gene,
-    and ``var`` holds the fitted parameters. Names of knockoffs are for reading only: nulls are known by position.
+    A new AnnData of n_obs x 2 n_genes with raw counts in ``X`` and ``obs`` of `adata`. Columns 0..p-1 are the real
+    genes, column p + j is the knockoff of column j. ``var["knockoff"]`` tells them apart, ``var["real_gene"]`` names
+    the real gene, and ``var`` holds the fitted parameters. Names of knockoffs are for reading only: nulls are known
+    by position.
 
     Raises
     ------

@@ -44,7 +44,8 @@ class RankSums:
     u: NDArray[np.float64]
     """(n_pairs, n_genes) Mann-Whitney count of the first cluster over the second; equal values count 1/2."""
     z: NDArray[np.float64]
-    """(n_pairs, n_genes) normal score with tie and continuity correction, positive where the first cluster is larger."""
+    """(n_pairs, n_genes) normal score with tie and continuity correction, positive where the first cluster is
+    larger."""
 
     @property
     def log10_p(self) -> NDArray[np.float64]:
@@ -114,8 +115,8 @@ def rank_sum(
     """Mann-Whitney counts and normal scores of the given pairs of clusters.
 
     Two-sided, normal approximation with tie and continuity correction (Mann & Whitney 1947; the corrections of
-    Hollander & Wolfe, section 4.1), as in ``scipy.stats.mannwhitneyu(method="asymptotic")``. A gene that is constant over
-    the cells of a pair has p = 1.
+    Hollander & Wolfe, section 4.1), as in ``scipy.stats.mannwhitneyu(method="asymptotic")``. A gene that is constant
+    over the cells of a pair has p = 1.
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 22
 _SHOWN = 5
+_ALL_GENES = "all genes"
 _PCA = ("X_pca", "pca")
 
 
@@ -57,7 +58,7 @@ def read_counts(adata: AnnData, *, layer: str | None = None, n_top_genes: int = 
     counts = sparse.csc_array(matrix[:, chosen])
     counts = counts.astype(np.float32 if counts.data.max(initial=0) < 2**24 else np.float64)
     counts.eliminate_zeros()
-    _refuse_empty_cells(counts, adata.obs_names)
+    _refuse_empty_cells(counts, adata.obs_names, selection)
     return CountData(counts, names[chosen].to_numpy(dtype=np.str_), source, selection)
 
 
@@ -96,8 +97,8 @@ def _accept_counts(matrix: Any, source: str) -> Any:
     if problem is None:
         return matrix
     msg = (
-        f"{source} holds {problem}, but raw integer counts are needed (the null genes are drawn from count distributions). "
-        "Pass the layer that has them, layer='...', or keep them before normalising: "
+        f"{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
+        "distributions. Pass the layer that has them, layer='...', or keep them before normalising: "
         "adata.layers['counts'] = adata.X.copy()"
     )
     raise ValueError(msg)
@@ -127,7 +128,7 @@ def _select_genes(adata: AnnData, matrix: Any, names: pd.Index, n_top_genes: int
         flagged = adata.var_names[adata.var[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool)]
         return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
     if len(names) <= n_top_genes:
-        return np.ones(len(names), dtype=bool), "all genes"
+        return np.ones(len(names), dtype=bool), _ALL_GENES
     import anndata as ad
     import scanpy as sc
 
@@ -136,14 +137,18 @@ def _select_genes(adata: AnnData, matrix: Any, names: pd.Index, n_top_genes: int
     return found[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool), f"seurat_v3, {n_top_genes} genes"
 
 
-def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index) -> None:
+def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index, selection: str) -> None:
     empty = cells[np.asarray(counts.sum(axis=1)).ravel() == 0]
-    if len(empty):
-        msg = (
-            f"{len(empty)} cells have no counts in the {counts.shape[1]} selected genes: {_listed(empty)}. Remove them, "
-            "for example: sc.pp.filter_cells(adata, min_counts=1)"
-        )
-        raise ValueError(msg)
+    if not len(empty):
+        return
+    remove = "sc.pp.filter_cells(adata, min_counts=1)"
+    if selection != _ALL_GENES:
+        remove = "adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes"
+    msg = (
+        f"{len(empty)} cells have no counts in the {counts.shape[1]} selected genes ({selection}): {_listed(empty)}. "
+        f"Remove them: {remove}"
+    )
+    raise ValueError(msg)
 
 
 def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphParams, int | None]:
@@ -164,9 +169,9 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
     if representation not in _PCA or "bbknn" in recorded:
         corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
         msg = (
-            f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so clusters on it "
-            "cannot be calibrated. To cluster on uncorrected principal components instead: sc.pp.neighbors(adata, "
-            "use_rep='X_pca'); to calibrate one batch at a time: restrict_to=('batch', ['...'])."
+            f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
+            "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
+            "sc.pp.neighbors(adata, use_rep='X_pca'); to calibrate one batch at a time: restrict_to=('batch', ['...'])."
         )
         raise ValueError(msg)
     given = {

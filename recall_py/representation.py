@@ -1,7 +1,7 @@
 """From counts to principal components, without a dense cells x genes array.
 
-The steps are Seurat's: library size over all columns, ln(1 + count / total * 1e4), centre, scale to unit variance (ddof 1),
-clip above at 10, singular value decomposition without centring again.
+The steps are Seurat's: library size over all columns, ln(1 + count / total * 1e4), centre, scale to unit variance (ddof
+1), clip above at 10, singular value decomposition without centring again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def log_normalise(counts: sparse.csc_array, dtype: type = np.float32) -> sparse.
         msg = f"{np.count_nonzero(totals == 0)} cells have no counts in real genes and knockoffs together."
         raise ValueError(msg)
     # A value is rounded to `dtype` once, at the end.
-    data = np.log1p(counts.data / totals[counts.indices] * TARGET_TOTAL).astype(dtype)
+    data: NDArray[np.floating] = np.log1p(counts.data / totals[counts.indices] * TARGET_TOTAL).astype(dtype)
     return sparse.csc_array((data, counts.indices, counts.indptr), shape=counts.shape)
 
 
@@ -74,8 +74,8 @@ def scale(values: sparse.csc_array) -> ScaledGenes:
 def embed(genes: ScaledGenes, n_components: int) -> Embedding:
     """Leading principal components by ARPACK (Lanczos) on the implicit standardised matrix.
 
-    The sign of a component is fixed: its largest loading in absolute value is positive. BLAS is held to one thread and the
-    start vector is fixed, so the scores have the same bits in every run.
+    The sign of a component is fixed: its largest loading in absolute value is positive. BLAS is held to one thread and
+    the start vector is fixed, so the scores have the same bits in every run.
     """
     n_cells, n_genes = genes.by_cell.shape
     gene_rows = genes.by_gene.T  # a CSR view

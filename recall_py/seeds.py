@@ -13,8 +13,8 @@ _BOUND = 2**31 - 1
 def resolve_seed(random_state: int | np.random.RandomState | None, rng: Any = None) -> int:
     """Seed of a run, 0 <= seed < 2^31 - 1.
 
-    `rng` wins if given (the argument of scanpy from 1.13 on): an int is the seed itself, a generator is advanced. None for
-    both draws a new seed, which the record of the run holds.
+    `rng` wins if given (the argument of scanpy from 1.13 on): an int is the seed itself, a generator is advanced. None
+    for both draws a new seed, which the record of the run holds.
     """
     source = random_state if rng is None else rng
     if isinstance(source, np.random.RandomState):

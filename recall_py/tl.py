@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from recall_py import keys
 from recall_py._docs import with_common_docs
 from recall_py.anndata_run import Calibration, cluster_adata
@@ -18,7 +20,6 @@ from recall_py.write import write_pair_tests
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from anndata import AnnData
 
     Rng = np.random.Generator | np.random.SeedSequence | int | Sequence[int]
@@ -62,16 +63,16 @@ def leiden(
 ) -> AnnData | None:
     """Leiden clusters that all have markers which beat knockoff genes; stands in for :func:`scanpy.tl.leiden`.
 
-    Knockoff genes are drawn for the selected genes, and counts of both are normalised, embedded, joined into a neighbour
-    graph and clustered together. Every pair of clusters is tested. While a pair has no gene that passes the knockoff filter,
-    the resolution is lowered or the pair is merged. The graph is built anew, on real genes and knockoffs, with the parameters
-    that :func:`scanpy.pp.neighbors` recorded in `adata` (``n_neighbors, metric, method, n_pcs, random_state``), else scanpy's
-    defaults.
+    Knockoff genes are drawn for the selected genes, and counts of both are normalised, embedded, joined into a
+    neighbour graph and clustered together. Every pair of clusters is tested. While a pair has no gene that passes the
+    knockoff filter, the resolution is lowered or the pair is merged. The graph is built anew, on real genes and
+    knockoffs, with the parameters that :func:`scanpy.pp.neighbors` recorded in `adata` (``n_neighbors, metric, method,
+    n_pcs, random_state``), else scanpy's defaults.
 
     Parameters
     ----------
     adata
-        Cells x genes. Raw counts are taken from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
     resolution
         Where the search starts: higher values start with more clusters.
     {restrict_to}
@@ -180,13 +181,13 @@ def louvain(
 ) -> AnnData | None:
     """Louvain clusters that all have markers which beat knockoff genes.
 
-    As :func:`leiden`, with igraph's multilevel algorithm, from several random vertex orders of which the best by modularity
-    is kept.
+    As :func:`leiden`, with igraph's multilevel algorithm, from several random vertex orders of which the best by
+    modularity is kept.
 
     Parameters
     ----------
     adata
-        Cells x genes. Raw counts are taken from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
     resolution
         Where the search starts: higher values start with more clusters.
     {restrict_to}
@@ -219,8 +220,8 @@ def louvain(
     """
     if flavor != "igraph":
         msg = (
-            f"flavor={flavor!r} is not available: scanpy's 'vtraag' needs the package louvain, which is no longer maintained. "
-            "Use flavor='igraph'; 'rapids' needs a GPU and has no counterpart here."
+            f"flavor={flavor!r} is not available: scanpy's 'vtraag' needs the package louvain, which is no longer "
+            "maintained. Use flavor='igraph'; 'rapids' needs a GPU and has no counterpart here."
         )
         raise ValueError(msg)
     return cluster_adata(
@@ -283,7 +284,7 @@ def recall(
     Parameters
     ----------
     adata
-        Cells x genes. Raw counts are taken from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
     resolution_start
         Resolution where the search starts, for Louvain and Leiden.
     reduction_percentage
@@ -363,9 +364,9 @@ def test_clusters(
 ) -> AnnData | None:
     """Which pairs of given labels are told apart by genes that beat their knockoffs, and by how many.
 
-    For labels that did not come from the expression data: sorting, genotype, hashtags. Labels that were formed on the same
-    expression data need more: knockoffs calibrate only what they helped to form (Poisson noise cut in two by 2-means on the
-    real genes has up to 84 "supported" genes; cut on real genes and knockoffs together, none).
+    For labels that did not come from the expression data: sorting, genotype, hashtags. Labels that were formed on the
+    same expression data need more: knockoffs calibrate only what they helped to form (Poisson noise cut in two by
+    2-means on the real genes has up to 84 "supported" genes; cut on real genes and knockoffs together, none).
 
     Parameters
     ----------
@@ -408,9 +409,9 @@ def test_clusters(
     """
     if not external:
         msg = (
-            "Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression data "
-            f"keep all of its double dipping. If obs[{groupby!r}] comes from elsewhere (sorting, genotype, hashtags), pass "
-            "external=True; to calibrate a clustering, run recall_py.tl.leiden(adata)."
+            "Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression "
+            f"data keep all of its double dipping. If obs[{groupby!r}] comes from elsewhere (sorting, genotype, "
+            "hashtags), pass external=True; to calibrate a clustering, run recall_py.tl.leiden(adata)."
         )
         raise ValueError(msg)
     from recall_py.pipeline import refuse_below_floor, test_labels
@@ -423,7 +424,7 @@ def test_clusters(
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes)
     refuse_below_floor(data.counts.shape[1], filter_params)
     seed = resolve_seed(random_state, rng)
-    codes = labels.cat.codes.to_numpy(dtype="int32")
+    codes = labels.cat.codes.to_numpy().astype(np.int32)
     pairs, markers = test_labels(data.counts, codes, null_method, filter_params, seed=seed, n_jobs=n_jobs)
     target = adata.copy() if copy else adata
     asked = {"groupby": groupby, "null_method": null_method, "fdr": fdr, "offset": offset, "random_state": seed}
@@ -438,7 +439,7 @@ def _refuse_given_graph(**given: object) -> None:
     for name, value in given.items():
         if value is not None:
             msg = (
-                f"{name} cannot be used: that graph was built without knockoff genes, so clusters on it cannot be calibrated. "
-                f"Leave {name} out; the graph is rebuilt with the parameters that sc.pp.neighbors recorded."
+                f"{name} cannot be used: that graph was built without knockoff genes, so clusters on it cannot be "
+                f"calibrated. Leave {name} out; the graph is rebuilt with the parameters that sc.pp.neighbors recorded."
             )
             raise ValueError(msg)

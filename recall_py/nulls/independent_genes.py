@@ -43,8 +43,8 @@ def bernoulli_cells(n_cells: int, probability: float, rng: np.random.Generator) 
 def truncated_poisson(rate: float, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Poisson counts given that they are not zero; all 1 for rate 0.
 
-    The first event of a Poisson process on [0, rate], given that there is one, is an exponential cut at `rate`; the events
-    after it are Poisson again.
+    The first event of a Poisson process on [0, rate], given that there is one, is an exponential cut at `rate`; the
+    events after it are Poisson again.
     """
     first_event = -np.log1p(rng.random(size) * np.expm1(-rate))
     return 1 + rng.poisson(np.maximum(rate - first_event, 0.0))

@@ -14,13 +14,13 @@ _BISECTIONS = 55
 
 
 class NegativeBinomial:
-    """Maximum likelihood, all genes at once; ``size`` is infinite (Poisson) where the variance is not above the mean."""
+    """Maximum likelihood, all genes at once; ``size`` is infinite (Poisson) unless the variance exceeds the mean."""
 
     def fit(self, counts: sparse.csc_array) -> NullFit:
         """Estimate ``size`` and ``mu``, the mean.
 
-        The likelihood has a finite maximum exactly where the population variance (ddof 0) exceeds the mean (Levin & Reeds,
-        Ann. Stat. 1977, doi 10.1214/aos/1176343747).
+        The likelihood has a finite maximum exactly where the population variance (ddof 0) exceeds the mean (Levin &
+        Reeds, Ann. Stat. 1977, doi 10.1214/aos/1176343747).
         """
         n_cells = counts.shape[0]
         mean = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel() / n_cells
@@ -56,14 +56,15 @@ class NegativeBinomial:
 def _maximum_likelihood_size(counts: sparse.csc_array, mean: NDArray[np.float64]) -> NDArray[np.float64]:
     """Root of the profile score in log(size), by bisection; the score is positive below its one root.
 
-    score(r) = mean of digamma(x + r) - digamma(r), plus log(r) - log(r + m), and zeros of x add nothing to the first term.
+    score(r) = mean of digamma(x + r) - digamma(r), plus log(r) - log(r + m), and zeros of x add nothing to the first
+    term.
     """
     n_cells, n_genes = counts.shape
     genes, values, shares = [], [], []
-    for gene in range(n_genes):
-        histogram = np.bincount(counts.data[counts.indptr[gene] : counts.indptr[gene + 1]].astype(np.int64))
+    for j in range(n_genes):
+        histogram = np.bincount(counts.data[counts.indptr[j] : counts.indptr[j + 1]].astype(np.int64))
         occurring = np.flatnonzero(histogram[1:]) + 1
-        genes.append(np.full(occurring.size, gene))
+        genes.append(np.full(occurring.size, j))
         values.append(occurring)
         shares.append(histogram[occurring] / n_cells)
     gene, value, share = np.concatenate(genes), np.concatenate(values), np.concatenate(shares)

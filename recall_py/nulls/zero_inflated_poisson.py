@@ -12,9 +12,9 @@ from recall_py.results import NullFit
 class ZeroInflatedPoisson:
     """The default null of the original.
 
-    Maximum likelihood in closed form, as the original computes it (DenAdel et al. 2025, doi 10.1016/j.ajhg.2025.02.014):
-    with mean m, share of zeros r0 and g = m / (1 - r0), the mean of the non-zeros, lambda / (1 - exp(-lambda)) = g is solved
-    by the Lambert W function, lambda = g + W0(-g exp(-g)), and pi = 1 - m / lambda.
+    Maximum likelihood in closed form, as the original computes it (DenAdel et al. 2025, doi
+    10.1016/j.ajhg.2025.02.014): with mean m, share of zeros r0 and g = m / (1 - r0), the mean of the non-zeros, lambda
+    / (1 - exp(-lambda)) = g is solved by the Lambert W function, lambda = g + W0(-g exp(-g)), and pi = 1 - m / lambda.
     """
 
     def fit(self, counts: sparse.csc_array) -> NullFit:

@@ -1,0 +1,176 @@
+"""The command line, as a user starts it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import recall_py
+
+PBMC = Path(__file__).parents[1] / "data" / "pbmc68k.h5ad"
+
+
+def recall(*arguments, **options):
+    command = [sys.executable, "-c", "from recall_py.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cluster")
+    run = recall(
+        "cluster", PBMC, "-o", folder / "out.h5ad", "--resolution", 4, "--seed", 1, "--json", folder / "out.json"
+    )
+    return run, folder
+
+
+def test_cluster_writes_a_labelled_file_ready_to_plot(labelled):
+    run, folder = labelled
+    assert run.returncode == 0, run.stderr
+    adata = ad.read_h5ad(folder / "out.h5ad")
+    assert {"X_pca", "X_umap"} <= set(adata.obsm)
+    assert "log_normalised" in adata.layers
+    assert "connectivities" in adata.obsp
+    assert (adata.X != ad.read_h5ad(PBMC).X).nnz == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["out.h5ad", "out.json"]
+
+
+def test_command_and_library_give_the_same_labels(labelled):
+    adata = ad.read_h5ad(PBMC)
+    recall_py.tl.leiden(adata, 4, random_state=1)
+    found = ad.read_h5ad(labelled[1] / "out.h5ad").obs["leiden"]
+    assert found.tolist() == adata.obs["leiden"].tolist()
+
+
+def test_json_summary_says_what_was_found(labelled):
+    summary = json.loads((labelled[1] / "out.json").read_text())
+    adata = ad.read_h5ad(labelled[1] / "out.h5ad")
+    assert summary["n_clusters"] == adata.obs["leiden"].nunique() == len(summary["sizes"])
+    assert summary["converged"] is True
+    assert summary["params"]["seed"] == 1
+    assert summary["iterations"][-1]["n_failing"] == 0
+
+
+def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
+    run = labelled[0]
+    assert "resolution 4:" in run.stderr
+    assert "\x1b" not in run.stdout + run.stderr
+    assert "failing pairs" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cluster", "absent.h5ad", "-o", "x.h5ad"], "absent.h5ad does not exist"),
+        (["cluster", "broken.h5ad", "-o", "x.h5ad"], "not a readable .h5ad file"),
+        (["cluster", PBMC], "Pass -o OUT, or --in-place"),
+        (["cluster", PBMC, "-o", PBMC], "is the input file itself"),
+        (["cluster", PBMC, "-o", "absent/x.h5ad"], "The folder absent does not exist"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--null-method", "Weibull"], "Available: ZIP, NB"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "dbscan"], "Available: leiden, louvain, kmeans, ward"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--layer", "raw"], "Layers of adata: none"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--no-such-option"], "--no-such-option"),
+        (["test", PBMC, "--groupby", "annotation"], "double dipping"),
+        (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
+        (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
+    ],
+)
+def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_path):
+    (tmp_path / "broken.h5ad").write_text("not an h5ad file")
+    run = recall(*arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.h5ad"]
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    run = recall("cluster", "absent.h5ad", "-o", "x.h5ad", "--debug", cwd=tmp_path)
+    assert "Traceback" in run.stderr
+
+
+def test_test_command_prints_every_pair(tmp_path):
+    run = recall("test", PBMC, "--groupby", "annotation", "--external", "--json", tmp_path / "pairs.json")
+    assert run.returncode == 0, run.stderr
+    assert "of 45 pairs have no markers" in run.stdout
+    assert len(json.loads((tmp_path / "pairs.json").read_text())["pairs"]) == 45
+
+
+def test_knockoffs_command_writes_both_halves(tmp_path):
+    run = recall("knockoffs", PBMC, "-o", tmp_path / "augmented.h5ad", "--null-method", "NB", "--seed", 3)
+    assert run.returncode == 0, run.stderr
+    augmented = ad.read_h5ad(tmp_path / "augmented.h5ad")
+    expected = recall_py.pp.knockoffs(ad.read_h5ad(PBMC), null_method="NB", random_state=3)
+    assert (augmented.X != expected.X).nnz == 0
+    assert augmented.var["knockoff"].sum() == 765
+
+
+def test_demo_writes_file_and_picture(tmp_path):
+    run = recall("demo", PBMC, "-o", tmp_path / "demo")
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "demo" / "pbmc68k_umap.png").stat().st_size > 20_000
+    assert "strongest markers" in run.stdout
+    assert {"leiden", "leiden_calibrated"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
+
+
+def test_in_place_overwrites_the_input(tmp_path):
+    path = tmp_path / "pbmc.h5ad"
+    path.write_bytes(PBMC.read_bytes())
+    run = recall("cluster", path, "--in-place", "--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == ""
+    assert "kmeans" in ad.read_h5ad(path).obs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.5, 4.0, 8.0])
+def test_kill_leaves_the_input_whole_and_the_output_absent_or_complete(tmp_path, seconds):
+    source, target = tmp_path / "in.h5ad", tmp_path / "out.h5ad"
+    source.write_bytes(PBMC.read_bytes())
+    before = digest(source)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from recall_py.cli import main; main()", "cluster", str(source), "-o", str(target)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert digest(source) == before
+    if target.exists():
+        assert "leiden" in ad.read_h5ad(target).obs
+
+
+def test_write_that_fails_leaves_the_old_file(tmp_path):
+    from recall_py.files import write_atomically
+
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+
+    def fail(partial):
+        partial.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_version_is_printed():
+    run = recall("--version")
+    assert run.stdout.strip() == f"recall-py {recall_py.__version__}"
+    assert np.all([part.isdigit() for part in recall_py.__version__.split(".")])

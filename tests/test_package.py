@@ -1,0 +1,51 @@
+"""What holds for every public name: examples run, signatures follow the rules, the version is one."""
+
+import doctest
+import importlib
+import inspect
+import warnings
+from pathlib import Path
+
+import pytest
+
+import recall_py
+
+MODULES = ("tl", "pp", "pl", "get")
+PUBLIC = [
+    getattr(importlib.import_module(f"recall_py.{module}"), name)
+    for module in MODULES
+    for name, member in inspect.getmembers(importlib.import_module(f"recall_py.{module}"), inspect.isfunction)
+    if member.__module__ == f"recall_py.{module}" and not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda function: f"{function.__module__}.{function.__name__}")
+def test_at_most_three_positional_arguments(function):
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) <= 3
+
+
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda function: f"{function.__module__}.{function.__name__}")
+def test_docstring_names_every_parameter(function):
+    words = set(function.__doc__.replace(",", " ").replace("*", " ").split())
+    missing = [name for name in inspect.signature(function).parameters if name not in words]
+    assert not missing
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_run(module, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    runner = doctest.DocTestRunner()
+    for example in finder.find(importlib.import_module(f"recall_py.{module}")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            runner.run(example)
+    assert runner.failures == 0
+
+
+def test_unknown_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'tools'"):
+        _ = recall_py.tools
+    assert set(MODULES) <= set(dir(recall_py))
