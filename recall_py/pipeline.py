@@ -157,7 +157,8 @@ def refuse_below_floor(n_genes: int, params: FilterParams) -> None:
     if n_genes < params.min_selected:
         msg = (
             f"{n_genes} genes are too few: with fdr={params.fdr:g} and offset={params.offset} a pair of clusters "
-            f"needs at least {params.min_selected} selected genes to pass. Select more genes, or pass a larger fdr or offset=0."
+            f"needs at least {params.min_selected} selected genes to pass. Select more genes, or pass a "
+            "larger fdr or offset=0."
         )
         raise ValueError(msg)
 

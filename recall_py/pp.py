@@ -14,6 +14,8 @@ from recall_py.seeds import resolve_seed
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from recall_py.seeds import Rng
+
 __all__ = ["knockoffs"]
 
 
@@ -24,7 +26,7 @@ def knockoffs(
     layer: str | None = None,
     n_top_genes: int = 2000,
     random_state: int | np.random.RandomState | None = 0,
-    rng: Any = None,
+    rng: Rng | None = None,
     n_jobs: int | None = None,
 ) -> AnnData:
     """Selected genes and one knockoff for each, as raw counts: what :func:`recall_py.tl.leiden` clusters.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+
+Rng = np.random.Generator | np.random.SeedSequence | int | Sequence[int]
+"""What scanpy 1.13 takes as ``rng``."""
 
 _BOUND = 2**31 - 1
 """leidenalg and igraph take seeds of 31 bits."""
 
 
-def resolve_seed(random_state: int | np.random.RandomState | None, rng: Any = None) -> int:
+def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | None = None) -> int:
     """Seed of a run, 0 <= seed < 2^31 - 1.
 
     `rng` wins if given (the argument of scanpy from 1.13 on): an int is the seed itself, a generator is advanced. None

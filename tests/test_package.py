@@ -15,7 +15,7 @@ PUBLIC = [
     getattr(importlib.import_module(f"recall_py.{module}"), name)
     for module in MODULES
     for name, member in inspect.getmembers(importlib.import_module(f"recall_py.{module}"), inspect.isfunction)
-    if member.__module__ == f"recall_py.{module}" and not name.startswith("_")
+    if member.__module__.startswith(f"recall_py.{module}") and not name.startswith("_")
 ]
 
 
@@ -38,11 +38,13 @@ def test_examples_run(module, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner()
-    for example in finder.find(importlib.import_module(f"recall_py.{module}")):
+    functions = [function for function in PUBLIC if function.__module__.startswith(f"recall_py.{module}")]
+    for example in [found for function in functions for found in finder.find(function)]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             runner.run(example)
     assert runner.failures == 0
+    assert runner.tries >= 2 * len(functions)
 
 
 def test_unknown_attribute_is_an_attribute_error():

@@ -1,0 +1,120 @@
+"""Calibrated Louvain clusters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from recall_py._docs import with_common_docs
+from recall_py.anndata_run import Calibration, cluster_adata
+from recall_py.params import PartitionParams
+from recall_py.seeds import resolve_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from anndata import AnnData
+
+    from recall_py.seeds import Rng
+
+
+@with_common_docs
+def louvain(
+    adata: AnnData,
+    resolution: float = 1,
+    *,
+    restrict_to: tuple[str, Sequence[str]] | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+    rng: Rng | None = None,
+    key_added: str = "louvain",
+    use_weights: bool = True,
+    n_orders: int = 10,
+    neighbors_key: str | None = None,
+    copy: bool = False,
+    flavor: Literal["igraph"] = "igraph",
+    null_method: str = "ZIP",
+    fdr: float = 0.05,
+    offset: int = 1,
+    reduction: float = 0.2,
+    strategy: Literal["resolution", "merge"] = "resolution",
+    graph: Literal["umap", "snn"] | None = None,
+    dims: int | None = None,
+    layer: str | None = None,
+    n_top_genes: int = 2000,
+    max_iterations: int = 50,
+    raise_start: bool = False,
+    preset: Literal["recall"] | None = None,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> AnnData | None:
+    """Louvain clusters that all have markers which beat knockoff genes.
+
+    As :func:`leiden`, with igraph's multilevel algorithm, from several random vertex orders of which the best by
+    modularity is kept.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+    resolution
+        Where the search starts: higher values start with more clusters.
+    {restrict_to}
+    {seed}
+    key_added
+        Slot of ``obs`` and ``uns`` to write to; ``"louvain_R"`` when left alone with `restrict_to`.
+    use_weights
+        Whether edge weights count.
+    n_orders
+        Random vertex orders.
+    {neighbors_key}
+    {copy}
+    flavor
+        ``"igraph"``. scanpy's ``"vtraag"`` is refused: it needs the package louvain, which is no longer kept.
+    {calibration}
+
+    {returns}
+
+    {raises}
+
+    {references}
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> recall_py.tl.louvain(adata, resolution=2)
+    >>> adata.uns["louvain"]["recall"]["converged"]
+    True
+    """
+    if flavor != "igraph":
+        msg = (
+            f"flavor={flavor!r} is not available: scanpy's 'vtraag' needs the package louvain, which is no longer "
+            "maintained. Use flavor='igraph'; 'rapids' needs a GPU and has no counterpart here."
+        )
+        raise ValueError(msg)
+    return cluster_adata(
+        adata,
+        Calibration(
+            start=resolution,
+            partition=PartitionParams(algorithm="louvain", use_weights=use_weights, n_orders=n_orders),
+            null_method=null_method,
+            fdr=fdr,
+            offset=offset,
+            reduction=reduction,
+            strategy=strategy,
+            graph=graph,
+            dims=dims,
+            layer=layer,
+            n_top_genes=n_top_genes,
+            max_iterations=max_iterations,
+            raise_start=raise_start,
+            preset=preset,
+            seed=resolve_seed(random_state, rng),
+            n_jobs=n_jobs,
+            neighbors_key=neighbors_key,
+        ),
+        key_added="louvain_R" if restrict_to is not None and key_added == "louvain" else key_added,
+        restrict_to=restrict_to,
+        copy=copy,
+        progress=progress,
+    )

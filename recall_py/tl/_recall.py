@@ -1,0 +1,112 @@
+"""Calibrated clusters under the names of the R package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from recall_py._docs import with_common_docs
+from recall_py.anndata_run import Calibration, cluster_adata
+from recall_py.params import PartitionParams
+from recall_py.seeds import resolve_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from anndata import AnnData
+
+    from recall_py.seeds import Rng
+
+
+@with_common_docs
+def recall(
+    adata: AnnData,
+    resolution_start: float = 0.8,
+    *,
+    reduction_percentage: float = 0.2,
+    num_clusters_start: int = 20,
+    dims: int = 10,
+    algorithm: Literal["louvain", "leiden", "kmeans", "ward"] = "louvain",
+    null_method: str = "ZIP",
+    restrict_to: tuple[str, Sequence[str]] | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+    rng: Rng | None = None,
+    key_added: str = "recall_clusters",
+    copy: bool = False,
+    fdr: float = 0.05,
+    offset: int = 1,
+    strategy: Literal["resolution", "merge"] = "resolution",
+    layer: str | None = None,
+    n_top_genes: int = 2000,
+    max_iterations: int = 50,
+    raise_start: bool = False,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> AnnData | None:
+    """Calibrated clusters under the names and defaults of the R package recall.
+
+    The engine of :func:`leiden` with ``preset="recall"``: Seurat's shared nearest neighbours (k = 20) on 10 components.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+    resolution_start
+        Resolution where the search starts, for Louvain and Leiden.
+    reduction_percentage
+        Share by which the resolution is lowered at each step.
+    num_clusters_start
+        Number of clusters where the search starts, for k-means and Ward; one fewer at each step.
+    dims
+        Principal components used.
+    algorithm
+        ``"louvain"``, ``"leiden"``, ``"kmeans"`` or ``"ward"``.
+    null_method
+        Null model, ``"ZIP"`` or ``"NB"``.
+    {restrict_to}
+    {seed}
+    key_added
+        Slot of ``obs`` and ``uns`` to write to.
+    {copy}
+    fdr, offset, strategy, layer, n_top_genes, max_iterations, raise_start, n_jobs, progress
+        As in :func:`leiden`.
+
+    {returns}
+
+    {raises}
+
+    {references}
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> recall_py.tl.recall(adata, 4)
+    >>> recall_py.get.iterations(adata, "recall_clusters")["n_clusters"].is_monotonic_decreasing
+    True
+    """
+    partition = PartitionParams(algorithm=algorithm, n_iterations=10 if algorithm == "leiden" else -1)
+    return cluster_adata(
+        adata,
+        Calibration(
+            start=resolution_start if partition.by_resolution else num_clusters_start,
+            partition=partition,
+            null_method=null_method,
+            fdr=fdr,
+            offset=offset,
+            reduction=reduction_percentage,
+            strategy=strategy,
+            dims=dims,
+            layer=layer,
+            n_top_genes=n_top_genes,
+            max_iterations=max_iterations,
+            raise_start=raise_start,
+            preset="recall",
+            seed=resolve_seed(random_state, rng),
+            n_jobs=n_jobs,
+        ),
+        key_added=key_added,
+        restrict_to=restrict_to,
+        copy=copy,
+        progress=progress,
+    )
