@@ -46,7 +46,8 @@ layer
 n_top_genes
     Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more.
 max_iterations
-    Partitions tried at most. A search that is cut off is not calibrated and says so.
+    Resolutions (or numbers of clusters) tried at most; merges end by themselves. A search that is cut off is not
+    calibrated and says so.
 raise_start
     If no pair fails at the start, start higher, at most five times, until some pair fails; the last partition that
     passed stands.

@@ -57,18 +57,19 @@ class ResolutionLadder:
 
 
 class CountLadder:
-    """Numbers of clusters, one fewer at each step down; upwards in the geometric steps of the resolution."""
+    """Numbers of clusters, one fewer at each step down; upwards in geometric steps to `most`, the number of cells."""
 
-    def __init__(self, reduction: float) -> None:
+    def __init__(self, reduction: float, most: int) -> None:
         self._factor = 1.0 - reduction
+        self._most = most
 
     def coarser(self, level: float) -> float:
         """One cluster fewer."""
         return level - 1
 
     def finer(self, level: float) -> float:
-        """More clusters, at least one."""
-        return math.ceil(level / self._factor)
+        """More clusters."""
+        return min(math.ceil(level / self._factor), self._most)
 
 
 def calibrate(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.calibrate import CountLadder, ResolutionLadder, calibrate
+from recall_py.calibrate import CountLadder, Ladder, ResolutionLadder, calibrate
 from recall_py.graph import build_graph
 from recall_py.nulls import augment
 from recall_py.pair_test import KnockoffTest
@@ -50,12 +50,12 @@ class _Stages:
     """Announces and times the stages of a run."""
 
     def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+        self.observer = observer
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        self._observer.stage(name)
+        self.observer.stage(name)
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start
@@ -101,15 +101,14 @@ def _cluster_augmented(augmented: Augmented, params: RunParams, stages: _Stages)
     with stages("graph"):
         cluster = _make_clusterer(scores, params)
     with stages("search"):
-        ladder = ResolutionLadder if params.partition.by_resolution else CountLadder
-        search = calibrate(cluster, test, params.search, ladder(params.search.reduction), stages._observer.iteration)
+        search = calibrate(cluster, test, params.search, _ladder(params, len(scores)), stages.observer.iteration)
         search = _with_modularity(search, cluster)
     with stages("markers"):
         markers = test.markers(search.partition.labels, values)
     return RecallResult(search, markers, augmented.fit, stages.seconds)
 
 
-def test_labels(
+def check_labels(
     counts: sparse.csc_array,
     labels: NDArray[np.int32],
     null_method: str,
@@ -161,6 +160,12 @@ def refuse_below_floor(n_genes: int, params: FilterParams) -> None:
             "larger fdr or offset=0."
         )
         raise ValueError(msg)
+
+
+def _ladder(params: RunParams, n_cells: int) -> Ladder:
+    if params.partition.by_resolution:
+        return ResolutionLadder(params.search.reduction)
+    return CountLadder(params.search.reduction, most=n_cells)
 
 
 def _make_clusterer(scores: NDArray[np.float64], params: RunParams) -> Clusterer:

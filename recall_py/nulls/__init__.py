@@ -61,6 +61,8 @@ def augment(counts: sparse.csc_array, null_method: str, seed: np.random.SeedSequ
         Number of threads.
     """
     model = null_model(null_method)
+    if counts.dtype.kind != "f":
+        counts = counts.astype(np.float64)  # a knockoff may pass the range of a narrow integer
     fit = model.fit(counts)
     knockoffs = model.sample(fit, counts.shape[0], seed, n_jobs=n_jobs)
     return Augmented(sparse.csc_array(sparse.hstack([counts, knockoffs.astype(counts.dtype)], format="csc")), fit)

@@ -22,8 +22,9 @@ class NegativeBinomial:
         The likelihood has a finite maximum exactly where the population variance (ddof 0) exceeds the mean (Levin &
         Reeds, Ann. Stat. 1977, doi 10.1214/aos/1176343747).
         """
+        counts = counts.astype(np.float64)
         n_cells = counts.shape[0]
-        mean = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel() / n_cells
+        mean = np.asarray(counts.sum(axis=0)).ravel() / n_cells
         variance = np.asarray(counts.multiply(counts).sum(axis=0), dtype=np.float64).ravel() / n_cells - mean**2
         size = np.full(mean.size, np.inf)
         overdispersed = np.flatnonzero(variance > mean * (1 + 1e-12))

@@ -19,8 +19,9 @@ class ZeroInflatedPoisson:
 
     def fit(self, counts: sparse.csc_array) -> NullFit:
         """Estimate ``lambda`` and ``pi``; raw, so NaN for an all-zero gene and rounding noise where g <= 1."""
+        counts = counts.astype(np.float64)
         n_cells = counts.shape[0]
-        mean = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel() / n_cells
+        mean = np.asarray(counts.sum(axis=0)).ravel() / n_cells
         n_nonzero = np.asarray(counts.count_nonzero(axis=0), dtype=np.float64).ravel()
         with np.errstate(invalid="ignore", divide="ignore"):
             mean_nonzero = mean * n_cells / n_nonzero

@@ -86,7 +86,7 @@ def test_clusters(
             "hashtags), pass external=True; to calibrate a clustering, run recall_py.tl.leiden(adata)."
         )
         raise ValueError(msg)
-    from recall_py.pipeline import refuse_below_floor, test_labels
+    from recall_py.pipeline import check_labels, refuse_below_floor
 
     filter_params = FilterParams(fdr=fdr, offset=offset)
     labels = read_labels(adata, groupby).cat.remove_unused_categories()
@@ -97,7 +97,7 @@ def test_clusters(
     refuse_below_floor(data.counts.shape[1], filter_params)
     seed = resolve_seed(random_state, rng)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
-    pairs, markers = test_labels(data.counts, codes, null_method, filter_params, seed=seed, n_jobs=n_jobs)
+    pairs, markers = check_labels(data.counts, codes, null_method, filter_params, seed=seed, n_jobs=n_jobs)
     target = adata.copy() if copy else adata
     asked = {"groupby": groupby, "null_method": null_method, "fdr": fdr, "offset": offset, "random_state": seed}
     write_pair_tests(target, key_added, [str(name) for name in labels.cat.categories], data, asked, pairs, markers)
