@@ -7,6 +7,8 @@ Within one run the values never change, only the labels do. So each gene's non-z
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from scipy import sparse, special
 from recall_py.threads import even_blocks, map_blocks, resolve_n_jobs
 
 _LN10 = np.log(10.0)
+_BLOCK = 128
+"""Genes counted at once: the memory of a thread is block x k^2."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +85,45 @@ def sort_genes(values: sparse.sparray | sparse.spmatrix, *, n_jobs: int | None =
     starts_group = np.ones(csc.data.size, dtype=np.bool_)
     n_below_zero = np.zeros(csc.shape[1], dtype=np.int64)
 
-    def sort_block(block: tuple[int, int]) -> None:
-        for gene in range(*block):
-            extent = slice(indptr[gene], indptr[gene + 1])
-            data = csc.data[extent]
-            order = np.argsort(data)
-            ascending = data[order]
-            cells[extent] = csc.indices[extent][order]
-            np.not_equal(ascending[1:], ascending[:-1], out=starts_group[extent][1:])
-            n_below_zero[gene] = np.searchsorted(ascending, 0)
+    sort_within = _sort_packed if csc.data.dtype == np.float32 else _sort_by_order
 
-    map_blocks(sort_block, even_blocks(csc.shape[1], 256), resolve_n_jobs(n_jobs))
+    def sort_block(block: tuple[int, int]) -> None:
+        extent = slice(indptr[block[0]], indptr[block[1]])
+        bounds = indptr[block[0] : block[1] + 1] - indptr[block[0]]
+        data = csc.data[extent]
+        ascending, cells[extent] = sort_within(data, csc.indices[extent], bounds)
+        starts = starts_group[extent]
+        np.not_equal(ascending[1:], ascending[:-1], out=starts[1:])
+        starts[bounds[:-1][np.diff(bounds) > 0]] = True
+        n_below = np.concatenate(([0], np.cumsum(data < 0)))
+        n_below_zero[slice(*block)] = np.diff(n_below[bounds])
+
+    map_blocks(sort_block, even_blocks(csc.shape[1], 128), resolve_n_jobs(n_jobs))
     return SortedGenes(csc.shape[0], indptr, cells, starts_group, n_below_zero)
+
+
+_Sorted = tuple[NDArray[Any], NDArray[np.integer]]
+"""Keys with the order and the ties of the values, and the cells, ascending within each gene."""
+
+
+def _sort_by_order(data: NDArray[Any], cells: NDArray[np.integer], bounds: NDArray[np.int64]) -> _Sorted:
+    order = np.concatenate([first + np.argsort(data[first:last]) for first, last in pairwise(bounds)])
+    return data[order], cells[order]
+
+
+def _sort_packed(data: NDArray[np.float32], cells: NDArray[np.integer], bounds: NDArray[np.int64]) -> _Sorted:
+    """Value and cell packed into one integer, which sorts twice as fast as an order of the values is found.
+
+    The bits of a float32 have the order of its value once those of a negative are turned over and the sign bit of the
+    others is set.
+    """
+    bits = data.view(np.uint32)
+    packed = np.where(data < 0, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
+    packed <<= np.uint64(32)
+    packed |= cells.astype(np.uint64)
+    for first, last in pairwise(bounds):
+        packed[first:last].sort()
+    return packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)
 
 
 def cluster_sizes(labels: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -111,6 +142,7 @@ def rank_sum(
     pairs: NDArray[np.int64] | None = None,
     *,
     columns: NDArray[np.int64] | None = None,
+    n_jobs: int | None = 1,
 ) -> RankSums:
     """Mann-Whitney counts and normal scores of the given pairs of clusters.
 
@@ -128,6 +160,8 @@ def rank_sum(
         (n_pairs, 2) clusters; every pair when not given.
     columns
         Genes to test; all when not given.
+    n_jobs
+        Number of threads.
     """
     sizes = cluster_sizes(labels).astype(np.float64)
     if labels.shape != (genes.n_cells,) or sizes.min(initial=1.0) == 0.0:
@@ -138,22 +172,29 @@ def rank_sum(
     pairs = cluster_pairs(sizes.size) if pairs is None else pairs
     first, second = np.ascontiguousarray(pairs.T)
     columns = np.arange(genes.n_genes) if columns is None else columns
-    u = np.empty((columns.size, sizes.size, sizes.size))
-    ties = np.empty_like(u)
-    count_pairs(
-        columns,
-        genes.indptr,
-        genes.cells,
-        genes.starts_group,
-        genes.n_below_zero,
-        labels.astype(np.int32, copy=False),
-        sizes,
-        u,
-        ties,
-    )
-    z = np.empty((len(pairs), columns.size))
-    standardise_pairs(u, ties, sizes, first, second, z)
-    return RankSums(np.ascontiguousarray(u[:, first, second].T), z)
+    u, z = np.empty((2, len(pairs), columns.size))
+    labels = labels.astype(np.int32, copy=False)
+
+    def test_block(block: tuple[int, int]) -> None:
+        counts, ties = np.empty((2, block[1] - block[0], sizes.size, sizes.size))
+        count_pairs(
+            columns[slice(*block)],
+            genes.indptr,
+            genes.cells,
+            genes.starts_group,
+            genes.n_below_zero,
+            labels,
+            sizes,
+            counts,
+            ties,
+        )
+        found = np.empty((len(pairs), len(counts)))
+        standardise_pairs(counts, ties, sizes, first, second, found)
+        z[:, slice(*block)] = found
+        u[:, slice(*block)] = counts[:, first, second].T
+
+    map_blocks(test_block, even_blocks(columns.size, _BLOCK), resolve_n_jobs(n_jobs))
+    return RankSums(u, z)
 
 
 def log10_two_sided(z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 22
 _SHOWN = 5
+_LOESS_SPANS = (0.3, 0.5, 0.75, 1.0)
+"""scanpy's span, and wider ones for where its fit fails."""
 _ALL_GENES = "all genes"
 _PCA = ("X_pca", "pca")
 
@@ -129,12 +131,27 @@ def _select_genes(adata: AnnData, matrix: Any, names: pd.Index, n_top_genes: int
         return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
     if len(names) <= n_top_genes:
         return np.ones(len(names), dtype=bool), _ALL_GENES
+    return _seurat_v3(matrix, n_top_genes)
+
+
+def _seurat_v3(matrix: Any, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
+    """scanpy's selection on counts; its loess fit can be singular in few cells, and a wider span mends that."""
     import anndata as ad
     import scanpy as sc
 
-    holder = ad.AnnData(matrix, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=names))
-    found = sc.pp.highly_variable_genes(holder, flavor="seurat_v3", n_top_genes=n_top_genes, inplace=False)
-    return found[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool), f"seurat_v3, {n_top_genes} genes"
+    for span in _LOESS_SPANS:
+        try:
+            found = sc.pp.highly_variable_genes(
+                ad.AnnData(matrix), flavor="seurat_v3", n_top_genes=n_top_genes, span=span, inplace=False
+            )
+        except ValueError:
+            continue
+        return found[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool), f"seurat_v3, {n_top_genes} genes, loess span {span}"
+    msg = (
+        f"The loess fit of the seurat_v3 gene selection is singular on these {matrix.shape[0]} cells. Mark the genes "
+        "to use yourself: adata.var['highly_variable'] = ..., or drop rare genes: sc.pp.filter_genes(adata, min_cells=3)"
+    )
+    raise ValueError(msg)
 
 
 def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index, selection: str) -> None:

@@ -202,7 +202,7 @@ def test_highly_variable_genes_are_found_by_name_in_raw():
 def test_genes_are_selected_on_counts_where_none_are_marked():
     data = read_counts(make_adata(100, 120), n_top_genes=30)
     assert data.counts.shape == (100, 30)
-    assert data.selection == "seurat_v3, 30 genes"
+    assert data.selection == "seurat_v3, 30 genes, loess span 0.3"
 
 
 @pytest.mark.parametrize(
