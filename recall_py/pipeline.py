@@ -97,7 +97,7 @@ def _cluster_augmented(augmented: Augmented, params: RunParams, stages: _Stages)
     with stages("sort"):
         test = KnockoffTest(sort_genes(values, n_jobs=n_jobs), params.filter, n_jobs=n_jobs)
     with stages("components"):
-        scores = embed(scale(values), params.dims).scores
+        scores = embed(scale(values), params.dims, n_jobs=n_jobs).scores
     with stages("graph"):
         cluster = _make_clusterer(scores, params)
     with stages("search"):

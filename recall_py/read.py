@@ -149,7 +149,7 @@ def _seurat_v3(matrix: Any, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
         return found[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool), f"seurat_v3, {n_top_genes} genes, loess span {span}"
     msg = (
         f"The loess fit of the seurat_v3 gene selection is singular on these {matrix.shape[0]} cells. Mark the genes "
-        "to use yourself: adata.var['highly_variable'] = ..., or drop rare genes: sc.pp.filter_genes(adata, min_cells=3)"
+        "to use yourself: adata.var['highly_variable'] = ..., or drop rare ones: sc.pp.filter_genes(adata, min_cells=3)"
     )
     raise ValueError(msg)
 

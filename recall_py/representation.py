@@ -6,6 +6,7 @@ The steps are Seurat's: library size over all columns, ln(1 + count / total * 1e
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, svds
 from threadpoolctl import threadpool_limits
+
+from recall_py.threads import even_blocks
 
 TARGET_TOTAL = 1e4
 MAX_SCALED = 10.0
@@ -71,24 +74,51 @@ def scale(values: sparse.csc_array) -> ScaledGenes:
     return ScaledGenes(by_gene.tocsr(), by_gene, mean * inverse_sd)
 
 
-def embed(genes: ScaledGenes, n_components: int) -> Embedding:
+def embed(genes: ScaledGenes, n_components: int, *, n_jobs: int = 1) -> Embedding:
     """Leading principal components by ARPACK (Lanczos) on the implicit standardised matrix.
 
-    The sign of a component is fixed: its largest loading in absolute value is positive. BLAS is held to one thread and
-    the start vector is fixed, so the scores have the same bits in every run.
+    The sign of a component is fixed: its largest loading in absolute value is positive. BLAS is held to one thread, the
+    start vector is fixed, and each thread has whole rows of the products. So the scores have the same bits for any
+    `n_jobs`.
     """
-    n_cells, n_genes = genes.by_cell.shape
-    gene_rows = genes.by_gene.T  # a CSR view
-    operator = LinearOperator(
-        (n_cells, n_genes),
-        matvec=lambda x: genes.by_cell @ np.ravel(x) - genes.offset @ np.ravel(x),
-        rmatvec=lambda y: gene_rows @ np.ravel(y) - genes.offset * np.sum(y),
-        dtype=np.float64,
-    )
-    with threadpool_limits(1):
-        start = np.random.default_rng(0).standard_normal(min(n_cells, n_genes))
-        left, singular, right = svds(operator, k=n_components, v0=start)
+    with ThreadPoolExecutor(n_jobs) as pool:
+        cell_rows = _RowBlocks(genes.by_cell, n_jobs, pool)
+        gene_rows = _RowBlocks(genes.by_gene.T, n_jobs, pool)
+        left, singular, right = _leading_components(cell_rows, gene_rows, genes.offset, n_components)
     order = np.argsort(-singular)
     left, singular, loadings = left[:, order], singular[order], right[order].T
     sign = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_components)])
-    return Embedding(left * singular * sign, loadings * sign, singular / np.sqrt(max(1, n_cells - 1)))
+    return Embedding(left * singular * sign, loadings * sign, singular / np.sqrt(max(1, cell_rows.n_rows - 1)))
+
+
+class _RowBlocks:
+    """Product of a CSR matrix with a vector, a block of rows for each thread."""
+
+    def __init__(self, matrix: sparse.csr_array, n_jobs: int, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self.n_rows = matrix.shape[0]
+        self._blocks = []
+        for first, last in even_blocks(self.n_rows, -(-self.n_rows // n_jobs)):
+            extent = slice(matrix.indptr[first], matrix.indptr[last])
+            indptr = matrix.indptr[first : last + 1] - matrix.indptr[first]
+            parts = (matrix.data[extent], matrix.indices[extent], indptr)
+            self._blocks.append(sparse.csr_array(parts, shape=(last - first, matrix.shape[1])))
+
+    def __matmul__(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate(list(self._pool.map(lambda block: block @ vector, self._blocks)))
+
+
+def _leading_components(
+    cell_rows: _RowBlocks, gene_rows: _RowBlocks, offset: NDArray[np.float64], n_components: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Singular triplets of the standardised matrix, in the order of ARPACK."""
+    shape = (cell_rows.n_rows, gene_rows.n_rows)
+    operator = LinearOperator(
+        shape,
+        matvec=lambda x: cell_rows @ np.ravel(x) - offset @ np.ravel(x),
+        rmatvec=lambda y: gene_rows @ np.ravel(y) - offset * np.sum(y),
+        dtype=np.float64,
+    )
+    with threadpool_limits(1):
+        start = np.random.default_rng(0).standard_normal(min(shape))
+        return svds(operator, k=n_components, v0=start)
