@@ -65,7 +65,8 @@ None, or the changed copy. Read the record with :mod:`recall_py.get`. Sets:
 ``adata.obs[key_added]`` : categorical, (n_obs,)
     Labels ``"0"``, ``"1"``, ... by decreasing size.
 ``adata.uns[key_added]["params"]`` : dict
-    ``resolution`` (the start), ``random_state`` and, for Leiden, ``n_iterations``, as scanpy writes them.
+    ``resolution`` (the start; ``num_clusters_start`` for k-means and Ward), ``random_state`` and, for Leiden,
+    ``n_iterations``, as scanpy writes them.
 ``adata.uns[key_added]["modularity"]`` : float
     Of the final labels, on the graph of real genes and knockoffs; NaN for k-means and Ward.
 ``adata.uns[key_added]["recall"]`` : dict

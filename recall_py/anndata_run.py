@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recall_py import keys
 from recall_py.observe import ConsoleProgress, ScanpyLog, warn_about
-from recall_py.params import FilterParams, GraphParams, PartitionParams, RunParams, SearchParams, one_of
+from recall_py.params import GRAPHS, FilterParams, GraphParams, PartitionParams, RunParams, SearchParams, one_of
+from recall_py.partition import refuse_unfit_options
 from recall_py.read import read_counts, read_graph_params, read_labels, refuse_unusable, restricted_cells
-from recall_py.write import write_clusters
+from recall_py.write import refuse_occupied, write_clusters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from anndata import AnnData
 
@@ -58,11 +60,18 @@ class Calibration:
 
     def run_params(self, adata: AnnData) -> RunParams:
         """Everything that decides the labels, with what `adata` records about its neighbours filled in."""
+        from scanpy import logging
+
         preset = PRESETS.get(self.preset or "", {})
-        kind = self.graph or preset.get("graph", "umap")
-        one_of("graph", kind, ("umap", "snn"))
-        recorded, n_pcs = read_graph_params(adata, self.neighbors_key)
-        graph = GraphParams(kind="snn", n_neighbors=20) if kind == "snn" else recorded
+        kind = preset.get("graph", "umap") if self.graph is None else self.graph
+        one_of("graph", kind, GRAPHS)
+        refuse_unfit_options(self.partition)
+        graph, n_pcs = GraphParams(kind="snn", n_neighbors=20), None
+        if kind == "umap" and self.partition.by_resolution:
+            graph, n_pcs = read_graph_params(adata, self.neighbors_key)
+            if keys.NEIGHBORS not in adata.uns and self.neighbors_key is None:
+                logging.info("no neighbours are recorded: the graph takes scanpy's defaults")
+        dims = next(value for value in (self.dims, preset.get("dims"), n_pcs, SCANPY_COMPONENTS) if value is not None)
         return RunParams(
             search=SearchParams(
                 start=self.start,
@@ -72,7 +81,7 @@ class Calibration:
                 raise_start=self.raise_start,
             ),
             null_method=self.null_method,
-            dims=self.dims or preset.get("dims") or n_pcs or SCANPY_COMPONENTS,
+            dims=dims,
             filter=FilterParams(fdr=self.fdr, offset=self.offset),
             graph=graph,
             partition=self.partition,
@@ -89,7 +98,6 @@ def cluster_adata(
     restrict_to: tuple[str, Sequence[str]] | None,
     copy: bool,
     progress: bool,
-    scanpy_params: Mapping[str, Any] | None = None,
 ) -> AnnData | None:
     """Cluster the cells of `adata` and write labels and record under `key_added`."""
     from scanpy import logging
@@ -97,6 +105,7 @@ def cluster_adata(
     from recall_py.pipeline import cluster_counts
 
     refuse_unusable(adata)
+    refuse_occupied(adata, key_added)
     params = calibration.run_params(adata)
     cells = None if restrict_to is None else restricted_cells(adata, restrict_to)
     data = read_counts(
@@ -120,7 +129,10 @@ def cluster_adata(
         everywhere[cells] = np.asarray(names, dtype=object)[search.partition.labels]
         labels = everywhere.astype(np.str_)
     target = adata.copy() if copy else adata
-    recorded = {"resolution": params.search.start, "random_state": params.seed, **(scanpy_params or {})}
+    start_name = "resolution" if params.partition.by_resolution else "num_clusters_start"
+    recorded = {start_name: params.search.start, "random_state": params.seed}
+    if params.partition.algorithm == "leiden":
+        recorded["n_iterations"] = params.partition.n_iterations
     write_clusters(target, key_added, names, labels, data, params, result, recorded)
     logging.info(
         "    finished",
@@ -140,4 +152,7 @@ def _observer(stack: ExitStack, params: RunParams, *, progress: bool) -> Observe
         return ScanpyLog(by_resolution=by_resolution)
     from rich.console import Console
 
-    return stack.enter_context(ConsoleProgress(Console(stderr=True), by_resolution=by_resolution))
+    from recall_py.pipeline import STAGES
+
+    shown = ConsoleProgress(Console(stderr=True), by_resolution=by_resolution, n_stages=len(STAGES))
+    return stack.enter_context(shown)

@@ -59,8 +59,12 @@ def cluster(
     output: Out = None,
     in_place: InPlace = False,
     algorithm: Annotated[str, typer.Option(help=f"One of {', '.join(params.CLUSTERERS)}.")] = "leiden",
-    resolution: Annotated[float, typer.Option(help="Where the search starts, for leiden and louvain.")] = 1.0,
-    num_clusters_start: Annotated[int, typer.Option(help="Where the search starts, for kmeans and ward.")] = 20,
+    resolution: Annotated[
+        float | None, typer.Option(help="Where the search starts, for leiden and louvain: 1 if left out.")
+    ] = None,
+    num_clusters_start: Annotated[
+        int | None, typer.Option(help="Where the search starts, for kmeans and ward: 20 if left out.")
+    ] = None,
     key_added: Annotated[str | None, typer.Option(help="Name of the labels; the algorithm's if left out.")] = None,
     null_method: NullMethod = "ZIP",
     strategy: Annotated[str, typer.Option(help="resolution: lower it; merge: merge the weakest pair.")] = "resolution",
@@ -82,6 +86,7 @@ def cluster(
     n_iterations: Annotated[int, typer.Option(help="Iterations of Leiden, -1 until nothing improves.")] = -1,
     use_weights: Annotated[bool, typer.Option(help="Whether edge weights count.")] = True,
     directed: Annotated[bool | None, typer.Option(help="Whether leidenalg sees a directed graph.")] = None,
+    partition_type: Annotated[str | None, typer.Option(help="Class of leidenalg, such as CPMVertexPartition.")] = None,
     n_orders: Annotated[int, typer.Option(help="Random vertex orders of louvain.")] = 10,
     seed: Seed = 0,
     n_jobs: Jobs = None,
@@ -122,6 +127,7 @@ def cluster(
                 "n_iterations": n_iterations,
                 "use_weights": use_weights,
                 "directed": directed,
+                "partition_type": run.partition_class(partition_type),
             },
             louvain={"use_weights": use_weights, "n_orders": n_orders},
             shared=options,

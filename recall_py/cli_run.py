@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from recall_py import keys
+from recall_py.cli_output import cluster_summary, print_search, print_table, rows_of, write_json
 from recall_py.observe import CalibrationWarning
 from recall_py.params import CLUSTERERS, one_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
-    from rich.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +26,8 @@ class ClusterRequest:
 
     algorithm: str
     key_added: str
-    resolution: float
-    num_clusters_start: int
+    resolution: float | None
+    num_clusters_start: int | None
     reduction: float
     graph: Any
     dims: int | None
@@ -42,6 +40,18 @@ class ClusterRequest:
 
     def __post_init__(self) -> None:
         one_of("algorithm", self.algorithm, CLUSTERERS)
+        by_number = self.algorithm in ("kmeans", "ward")
+        unused = ("resolution", "graph", "preset", "neighbors_key") if by_number else ("num_clusters_start",)
+        for name in unused:
+            if getattr(self, name) is not None:
+                msg = f"--{name.replace('_', '-')} means nothing to --algorithm {self.algorithm}. Leave it out."
+                raise ValueError(msg)
+
+    @property
+    def final_key(self) -> str:
+        """Slot that the library function writes to."""
+        default = self.algorithm if self.algorithm in ("leiden", "louvain") else "recall_clusters"
+        return keys.final_key(self.key_added, default, restricted=self.restrict_to is not None)
 
     def apply(self, adata: AnnData, *, progress: bool) -> None:
         """Call the library function that does this."""
@@ -57,15 +67,16 @@ class ClusterRequest:
             tl.recall(
                 adata,
                 algorithm=self.algorithm,  # type: ignore[arg-type]
-                num_clusters_start=self.num_clusters_start,
-                dims=self.dims or 10,
+                num_clusters_start=20 if self.num_clusters_start is None else self.num_clusters_start,
+                reduction_percentage=self.reduction,
+                dims=10 if self.dims is None else self.dims,
                 **common,
             )
             return
         function, own = (tl.leiden, self.leiden) if self.algorithm == "leiden" else (tl.louvain, self.louvain)
         function(
             adata,
-            self.resolution,
+            1.0 if self.resolution is None else self.resolution,
             reduction=self.reduction,
             graph=self.graph,
             dims=self.dims,
@@ -85,9 +96,19 @@ class ClusterRequest:
         return column, categories.split(",")
 
 
+def partition_class(name: str | None) -> type | None:
+    """The partition type of leidenalg called `name`."""
+    if name is None:
+        return None
+    import leidenalg
+
+    one_of("partition_type", name, tuple(found for found in dir(leidenalg) if found.endswith("VertexPartition")))
+    return getattr(leidenalg, name)
+
+
 @contextmanager
 def reported_errors(*, debug: bool) -> Iterator[None]:
-    """Print warnings about the outcome and errors in one line each; exit code 2 for bad input."""
+    """Print warnings about the outcome and errors in one line each; exit code 2 for bad input, 1 for our own errors."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         typer.echo(f"warning: {message}", err=True)
@@ -99,12 +120,18 @@ def reported_errors(*, debug: bool) -> Iterator[None]:
                 warnings.simplefilter("always", CalibrationWarning)
                 warnings.showwarning = show
             yield
-    except (ValueError, KeyError, OSError, ImportError) as error:
+    except typer.Exit:
+        raise
+    except Exception as error:
         if debug:
             raise
+        bad_input = isinstance(error, ValueError | KeyError | OSError)
         text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-        typer.echo(f"error: {' '.join(str(text).split())}", err=True)
-        raise typer.Exit(2) from error
+        said = " ".join(str(text).split())
+        typer.echo(
+            f"error: {said}" if bad_input else f"internal error: {type(error).__name__}: {said} (--debug)", err=True
+        )
+        raise typer.Exit(2 if bad_input else 1) from error
 
 
 def target_file(source: Path, output: Path | None, *, in_place: bool) -> Path:
@@ -116,25 +143,31 @@ def target_file(source: Path, output: Path | None, *, in_place: bool) -> Path:
     if target.resolve() == source.resolve() and not in_place:
         msg = f"-o {target} is the input file itself. Pass another name, or --in-place to overwrite it."
         raise ValueError(msg)
-    if not target.parent.is_dir():
-        msg = f"The folder {target.parent} does not exist."
-        raise ValueError(msg)
+    refuse_missing_folder(target)
     return target
+
+
+def refuse_missing_folder(path: Path | None) -> None:
+    """Refuse a file to write whose folder does not exist, before anything is computed."""
+    if path is not None and not path.parent.is_dir():
+        msg = f"The folder {path.parent} does not exist."
+        raise ValueError(msg)
 
 
 def cluster_file(source: Path, target: Path, request: ClusterRequest, *, json: Path | None, quiet: bool) -> None:
     """Cluster one file and write the labelled file."""
     from recall_py.files import read_h5ad, write_h5ad
 
+    refuse_missing_folder(json)
     adata = read_h5ad(source)
     request.apply(adata, progress=not quiet)
-    key = request.key_added
+    key = request.final_key
     _add_embedding(adata, key, request.shared, quiet=quiet)
     write_h5ad(adata, target)
     if json is not None:
-        _write_json(json, _cluster_summary(adata, key, source, target))
+        write_json(json, cluster_summary(adata, key, source, target))
     if not quiet:
-        _print_search(adata, key)
+        print_search(adata, key)
         typer.echo(f"wrote {target}")
 
 
@@ -145,16 +178,17 @@ def test_file(
     from recall_py import get, tl
     from recall_py.files import read_h5ad, write_h5ad
 
+    refuse_missing_folder(json)
     adata = read_h5ad(source)
     tl.test_clusters(adata, groupby, **options)
     pairs = get.pairs(adata, options["key_added"])
     if target is not None:
         write_h5ad(adata, target)
     if json is not None:
-        _write_json(json, {"input": str(source), "groupby": groupby, "pairs": _rows(pairs)})
+        write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
     if not quiet:
         columns = ["group", "reference", "n_group", "n_reference", "n_selected", "passes"]
-        _print_table(f"pairs of {groupby}", pairs[columns])
+        print_table(f"pairs of {groupby}", pairs[columns])
         typer.echo(f"{int((~pairs['passes']).sum())} of {len(pairs)} pairs have no markers that beat their knockoffs")
 
 
@@ -185,7 +219,7 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
     tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
     _add_embedding(adata, calibrated, {"random_state": seed}, quiet=True)
     sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
-    _print_search(adata, calibrated)
+    print_search(adata, calibrated)
     markers = get.markers(adata, calibrated, by="cluster").groupby("group", sort=False)["gene"]
     sizes = adata.obs[calibrated].value_counts()
     rows: dict[str, list[Any]] = {"cluster": [], "cells": [], "strongest markers": []}
@@ -197,7 +231,7 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
         )
     import pandas as pd
 
-    _print_table("markers, the most pairs first", pd.DataFrame(rows))
+    print_table("markers, the most pairs first", pd.DataFrame(rows))
     labelled, picture = folder / f"{source.stem}_labelled.h5ad", folder / f"{source.stem}_umap.png"
     write_h5ad(adata, labelled)
     write_atomically(picture, lambda partial: pl.umap_compare(adata, plain, calibrated, save=partial))
@@ -210,72 +244,11 @@ def _add_embedding(adata: AnnData, key: str, options: dict[str, Any], *, quiet: 
 
     record = adata.uns[key][keys.RECORD]
     if record["source"] == "raw.X" or "X_umap" in adata.obsm:
+        if not quiet:
+            reason = "it is there" if "X_umap" in adata.obsm else "the counts are in raw"
+            typer.echo(f"no embedding was added: {reason}")
         return
     layer = None if record["source"] == "X" else options.get("layer") or keys.COUNTS_LAYER
     added = add_embedding(adata, record["genes"], layer, options["random_state"])
     if not quiet:
         typer.echo(f"added for plotting: {', '.join(added)}")
-
-
-def _print_search(adata: AnnData, key: str) -> None:
-    import pandas as pd
-
-    from recall_py import get
-
-    steps = get.iterations(adata, key)
-    steps.insert(0, "step", range(1, len(steps) + 1))
-    shown = steps.rename(
-        columns={"level": "resolution", "n_clusters": "clusters", "n_pairs": "pairs", "n_failing": "failing pairs"}
-    ).drop(columns="min_selected")
-    by_resolution = adata.uns[key][keys.RECORD]["params"]["partition_algorithm"] in ("leiden", "louvain")
-    if not by_resolution:
-        shown = shown.rename(columns={"resolution": "asked for"})
-    if not shown["merged"].any():
-        shown = shown.drop(columns="merged")
-    _print_table("search", shown)
-    sizes = adata.obs[key].value_counts().reindex(adata.obs[key].cat.categories)
-    _print_table("clusters", pd.DataFrame({"cluster": sizes.index.astype(str), "cells": sizes.to_numpy()}))
-
-
-def _print_table(title: str, frame: pd.DataFrame) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table: Table = Table(title=title, title_justify="left")
-    for column in frame:
-        numeric = frame[column].dtype.kind in "if"
-        table.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
-    Console().print(table)
-
-
-def _cluster_summary(adata: AnnData, key: str, source: Path, target: Path) -> dict[str, Any]:
-    from recall_py import get
-
-    record = adata.uns[key][keys.RECORD]
-    scalars = {name: value for name, value in record.items() if isinstance(value, bool | int | float | str)}
-    return {
-        "input": str(source),
-        "output": str(target),
-        "key": key,
-        "n_cells": adata.n_obs,
-        "n_genes": len(record["genes"]),
-        **scalars,
-        "sizes": {str(label): int(size) for label, size in adata.obs[key].value_counts().items()},
-        "iterations": _rows(get.iterations(adata, key)),
-        "pairs": _rows(get.pairs(adata, key)),
-        "params": record["params"],
-        "seconds": record["seconds"],
-    }
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON values; an infinite threshold becomes null."""
-    return json_format.loads(frame.to_json(orient="records"))
-
-
-def _write_json(path: Path, summary: dict[str, Any]) -> None:
-    from recall_py.files import write_atomically
-
-    write_atomically(path, lambda partial: partial.write_text(json_format.dumps(summary, indent=2) + "\n"))

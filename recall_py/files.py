@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,14 +35,18 @@ def read_h5ad(path: Path) -> AnnData:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file in the same folder, then rename it to `path`.
 
-    A kill at any moment leaves `path` as it was or complete.
+    A kill at any moment leaves `path` as it was or complete, and at most a hidden ``.partial`` file beside it. A link
+    is followed, and a file that is replaced keeps its mode.
     """
+    path = path.resolve()
     if not path.parent.is_dir():
         msg = f"The folder {path.parent} does not exist."
         raise ValueError(msg)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         write(partial)
+        if path.exists():
+            shutil.copymode(path, partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

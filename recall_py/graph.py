@@ -65,15 +65,16 @@ def snn_graph(neighbours: NDArray[np.int32]) -> sparse.csr_array:
 def _scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:
     """Connectivities of ``scanpy.pp.neighbors``.
 
-    Approximate search (above 4,096 cells) splits its random numbers by thread, so it is held to one.
+    Approximate search (above 4,096 cells) splits its random numbers by thread, so it is held to one thread.
     """
     import anndata as ad
     import numba
     import scanpy as sc
 
     holder = ad.AnnData(sparse.csr_matrix((len(scores), 1), dtype=np.float32), obsm={"X_pca": scores})
-    threads = numba.get_num_threads()
+    threads, n_jobs = numba.get_num_threads(), sc.settings.n_jobs
     numba.set_num_threads(1)
+    sc.settings.n_jobs = 1
     try:
         with threadpool_limits(1), sc.settings.verbosity.override("warning"):
             sc.pp.neighbors(
@@ -86,4 +87,5 @@ def _scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.cs
             )
     finally:
         numba.set_num_threads(threads)
+        sc.settings.n_jobs = n_jobs
     return sparse.csr_array(holder.obsp["connectivities"])

@@ -12,7 +12,14 @@ RECORD = "recall"
 """``uns[key_added]["recall"]``: the record of a run."""
 PAIR_TESTS = "recall_test"
 """``uns["recall_test"]``: default key of ``tl.test_clusters``."""
+RESTRICTED_SUFFIX = "_R"
+"""Added to the default key of a restricted clustering, as in scanpy."""
 KNOCKOFF = "knockoff"
 """``var["knockoff"]`` of ``pp.knockoffs``: whether the gene is a knockoff."""
 REAL_GENE = "real_gene"
 """``var["real_gene"]`` of ``pp.knockoffs``: the real gene of each column."""
+
+
+def final_key(key_added: str, default: str, *, restricted: bool) -> str:
+    """Slot that a clustering writes to: a restricted one never takes the place of the labels it came from."""
+    return key_added + RESTRICTED_SUFFIX if restricted and key_added == default else key_added

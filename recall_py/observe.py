@@ -48,26 +48,30 @@ class ScanpyLog:
 
 
 class ConsoleProgress:
-    """A moving line for the stage on a terminal, plain lines elsewhere; each iteration stays visible."""
+    """A progress bar over the stages on a terminal, plain lines elsewhere; each iteration stays visible."""
 
-    def __init__(self, console: Console, *, by_resolution: bool) -> None:
+    def __init__(self, console: Console, *, by_resolution: bool, n_stages: int) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         self._console = console
         self._by_resolution = by_resolution
-        self._status = console.status("starting")
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task("starting", total=n_stages)
+        self._n_begun = 0
 
     def __enter__(self) -> ConsoleProgress:
-        if self._console.is_terminal:
-            self._status.start()
+        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._status.stop()
+        self._progress.stop()
 
     def stage(self, name: str) -> None:
         """Show the stage."""
-        if self._console.is_terminal:
-            self._status.update(name)
-        else:
+        self._progress.update(self._task, description=name, completed=self._n_begun)
+        self._n_begun += 1
+        if not self._console.is_terminal:
             self._console.print(f"stage: {name}", highlight=False)
 
     def iteration(self, iteration: Iteration) -> None:
@@ -96,10 +100,12 @@ def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
             "One cluster is left: no split of these cells was supported by markers that beat their knockoffs "
             f"(at least {params.filter.min_selected} genes a pair are needed)."
         )
-    if search.first_passed and not params.search.raise_start:
+    if search.first_passed and not search.iterations[-1].n_failing:
+        highest = search.iterations[-1].level
+        advice = "" if params.search.raise_start else ", or raise_start=True"
         messages.append(
-            f"No pair of clusters failed at the start ({word} {params.search.start:g}), so the start may be too "
-            f"coarse. Pass a higher {word}, or raise_start=True."
+            f"No pair of clusters failed at the start ({word} {highest:g}), so the start may be too coarse. "
+            f"Pass a higher {word}{advice}."
         )
     return messages
 

@@ -12,6 +12,8 @@ from recall_py.ranksum import SortedGenes, cluster_pairs, cluster_sizes, rank_su
 from recall_py.results import Markers, PairTable
 from recall_py.threads import even_blocks, map_blocks
 
+MAX_CLUSTERS = 400
+"""W of all pairs of so many clusters and 2,000 genes takes 1.3 GB."""
 _BLOCK = 64
 """Genes tested at once, each together with its knockoff: the memory is block x k^2."""
 
@@ -42,6 +44,12 @@ class KnockoffTest:
     def contrasts(self, labels: NDArray[np.int32]) -> NDArray[np.float64]:
         """(n_pairs, n_genes) W of every pair."""
         n_clusters = len(cluster_sizes(labels))
+        if n_clusters > MAX_CLUSTERS:
+            msg = (
+                f"{n_clusters} clusters make {n_clusters * (n_clusters - 1) // 2} pairs; at most {MAX_CLUSTERS} "
+                "clusters can be tested. Start with fewer: a lower resolution."
+            )
+            raise ValueError(msg)
         w = np.empty((n_clusters * (n_clusters - 1) // 2, self._n_genes))
 
         def test_block(block: tuple[int, int]) -> None:

@@ -138,6 +138,6 @@ class RunParams:
     """Threads; decides only the speed."""
 
     def __post_init__(self) -> None:
-        if self.dims < 2:
-            msg = f"dims is {self.dims}; at least 2 components are needed."
+        if not isinstance(self.dims, int) or self.dims < 2:
+            msg = f"dims is {self.dims!r}; a number of components from 2 on is needed (10 for the 1:10 of R)."
             raise ValueError(msg)

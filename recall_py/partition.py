@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     import igraph
 
 
+_IGRAPH_RANDOM = threading.Lock()
+"""igraph has one generator for the whole process."""
+
+
 class Clusterer(Protocol):
     """Clusters the cells of one embedding at any level: a resolution, or a number of clusters."""
 
@@ -29,6 +35,43 @@ class Clusterer(Protocol):
     def __call__(self, level: float) -> Partition:
         """Partition at `level`."""
         ...
+
+
+_OWN_OPTIONS = ("graph", "partition_type", "seed", "weights", "resolution_parameter", "resolution", "n_iterations")
+"""Arguments of the Leiden implementations that come from arguments of ours."""
+
+
+def refuse_unfit_options(params: PartitionParams) -> None:
+    """Refuse a partition type without a resolution, and arguments that the implementation of Leiden does not take.
+
+    Raises
+    ------
+    ValueError
+        If ``params.partition_type`` takes no resolution.
+    TypeError
+        For an unknown argument, as Python raises it.
+    """
+    if params.algorithm != "leiden":
+        return
+    import igraph
+    import leidenalg
+
+    kind = params.partition_type or leidenalg.RBConfigurationVertexPartition
+    own = inspect.signature(kind).parameters
+    if "resolution_parameter" not in own:
+        msg = f"{kind.__name__} takes no resolution to lower. Use leidenalg.RBConfigurationVertexPartition."
+        raise ValueError(msg)
+    taken = {*inspect.signature(leidenalg.find_partition).parameters, *own} - {"self", "kwargs"}
+    if params.flavor == "igraph":
+        taken = {*inspect.signature(igraph.Graph.community_leiden).parameters}
+    taken -= {*_OWN_OPTIONS}
+    for name in params.options:
+        if name not in taken:
+            msg = (
+                f"leiden() got an unexpected keyword argument {name!r}. Beside its own arguments it takes those of "
+                f"{params.flavor}: {', '.join(sorted(taken))}."
+            )
+            raise TypeError(msg)
 
 
 def by_decreasing_size(labels: ArrayLike) -> NDArray[np.int32]:
@@ -155,8 +198,9 @@ def _igraph_seed(seed: int) -> Iterator[None]:
     """Let igraph draw from its own seeded generator, then give it Python's again (igraph's default)."""
     import igraph
 
-    igraph.set_random_number_generator(random.Random(seed))
-    try:
-        yield
-    finally:
-        igraph.set_random_number_generator(random)
+    with _IGRAPH_RANDOM:
+        igraph.set_random_number_generator(random.Random(seed))
+        try:
+            yield
+        finally:
+            igraph.set_random_number_generator(random)

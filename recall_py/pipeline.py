@@ -23,6 +23,8 @@ from recall_py.representation import embed, log_normalise, scale
 from recall_py.results import Augmented, Iteration, Markers, PairTable, RecallResult, Search
 from recall_py.threads import resolve_n_jobs
 
+STAGES = ("knockoffs", "normalise", "sort", "components", "graph", "search", "markers")
+
 
 class Observer(Protocol):
     """Told what a run is doing."""
@@ -134,10 +136,11 @@ def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:
     """Refuse data that the run cannot work on, before anything is computed."""
     n_cells, n_genes = shape
     refuse_below_floor(n_genes, params.filter)
-    if n_cells <= params.graph.n_neighbors:
+    if params.partition.by_resolution and n_cells <= params.graph.n_neighbors:
+        fewer = f", or fewer neighbours: sc.pp.neighbors(adata, n_neighbors={max(2, n_cells // 2)})"
         msg = (
-            f"{n_cells} cells are too few for {params.graph.n_neighbors} neighbours. More cells are needed, "
-            f"or fewer neighbours: sc.pp.neighbors(adata, n_neighbors={max(2, n_cells // 2)})."
+            f"{n_cells} cells are too few for {params.graph.n_neighbors} neighbours. More cells are needed"
+            f"{fewer if params.graph.kind == 'umap' else ''}."
         )
         raise ValueError(msg)
     if params.dims >= min(n_genes, n_cells):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_embedding(adata: AnnData, genes: NDArray[np.str_], layer: str | None, seed: int) -> list[str]:
-    """Add what is missing for a plot; nothing that is there is replaced.
+    """Add what is missing for a plot; what is there is used and kept.
 
     Parameters
     ----------
@@ -40,26 +40,35 @@ def add_embedding(adata: AnnData, genes: NDArray[np.str_], layer: str | None, se
     holder = ad.AnnData(counts.copy(), obs=adata.obs[[]], var=adata.var[[]])
     sc.pp.normalize_total(holder, target_sum=TARGET_TOTAL)
     sc.pp.log1p(holder)
-    holder.var["selected"] = holder.var_names.isin(genes)
-    n_components = min(50, holder.n_obs - 1, int(holder.var["selected"].sum()) - 1)
-    with threadpool_limits(1):
-        sc.pp.pca(holder, n_comps=n_components, mask_var="selected", random_state=seed)
-        sc.pp.neighbors(holder, random_state=seed)
-        sc.tl.umap(holder, random_state=seed)
     added = []
 
-    def add(mapping: str, name: str, value: object) -> None:
-        if name not in getattr(adata, mapping):
-            getattr(adata, mapping)[name] = value
+    def add(mapping: str, *names: str) -> None:
+        for name in names:
+            getattr(adata, mapping)[name] = getattr(holder, mapping)[name]
             added.append(f"{mapping}[{name!r}]")
 
-    add("layers", keys.LOG_LAYER, holder.X)
-    add("varm", "PCs", holder.varm["PCs"])
-    for name in ("X_pca", "X_umap"):
-        add("obsm", name, holder.obsm[name])
-    if keys.NEIGHBORS not in adata.uns:
-        for name in ("distances", "connectivities"):
-            add("obsp", name, holder.obsp[name])
-    for name in ("pca", keys.NEIGHBORS, "umap"):
-        add("uns", name, holder.uns[name])
+    if keys.LOG_LAYER not in adata.layers:
+        holder.layers[keys.LOG_LAYER] = holder.X
+        add("layers", keys.LOG_LAYER)
+    with threadpool_limits(1):
+        if "X_pca" in adata.obsm:
+            holder.obsm["X_pca"] = adata.obsm["X_pca"]
+        else:
+            holder.var["selected"] = holder.var_names.isin(genes)
+            n_components = min(50, holder.n_obs - 1, int(holder.var["selected"].sum()) - 1)
+            sc.pp.pca(holder, n_comps=n_components, mask_var="selected", random_state=seed)
+            add("obsm", "X_pca")
+            add("varm", "PCs")
+            add("uns", "pca")
+        if keys.NEIGHBORS in adata.uns:
+            holder.uns[keys.NEIGHBORS] = adata.uns[keys.NEIGHBORS]
+            for name in adata.obsp:
+                holder.obsp[name] = adata.obsp[name]
+        else:
+            sc.pp.neighbors(holder, use_rep="X_pca", random_state=seed)
+            add("obsp", "distances", "connectivities")
+            add("uns", keys.NEIGHBORS)
+        sc.tl.umap(holder, random_state=seed)
+        add("obsm", "X_umap")
+        add("uns", "umap")
     return added

@@ -17,8 +17,8 @@ from scipy import sparse, special
 from recall_py.threads import even_blocks, map_blocks, resolve_n_jobs
 
 _LN10 = np.log(10.0)
-_BLOCK = 128
-"""Genes counted at once: the memory of a thread is block x k^2."""
+_BLOCK_ENTRIES = 1 << 19
+"""Counts held at once by a thread, genes x k^2."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def rank_sum(
         z[:, slice(*block)] = found
         u[:, slice(*block)] = counts[:, first, second].T
 
-    map_blocks(test_block, even_blocks(columns.size, _BLOCK), resolve_n_jobs(n_jobs))
+    map_blocks(test_block, even_blocks(columns.size, max(1, _BLOCK_ENTRIES // sizes.size**2)), resolve_n_jobs(n_jobs))
     return RankSums(u, z)
 
 

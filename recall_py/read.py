@@ -90,6 +90,9 @@ def _find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]
         source = f"layers[{keys.COUNTS_LAYER!r}]"
         return _accept_counts(adata.layers[keys.COUNTS_LAYER], source), adata.var_names, source
     if adata.raw is not None and _problem(adata.raw.X) is None:
+        if not adata.raw.var_names.is_unique:
+            msg = "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass layer='...'"
+            raise ValueError(msg)
         return adata.raw.X, adata.raw.var_names, "raw.X"
     return _accept_counts(adata.X, "X"), adata.var_names, "X"
 
@@ -127,8 +130,14 @@ def _problem(matrix: Any) -> str | None:
 def _select_genes(adata: AnnData, matrix: Any, names: pd.Index, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
     """Which columns of `matrix` take part, and by what rule."""
     if keys.HIGHLY_VARIABLE in adata.var:
-        flagged = adata.var_names[adata.var[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool)]
+        flagged = adata.var_names[(adata.var[keys.HIGHLY_VARIABLE] == True).to_numpy(dtype=bool)]  # noqa: E712  NaN is no
+        if not len(flagged):
+            msg = "var['highly_variable'] marks no gene. Select again: sc.pp.highly_variable_genes(adata, ...)"
+            raise ValueError(msg)
         return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
+    if n_top_genes < 1:
+        msg = f"n_top_genes is {n_top_genes}; at least 1 is needed."
+        raise ValueError(msg)
     if len(names) <= n_top_genes:
         return np.ones(len(names), dtype=bool), _ALL_GENES
     return _seurat_v3(matrix, n_top_genes)
@@ -182,13 +191,14 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
         msg = f"uns[{neighbors_key!r}] does not exist. Run sc.pp.neighbors(adata, key_added={neighbors_key!r}) first."
         raise KeyError(msg)
     recorded = adata.uns.get(neighbors_key or keys.NEIGHBORS, {}).get(keys.PARAMS, {})
-    representation = recorded.get("use_rep", _PCA[0])
+    n_pcs = None if recorded.get("n_pcs") is None else int(_scalar(recorded["n_pcs"]))
+    representation = "X" if n_pcs == 0 else recorded.get("use_rep", _PCA[0])
     if representation not in _PCA or "bbknn" in recorded:
         corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
         msg = (
             f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
             "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
-            "sc.pp.neighbors(adata, use_rep='X_pca'); to calibrate one batch at a time: restrict_to=('batch', ['...'])."
+            "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: restrict_to=('batch', ['...'])."
         )
         raise ValueError(msg)
     given = {
@@ -198,8 +208,7 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
     }
     if not isinstance(given.get("random_state", 0), int):
         given.pop("random_state")
-    n_pcs = recorded.get("n_pcs")
-    return GraphParams(**given), None if n_pcs is None else int(_scalar(n_pcs))
+    return GraphParams(**given), n_pcs
 
 
 def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> NDArray[np.bool_]:
@@ -210,22 +219,22 @@ def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> 
     KeyError
         If the column does not exist.
     ValueError
-        If it is not categorical, or a category does not exist.
+        If the categories are no list of strings, or one does not exist.
     """
     column, categories = restrict_to
     labels = read_labels(adata, column)
-    missing = [category for category in categories if category not in labels.cat.categories]
-    if isinstance(categories, str) or missing:
-        msg = (
-            f"restrict_to names {missing or categories!r}; obs[{column!r}] has the categories "
-            f"{_listed(labels.cat.categories)}. Pass them as a list of strings: ({column!r}, ['...'])."
-        )
+    if isinstance(categories, str) or not len(categories) or any(not isinstance(name, str) for name in categories):
+        msg = f"restrict_to names {categories!r}; pass a list of strings, such as ({column!r}, [{labels.iloc[0]!r}])."
+        raise ValueError(msg)
+    missing = [name for name in categories if name not in labels.cat.categories]
+    if missing:
+        msg = f"obs[{column!r}] has no category {_listed(missing)}. It has: {_listed(labels.cat.categories)}."
         raise ValueError(msg)
     return labels.isin(list(categories)).to_numpy()
 
 
 def read_labels(adata: AnnData, column: str) -> pd.Series[Any]:
-    """A column of ``obs`` as categories.
+    """A column of ``obs`` as categories that are strings.
 
     Raises
     ------
@@ -241,7 +250,7 @@ def read_labels(adata: AnnData, column: str) -> pd.Series[Any]:
     if labels.isna().any():
         msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
         raise ValueError(msg)
-    return labels
+    return labels.cat.rename_categories([str(name) for name in labels.cat.categories])
 
 
 def _scalar(value: Any) -> Any:

@@ -50,7 +50,7 @@ class Embedding:
 
 def log_normalise(counts: sparse.csc_array, dtype: type = np.float32) -> sparse.csc_array:
     """ln(1 + count / total * 1e4) with the cell's total over all columns. Equal ratios stay exactly equal."""
-    totals = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    totals = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
     if not totals.all():
         msg = f"{np.count_nonzero(totals == 0)} cells have no counts in real genes and knockoffs together."
         raise ValueError(msg)

@@ -23,8 +23,8 @@ def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | No
     if isinstance(source, np.random.RandomState):
         return int(source.randint(_BOUND))
     if isinstance(source, int | np.integer):
-        if not 0 <= source < _BOUND:
-            msg = f"The seed {source} is out of range: 0 <= seed < {_BOUND} is needed."
+        if source < 0:
+            msg = f"The seed {source} is negative; 0 or more is needed."
             raise ValueError(msg)
-        return int(source)
+        return int(source) if source < _BOUND else int(np.random.default_rng(source).integers(_BOUND))
     return int(np.random.default_rng(source).integers(_BOUND))

@@ -63,6 +63,7 @@ def write_clusters(
             "first_passed": search.first_passed,
             "level": search.level,
             "n_clusters": search.partition.n_clusters,
+            "min_selected": params.filter.min_selected,
             "source": data.source,
             "selection": data.selection,
             "genes": data.genes,
@@ -73,6 +74,17 @@ def write_clusters(
             "markers": marker_columns(result.markers),
         },
     }
+
+
+def refuse_occupied(adata: AnnData, key_added: str) -> None:
+    """Refuse a key whose entry in ``uns`` is something else than a clustering, such as ``"neighbors"``."""
+    entry = adata.uns.get(key_added)
+    if entry is None or (
+        hasattr(entry, "get") and (keys.RECORD in entry or "resolution" in entry.get(keys.PARAMS, {}))
+    ):
+        return
+    msg = f"uns[{key_added!r}] holds something that is not a clustering. Pass another key_added; it would be lost."
+    raise ValueError(msg)
 
 
 def write_pair_tests(

@@ -1,12 +1,10 @@
 """The command line, as a user starts it."""
 
-import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import anndata as ad
@@ -21,10 +19,6 @@ PBMC = Path(__file__).parents[1] / "data" / "pbmc68k.h5ad"
 def recall(*arguments, **options):
     command = [sys.executable, "-c", "from recall_py.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
-
-
-def digest(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +77,9 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),
         (["cluster", PBMC, "-o", "x.h5ad", "--layer", "raw"], "Layers of adata: none"),
         (["cluster", PBMC, "-o", "x.h5ad", "--no-such-option"], "--no-such-option"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
         (["test", PBMC, "--groupby", "annotation"], "double dipping"),
         (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
         (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
@@ -135,23 +132,71 @@ def test_in_place_overwrites_the_input(tmp_path):
     assert "kmeans" in ad.read_h5ad(path).obs
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.5, 4.0, 8.0])
-def test_kill_leaves_the_input_whole_and_the_output_absent_or_complete(tmp_path, seconds):
-    source, target = tmp_path / "in.h5ad", tmp_path / "out.h5ad"
-    source.write_bytes(PBMC.read_bytes())
-    before = digest(source)
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from recall_py.cli import main; main()", "cluster", str(source), "-o", str(target)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    time.sleep(seconds)
+HALF_WRITTEN = """
+import sys, time
+from pathlib import Path
+from recall_py.files import write_atomically
+
+def write(partial):
+    partial.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+
+write_atomically(Path(sys.argv[1]), write)
+"""
+
+
+@pytest.mark.parametrize("existing", [None, "old"])
+def test_kill_while_writing_leaves_the_output_absent_or_as_it_was(tmp_path, existing):
+    path = tmp_path / "out.h5ad"
+    if existing:
+        path.write_text(existing)
+    process = subprocess.Popen([sys.executable, "-c", HALF_WRITTEN, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"writing\n"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert digest(source) == before
-    if target.exists():
-        assert "leiden" in ad.read_h5ad(target).obs
+    process.stdout.close()
+    assert (path.read_text() if path.exists() else None) == existing
+    visible = [found.name for found in tmp_path.iterdir() if not found.name.startswith(".")]
+    assert visible == (["out.h5ad"] if existing else [])
+
+
+def test_link_is_followed_and_mode_is_kept(tmp_path):
+    from recall_py.files import write_atomically
+
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    write_atomically(link, lambda partial: partial.write_text("new"))
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_restricted_run_reports_itself_not_the_run_before(labelled, tmp_path):
+    run = recall(
+        *("cluster", labelled[1] / "out.h5ad", "-o", tmp_path / "r.h5ad", "--restrict-to", "leiden:0,1"),
+        *(
+            "--dims",
+            20,
+            "--strategy",
+            "merge",
+            "--flavor",
+            "igraph",
+            "--n-iterations",
+            2,
+            "--json",
+            tmp_path / "r.json",
+        ),
+    )
+    assert run.returncode == 0, run.stderr
+    summary = json.loads((tmp_path / "r.json").read_text())
+    adata = ad.read_h5ad(tmp_path / "r.h5ad")
+    assert summary["key"] == "leiden_R"
+    assert set(summary["sizes"]) == set(adata.obs["leiden_R"].cat.categories)
+    assert summary["params"]["search_strategy"] == "merge"
+    assert "no embedding was added" in run.stdout
 
 
 def test_write_that_fails_leaves_the_old_file(tmp_path):

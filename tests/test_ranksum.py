@@ -227,3 +227,15 @@ def test_labels_that_are_not_codes_in_use_are_refused(labels):
     genes = sort_genes(sparse.csc_array(np.ones((4, 1))))
     with pytest.raises(ValueError, match=r"codes 0\.\.k-1|negative"):
         rank_sum(genes, np.array(labels, dtype=np.int32))
+
+
+@pytest.mark.parametrize("entries", [1, 100, 10**6])
+def test_result_does_not_depend_on_the_block_size(monkeypatch, entries):
+    rng = np.random.default_rng(4)
+    genes = sort_genes(sparse.csc_array(rng.poisson(1.0, (50, 30)).astype(np.float32)))
+    labels = np.resize(np.arange(4, dtype=np.int32), 50)
+    expected = rank_sum(genes, labels)
+    monkeypatch.setattr("recall_py.ranksum._BLOCK_ENTRIES", entries)
+    found = rank_sum(genes, labels, n_jobs=2)
+    np.testing.assert_array_equal(found.u, expected.u)
+    np.testing.assert_array_equal(found.z, expected.z)

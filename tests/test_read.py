@@ -1,6 +1,7 @@
 """Bad input gets a clear error and nothing is changed; counts and genes are found by the stated rule."""
 
 import anndata as ad
+import leidenalg
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,6 +69,30 @@ def with_duplicate_cells():
     return adata
 
 
+def with_marks(value):
+    adata = make_adata()
+    adata.var["highly_variable"] = value
+    return adata
+
+
+def with_duplicate_raw():
+    adata = make_adata()
+    adata.raw = with_duplicate_genes()
+    return log_normalised(adata)
+
+
+def with_neighbours():
+    adata = make_adata()
+    adata.uns["neighbors"] = {"params": {"n_neighbors": 10}, "connectivities_key": "connectivities"}
+    return adata
+
+
+def with_types():
+    adata = make_adata()
+    adata.obs["type"] = np.resize([1, 2], 60)
+    return adata
+
+
 BAD_INPUT = {
     "log-normalised X": (
         lambda: log_normalised(make_adata()),
@@ -111,9 +136,23 @@ BAD_INPUT = {
     "given adjacency": (make_adata, {"adjacency": sparse.eye(60)}, "adjacency cannot be used.*without knockoff genes"),
     "given obsp": (make_adata, {"obsp": "connectivities"}, "obsp cannot be used.*without knockoff genes"),
     "unknown neighbours": (make_adata, {"neighbors_key": "nn"}, "uns.'nn'. does not exist"),
+    "no marked gene": (lambda: with_marks(False), {}, "marks no gene"),
+    "no top gene": (make_adata, {"n_top_genes": 0}, "n_top_genes is 0"),
+    "raw with duplicate genes": (with_duplicate_raw, {}, "raw.var_names are not unique"),
+    "dims 0": (make_adata, {"dims": 0}, "dims is 0"),
+    "dims as in R": (make_adata, {"dims": range(1, 11)}, "10 for the 1:10 of R"),
+    "a type without resolution": (
+        make_adata,
+        {"partition_type": leidenalg.ModularityVertexPartition},
+        "ModularityVertexPartition takes no resolution",
+    ),
+    "neighbours as the key": (with_neighbours, {"key_added": "neighbors"}, "not a clustering. Pass another key_added"),
+    "categories as one string": (with_types, {"restrict_to": ("type", "ab")}, "pass a list of strings"),
+    "no categories": (with_types, {"restrict_to": ("type", [])}, "pass a list of strings"),
+    "unknown category": (with_types, {"restrict_to": ("type", ["c"])}, "has no category c. It has: 1, 2"),
     "missing column": (make_adata, {"restrict_to": ("type", ["a"])}, "obs.'type'. does not exist"),
     "directed igraph": (make_adata, {"flavor": "igraph", "directed": True}, "undirected graphs only"),
-    "seed out of range": (make_adata, {"random_state": -1}, "seed -1 is out of range"),
+    "seed out of range": (make_adata, {"random_state": -1}, "seed -1 is negative"),
 }
 
 
@@ -143,6 +182,7 @@ def test_backed_object_is_refused(tmp_path):
         ({"use_rep": "X_scVI"}, "X_scVI"),
         ({"use_rep": "X_pca_harmony"}, "X_pca_harmony"),
         ({"use_rep": "X_pca", "bbknn": {"trim": 10}}, "bbknn"),
+        ({"n_pcs": 0}, "X"),
     ],
 )
 def test_graph_that_knockoffs_did_not_pass_through_is_refused(params, name):
@@ -150,6 +190,39 @@ def test_graph_that_knockoffs_did_not_pass_through_is_refused(params, name):
     adata.uns["neighbors"] = {"params": {"n_neighbors": 10, **params}}
     with pytest.raises(ValueError, match=f"{name}.*Knockoff genes did not pass through it"):
         recall_py.tl.leiden(adata)
+
+
+def test_misspelt_argument_is_refused_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr("recall_py.anndata_run.read_counts", None)
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'null_metod'.*initial_membership"):
+        recall_py.tl.leiden(make_adata(), null_metod="NB")
+
+
+@pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
+def test_recorded_graph_does_not_matter_where_it_is_not_used():
+    adata = make_adata()
+    adata.uns["neighbors"] = {"params": {"use_rep": "X_scVI"}}
+    recall_py.tl.recall(adata)
+    recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=2)
+    recall_py.tl.leiden(adata, preset="recall")
+    assert {"recall_clusters", "leiden"} <= set(adata.obs)
+
+
+def test_unknown_mark_is_no_mark():
+    adata = make_adata()
+    adata.var["highly_variable"] = np.resize(np.array([True, np.nan], dtype=object), 80)
+    assert read_counts(adata).counts.shape[1] == 40
+
+
+@pytest.mark.parametrize("n_cells", [86, 100, 257, 300])
+def test_gene_of_zeros_and_ones_has_such_a_knockoff(n_cells):
+    """The mean of its non-zeros is 1 exactly, whatever the rounding of the mean over all cells."""
+    from recall_py.nulls import augment
+
+    n_ones = np.arange(1, n_cells)
+    counts = (np.arange(n_cells)[:, None] < n_ones).astype(np.float64)
+    augmented = augment(sparse.csc_array(counts), "ZIP", np.random.SeedSequence(1))
+    assert augmented.counts.max() == 1
 
 
 def test_recorded_graph_parameters_are_used():

@@ -171,8 +171,63 @@ def test_raised_start_ends_below_the_first_failure(pbmc):
     assert len(steps) > 1
     assert record["converged"]
     assert recall_py.get.pairs(adata)["passes"].all()
-    if steps["n_failing"].iloc[-1]:
-        assert record["level"] == steps["level"].iloc[-2]
+    assert steps["n_failing"].iloc[-1] > 0
+    assert record["level"] == steps["level"].iloc[-2]
+
+
+def test_raised_start_that_meets_no_failure_says_so(pbmc):
+    with pytest.warns(CalibrationWarning, match="No pair of clusters failed at the start .resolution 0.15"):
+        recall_py.tl.leiden(pbmc, 0.05, raise_start=True, copy=True)
+
+
+def test_restricted_recall_keeps_the_labels_it_came_from(pbmc):
+    adata = recall_py.tl.recall(pbmc, 4, copy=True)
+    before = adata.obs["recall_clusters"].copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        recall_py.tl.recall(adata, restrict_to=("recall_clusters", ["0"]))
+    assert adata.obs["recall_clusters"].equals(before)
+    assert adata.obs["recall_clusters_R"].str.startswith("0,").sum() == (before == "0").sum()
+
+
+@pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
+def test_restriction_to_numbers_names_them_as_strings(pbmc):
+    adata = pbmc.copy()
+    adata.obs["half"] = np.arange(adata.n_obs) % 2
+    recall_py.tl.leiden(adata, restrict_to=("half", ["1"]), flavor="igraph", n_iterations=2)
+    assert set(adata.obs.loc[adata.obs["half"] == 0, "leiden_R"]) == {"0"}
+
+
+@pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
+def test_settings_of_the_implementation_are_passed_on(pbmc):
+    import leidenalg
+
+    cpm = recall_py.tl.leiden(pbmc, 0.02, partition_type=leidenalg.CPMVertexPartition, use_weights=False, copy=True)
+    assert cpm.uns["leiden"]["recall"]["params"]["partition_partition_type"] == "CPMVertexPartition"
+    igraph = {"flavor": "igraph", "n_iterations": -1, "copy": True}
+    modularity = recall_py.tl.leiden(pbmc, 0.02, **igraph)
+    also_cpm = recall_py.tl.leiden(pbmc, 0.02, objective_function="CPM", **igraph)
+    assert modularity.obs["leiden"].nunique() < also_cpm.obs["leiden"].nunique()
+
+
+def test_more_clusters_than_can_be_tested_are_refused(pbmc):
+    import leidenalg
+
+    with pytest.raises(ValueError, match="at most 400 clusters can be tested"):
+        recall_py.tl.leiden(pbmc, 10, partition_type=leidenalg.CPMVertexPartition)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
+def test_approximate_neighbours_have_the_same_bits_on_one_and_two_threads():
+    """Above 4,096 cells scanpy searches neighbours approximately, with random numbers by thread."""
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 3, 4500)
+    adata = ad.AnnData(rng.poisson(rng.gamma(1.0, 1.0, (3, 120))[groups]).astype(np.float32))
+    options = {"copy": True, "flavor": "igraph", "n_iterations": 2, "dims": 20}
+    found = [recall_py.tl.leiden(adata, n_jobs=n_jobs, **options) for n_jobs in (1, 2)]
+    assert found[0].obs["leiden"].equals(found[1].obs["leiden"])
+    assert adjusted_rand_score(groups, found[0].obs["leiden"]) > 0.95
 
 
 def test_cut_off_search_says_so(pbmc):

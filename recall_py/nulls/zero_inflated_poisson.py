@@ -21,10 +21,11 @@ class ZeroInflatedPoisson:
         """Estimate ``lambda`` and ``pi``; raw, so NaN for an all-zero gene and rounding noise where g <= 1."""
         counts = counts.astype(np.float64)
         n_cells = counts.shape[0]
-        mean = np.asarray(counts.sum(axis=0)).ravel() / n_cells
+        total = np.asarray(counts.sum(axis=0)).ravel()
+        mean = total / n_cells
         n_nonzero = np.asarray(counts.count_nonzero(axis=0), dtype=np.float64).ravel()
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean_nonzero = mean * n_cells / n_nonzero
+            mean_nonzero = total / n_nonzero  # exactly 1 where every non-zero is 1
             rate = mean_nonzero + special.lambertw(-mean_nonzero * np.exp(-mean_nonzero)).real
             inflation = 1.0 - mean / rate
         return NullFit("ZIP", {"lambda": rate, "pi": inflation, "mean": mean, "mean_nonzero": mean_nonzero})
@@ -35,7 +36,8 @@ class ZeroInflatedPoisson:
         An all-zero gene stays zero; where every non-zero is 1 (g <= 1) the draw is Bernoulli(m); where pi < 0 (fewer
         zeros than a Poisson count would have) it is Poisson(m).
         """
-        rate, inflation, mean, mean_nonzero = fit.parameters.values()
+        rate, inflation = fit.parameters["lambda"], fit.parameters["pi"]
+        mean, mean_nonzero = fit.parameters["mean"], fit.parameters["mean_nonzero"]
         zero, binary, deflated = mean == 0, mean_nonzero <= 1, inflation < 0
         conditions = [zero | binary, deflated]
         with np.errstate(invalid="ignore"):

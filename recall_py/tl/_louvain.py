@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from recall_py import keys
 from recall_py._docs import with_common_docs
 from recall_py.anndata_run import Calibration, cluster_adata
 from recall_py.params import PartitionParams
@@ -113,7 +114,7 @@ def louvain(
             n_jobs=n_jobs,
             neighbors_key=neighbors_key,
         ),
-        key_added="louvain_R" if restrict_to is not None and key_added == "louvain" else key_added,
+        key_added=keys.final_key(key_added, "louvain", restricted=restrict_to is not None),
         restrict_to=restrict_to,
         copy=copy,
         progress=progress,

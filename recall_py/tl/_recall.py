@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from recall_py import keys
 from recall_py._docs import with_common_docs
 from recall_py.anndata_run import Calibration, cluster_adata
 from recall_py.params import PartitionParams
@@ -66,7 +67,7 @@ def recall(
     {restrict_to}
     {seed}
     key_added
-        Slot of ``obs`` and ``uns`` to write to.
+        Slot of ``obs`` and ``uns`` to write to; ``"recall_clusters_R"`` when left alone with `restrict_to`.
     {copy}
     fdr, offset, strategy, layer, n_top_genes, max_iterations, raise_start, n_jobs, progress
         As in :func:`leiden`.
@@ -105,7 +106,7 @@ def recall(
             seed=resolve_seed(random_state, rng),
             n_jobs=n_jobs,
         ),
-        key_added=key_added,
+        key_added=keys.final_key(key_added, "recall_clusters", restricted=restrict_to is not None),
         restrict_to=restrict_to,
         copy=copy,
         progress=progress,

@@ -8,9 +8,9 @@ import numpy as np
 
 from recall_py import keys
 from recall_py.params import FilterParams
-from recall_py.read import read_counts, read_labels
+from recall_py.read import read_counts, read_labels, refuse_unusable
 from recall_py.seeds import resolve_seed
-from recall_py.write import write_pair_tests
+from recall_py.write import refuse_occupied, write_pair_tests
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -88,6 +88,8 @@ def test_clusters(
         raise ValueError(msg)
     from recall_py.pipeline import check_labels, refuse_below_floor
 
+    refuse_unusable(adata)
+    refuse_occupied(adata, key_added)
     filter_params = FilterParams(fdr=fdr, offset=offset)
     labels = read_labels(adata, groupby).cat.remove_unused_categories()
     if labels.cat.categories.size < 2:
