@@ -83,7 +83,8 @@ def _find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]
     """The counts matrix, its gene names and where it was found."""
     if layer is not None:
         if layer not in adata.layers:
-            msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(list(adata.layers))}."
+            named = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as None
+            msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(named)}."
             raise KeyError(msg)
         return _accept_counts(adata.layers[layer], f"layers[{layer!r}]"), adata.var_names, f"layers[{layer!r}]"
     if keys.COUNTS_LAYER in adata.layers:

@@ -27,7 +27,7 @@ def snapshot(adata):
         sorted(adata.obs),
         sorted(adata.var),
         sorted(adata.uns),
-        sorted(adata.layers),
+        set(adata.layers),
     )
 
 
@@ -163,8 +163,9 @@ def test_bad_input_is_refused_with_a_reason_and_changes_nothing(case):
     before = snapshot(adata)
     with pytest.raises((ValueError, KeyError), match=message):
         recall_py.tl.leiden(adata, **options)
-    for kept, found in zip(before, snapshot(adata), strict=True):
-        np.testing.assert_array_equal(kept, found)
+    after = snapshot(adata)
+    np.testing.assert_array_equal(before[0], after[0])
+    assert before[1:] == after[1:]
 
 
 def test_backed_object_is_refused(tmp_path):
