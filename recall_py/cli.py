@@ -31,7 +31,9 @@ Layer = Annotated[str | None, typer.Option(help="Layer with raw counts; found by
 TopGenes = Annotated[int, typer.Option(help="Genes to select where the file marks none.")]
 Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of everything random.")]
 Jobs = Annotated[int | None, typer.Option("--n-jobs", help="Threads; all cores by default.")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write a summary as JSON.")]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write a summary as JSON; - for standard output.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -81,6 +83,7 @@ def cluster(
     restrict_to: Annotated[
         str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
     ] = None,
+    drop_empty_cells: Annotated[bool, typer.Option(help="Leave out cells without counts in X.")] = False,
     neighbors_key: Annotated[str | None, typer.Option(help="Entry of uns with recorded graph parameters.")] = None,
     flavor: Annotated[str, typer.Option(help="Leiden implementation: leidenalg or igraph.")] = "leidenalg",
     n_iterations: Annotated[int, typer.Option(help="Iterations of Leiden, -1 until nothing improves.")] = -1,
@@ -122,6 +125,7 @@ def cluster(
             preset=preset,
             neighbors_key=neighbors_key,
             restrict_to=restrict_to,
+            drop_empty_cells=drop_empty_cells,
             leiden={
                 "flavor": flavor,
                 "n_iterations": n_iterations,

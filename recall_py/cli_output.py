@@ -6,6 +6,8 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from recall_py import keys
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def print_search(adata: AnnData, key: str) -> None:
         shown = shown.rename(columns={"resolution": "asked for"})
     if not shown["merged"].any():
         shown = shown.drop(columns="merged")
-    floor = adata.uns[key][keys.RECORD]["min_selected"]
+    floor = adata.uns[key][keys.RECORD]["required_selected"]
     print_table(f"search (a pair needs at least {floor} selected genes to pass)", shown)
     sizes = adata.obs[key].value_counts().reindex(adata.obs[key].cat.categories)
     print_table("clusters", pd.DataFrame({"cluster": sizes.index.astype(str), "cells": sizes.to_numpy()}))
@@ -80,4 +82,8 @@ def write_json(path: Path, summary: dict[str, Any]) -> None:
     """Write a summary atomically."""
     from recall_py.files import write_atomically
 
-    write_atomically(path, lambda partial: partial.write_text(json_format.dumps(summary, indent=2) + "\n"))
+    text = json_format.dumps(summary, indent=2) + "\n"
+    if str(path) == "-":
+        typer.echo(text, nl=False)
+        return
+    write_atomically(path, lambda partial: partial.write_text(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 
 from recall_py import keys
@@ -34,6 +36,7 @@ class ClusterRequest:
     preset: Any
     neighbors_key: str | None
     restrict_to: str | None
+    drop_empty_cells: bool
     leiden: dict[str, Any]
     louvain: dict[str, Any]
     shared: dict[str, Any]
@@ -143,14 +146,22 @@ def target_file(source: Path, output: Path | None, *, in_place: bool) -> Path:
     if target.resolve() == source.resolve() and not in_place:
         msg = f"-o {target} is the input file itself. Pass another name, or --in-place to overwrite it."
         raise ValueError(msg)
-    refuse_missing_folder(target)
+    refuse_unwritable(target)
     return target
 
 
-def refuse_missing_folder(path: Path | None) -> None:
-    """Refuse a file to write whose folder does not exist, before anything is computed."""
-    if path is not None and not path.parent.is_dir():
+def refuse_unwritable(path: Path | None) -> None:
+    """Refuse a file that cannot be written, before anything is computed."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
         msg = f"The folder {path.parent} does not exist."
+        raise ValueError(msg)
+    if path.is_dir():
+        msg = f"{path} is a folder; a file name is needed."
+        raise ValueError(msg)
+    if not os.access(path.parent, os.W_OK):
+        msg = f"The folder {path.parent} cannot be written to."
         raise ValueError(msg)
 
 
@@ -158,8 +169,10 @@ def cluster_file(source: Path, target: Path, request: ClusterRequest, *, json: P
     """Cluster one file and write the labelled file."""
     from recall_py.files import read_h5ad, write_h5ad
 
-    refuse_missing_folder(json)
+    refuse_unwritable(json)
     adata = read_h5ad(source)
+    if request.drop_empty_cells:
+        adata = _without_empty_cells(adata, quiet=quiet)
     request.apply(adata, progress=not quiet)
     key = request.final_key
     _add_embedding(adata, key, request.shared, quiet=quiet)
@@ -178,7 +191,7 @@ def test_file(
     from recall_py import get, tl
     from recall_py.files import read_h5ad, write_h5ad
 
-    refuse_missing_folder(json)
+    refuse_unwritable(json)
     adata = read_h5ad(source)
     tl.test_clusters(adata, groupby, **options)
     pairs = get.pairs(adata, options["key_added"])
@@ -189,7 +202,8 @@ def test_file(
     if not quiet:
         columns = ["group", "reference", "n_group", "n_reference", "n_selected", "passes"]
         print_table(f"pairs of {groupby}", pairs[columns])
-        typer.echo(f"{int((~pairs['passes']).sum())} of {len(pairs)} pairs have no markers that beat their knockoffs")
+        supported = int(pairs["passes"].sum())
+        typer.echo(f"{supported} of {len(pairs)} pairs are supported by markers, {len(pairs) - supported} are not")
 
 
 def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet: bool) -> None:
@@ -238,6 +252,14 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
     typer.echo(f"wrote {labelled}\nwrote {picture}")
 
 
+def _without_empty_cells(adata: AnnData, *, quiet: bool) -> AnnData:
+    """The cells that have counts in X."""
+    kept = np.asarray(adata.X.sum(axis=1)).ravel() > 0
+    if not quiet:
+        typer.echo(f"dropped {int((~kept).sum())} cells without counts")
+    return adata[kept].copy()
+
+
 def _add_embedding(adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool) -> None:
     """On raw counts, add what a plot needs; a file that came with an embedding keeps its own."""
     from recall_py.plot_ready import add_embedding
@@ -251,4 +273,4 @@ def _add_embedding(adata: AnnData, key: str, options: dict[str, Any], *, quiet: 
     layer = None if record["source"] == "X" else options.get("layer") or keys.COUNTS_LAYER
     added = add_embedding(adata, record["genes"], layer, options["random_state"])
     if not quiet:
-        typer.echo(f"added for plotting: {', '.join(added)}")
+        typer.echo(f"added for plotting: {', '.join(added)}. X still holds counts.")

@@ -63,29 +63,23 @@ def snn_graph(neighbours: NDArray[np.int32]) -> sparse.csr_array:
 
 
 def _scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:
-    """Connectivities of ``scanpy.pp.neighbors``.
+    """Connectivities of ``scanpy.pp.neighbors``, with exact neighbours.
 
-    Approximate search (above 4,096 cells) splits its random numbers by thread, so it is held to one thread.
+    scanpy's own choice below 8,192 cells is exact too. Above, it searches approximately, with random numbers that are
+    split by thread, so its graph would depend on the machine.
     """
     import anndata as ad
-    import numba
     import scanpy as sc
 
     holder = ad.AnnData(sparse.csr_matrix((len(scores), 1), dtype=np.float32), obsm={"X_pca": scores})
-    threads, n_jobs = numba.get_num_threads(), sc.settings.n_jobs
-    numba.set_num_threads(1)
-    sc.settings.n_jobs = 1
-    try:
-        with threadpool_limits(1), sc.settings.verbosity.override("warning"):
-            sc.pp.neighbors(
-                holder,
-                n_neighbors=params.n_neighbors,
-                use_rep="X_pca",
-                metric=params.metric,
-                method=params.method,
-                random_state=params.random_state,
-            )
-    finally:
-        numba.set_num_threads(threads)
-        sc.settings.n_jobs = n_jobs
+    with threadpool_limits(1, user_api="blas"), sc.settings.verbosity.override("warning"):
+        sc.pp.neighbors(
+            holder,
+            n_neighbors=params.n_neighbors,
+            use_rep="X_pca",
+            metric=params.metric,
+            method=params.method,
+            transformer="sklearn",
+            random_state=params.random_state,
+        )
     return sparse.csr_array(holder.obsp["connectivities"])

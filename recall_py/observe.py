@@ -22,10 +22,7 @@ def describe(iteration: Iteration, *, by_resolution: bool) -> str:
     """One line about a step of the search."""
     level = f"resolution {iteration.level:.4g}" if by_resolution else f"{iteration.level:.0f} clusters asked for"
     merged = f", merging {iteration.merged[0]} and {iteration.merged[1]}" if iteration.merged else ""
-    return (
-        f"{level}: {iteration.n_clusters} clusters, "
-        f"{iteration.n_failing} of {iteration.n_pairs} pairs without markers{merged}"
-    )
+    return f"{level}: {iteration.n_clusters} clusters, {iteration.n_failing} of {iteration.n_pairs} pairs fail{merged}"
 
 
 class ScanpyLog:

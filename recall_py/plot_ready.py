@@ -65,7 +65,7 @@ def add_embedding(adata: AnnData, genes: NDArray[np.str_], layer: str | None, se
             for name in adata.obsp:
                 holder.obsp[name] = adata.obsp[name]
         else:
-            sc.pp.neighbors(holder, use_rep="X_pca", random_state=seed)
+            sc.pp.neighbors(holder, use_rep="X_pca", transformer="sklearn", random_state=seed)
             add("obsp", "distances", "connectivities")
             add("uns", keys.NEIGHBORS)
         sc.tl.umap(holder, random_state=seed)

@@ -171,9 +171,10 @@ def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index, selection: st
     remove = "sc.pp.filter_cells(adata, min_counts=1)"
     if selection != _ALL_GENES:
         remove = "adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes"
+    subject = "1 cell has" if len(empty) == 1 else f"{len(empty)} cells have"
     msg = (
-        f"{len(empty)} cells have no counts in the {counts.shape[1]} selected genes ({selection}): {_listed(empty)}. "
-        f"Remove them: {remove}"
+        f"{subject} no counts in the {counts.shape[1]} selected genes ({selection}): {_listed(empty)}. "
+        f"Remove them: {remove}, or --drop-empty-cells on the command line"
     )
     raise ValueError(msg)
 

@@ -63,7 +63,7 @@ def write_clusters(
             "first_passed": search.first_passed,
             "level": search.level,
             "n_clusters": search.partition.n_clusters,
-            "min_selected": params.filter.min_selected,
+            "required_selected": params.filter.min_selected,
             "source": data.source,
             "selection": data.selection,
             "genes": data.genes,

@@ -72,6 +72,7 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC], "Pass -o OUT, or --in-place"),
         (["cluster", PBMC, "-o", PBMC], "is the input file itself"),
         (["cluster", PBMC, "-o", "absent/x.h5ad"], "The folder absent does not exist"),
+        (["cluster", PBMC, "-o", "."], "is a folder"),
         (["cluster", PBMC, "-o", "x.h5ad", "--null-method", "Weibull"], "Available: ZIP, NB"),
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "dbscan"], "Available: leiden, louvain, kmeans, ward"),
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),
@@ -102,7 +103,7 @@ def test_debug_shows_the_traceback(tmp_path):
 def test_test_command_prints_every_pair(tmp_path):
     run = recall("test", PBMC, "--groupby", "annotation", "--external", "--json", tmp_path / "pairs.json")
     assert run.returncode == 0, run.stderr
-    assert "of 45 pairs have no markers" in run.stdout
+    assert "of 45 pairs are supported by markers" in run.stdout
     assert len(json.loads((tmp_path / "pairs.json").read_text())["pairs"]) == 45
 
 
@@ -219,3 +220,19 @@ def test_version_is_printed():
     run = recall("--version")
     assert run.stdout.strip() == f"recall-py {recall_py.__version__}"
     assert np.all([part.isdigit() for part in recall_py.__version__.split(".")])
+
+
+def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(tmp_path):
+    adata = ad.read_h5ad(PBMC)
+    counts = adata.X.toarray()
+    counts[3] = 0
+    adata.X = counts
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    arguments = ("cluster", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", "--algorithm", "kmeans", "--quiet")
+    refused = recall(*arguments)
+    assert refused.returncode == 2
+    assert "1 cell has no counts" in refused.stderr
+    run = recall(*arguments, "--drop-empty-cells", "--json", "-")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["n_cells"] == 699
+    assert ad.read_h5ad(tmp_path / "out.h5ad").n_obs == 699

@@ -219,10 +219,10 @@ def test_more_clusters_than_can_be_tested_are_refused(pbmc):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
-def test_approximate_neighbours_have_the_same_bits_on_one_and_two_threads():
-    """Above 4,096 cells scanpy searches neighbours approximately, with random numbers by thread."""
+def test_large_data_has_the_same_bits_on_one_and_two_threads():
+    """Above 8,192 cells scanpy itself would search neighbours approximately, with random numbers by thread."""
     rng = np.random.default_rng(0)
-    groups = rng.integers(0, 3, 4500)
+    groups = rng.integers(0, 3, 8500)
     adata = ad.AnnData(rng.poisson(rng.gamma(1.0, 1.0, (3, 120))[groups]).astype(np.float32))
     options = {"copy": True, "flavor": "igraph", "n_iterations": 2, "dims": 20}
     found = [recall_py.tl.leiden(adata, n_jobs=n_jobs, **options) for n_jobs in (1, 2)]
