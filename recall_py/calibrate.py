@@ -103,7 +103,7 @@ def calibrate(
                 n_clusters=partition.n_clusters,
                 n_pairs=len(pairs.pairs),
                 n_failing=int(pairs.failing.sum()),
-                min_selected=int(pairs.n_selected.min(initial=np.iinfo(np.int64).max)) if len(pairs.pairs) else 0,
+                min_selected=int(pairs.n_selected.min()) if len(pairs.pairs) else 0,
                 merged=merged,
             )
         )

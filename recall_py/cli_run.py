@@ -222,6 +222,7 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
     import matplotlib as mpl
 
     mpl.use("Agg")
+    import pandas as pd
     import scanpy as sc
 
     from recall_py import get, pl, tl
@@ -243,8 +244,6 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
         rows["strongest markers"].append(
             ", ".join(markers.get_group(label).head(5)) if label in markers.groups else "-"
         )
-    import pandas as pd
-
     print_table("markers, the most pairs first", pd.DataFrame(rows))
     labelled, picture = folder / f"{source.stem}_labelled.h5ad", folder / f"{source.stem}_umap.png"
     write_h5ad(adata, labelled)
