@@ -7,18 +7,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import recall_py.datasets as datasets
     import recall_py.get as get
     import recall_py.pl as pl
     import recall_py.pp as pp
     import recall_py.tl as tl
 
 __version__ = version("recall-py")
-__all__ = ["__version__", "get", "pl", "pp", "tl"]
+__all__ = ["__version__", "datasets", "get", "pl", "pp", "tl"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a submodule when it is first used, so that ``import recall_py`` costs nothing."""
-    if name in {"get", "pl", "pp", "tl"}:
+    if name in {"datasets", "get", "pl", "pp", "tl"}:
         return importlib.import_module(f"recall_py.{name}")
     msg = f"module 'recall_py' has no attribute {name!r}"
     raise AttributeError(msg)

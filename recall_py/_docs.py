@@ -27,7 +27,24 @@ copy
     Change and return a copy.""",
     "calibration": """\
 null_method
-    Null model of the knockoff genes: ``"ZIP"`` (zero-inflated Poisson) or ``"NB"`` (negative binomial).
+    Null model of the knockoff genes: ``"ZIP"`` (zero-inflated Poisson), ``"NB"`` (negative binomial), ``"NB-depth"``
+    (negative binomial given the cell's sequencing depth), ``"permutation"``, or with gene-gene correlation
+    ``"ZIP-copula"``, ``"NB-copula"``, ``"Poisson-copula"``, ``"Gaussian-copula"``. Without use for synthetic nulls.
+pair_test
+    ``"knockoff"`` (default): knockoff genes are clustered with the real ones. ``"synthetic"``: real genes alone are
+    clustered, and each cluster is tested against its three nearest: one population is fitted to the pair's cells, and
+    null cells drawn from it are cut in two and tested in the same way.
+n_draws
+    Independent null draws, 1 by default; genes that more than half of them select count. Knockoffs of all draws are
+    embedded and clustered together.
+min_auc
+    A gene counts only if its AUC between the two clusters is at least this or at most 1 minus this; 0.5, the default,
+    lets every gene count.
+exact_below
+    Pairs with a cluster of fewer cells have exact rank-sum p-values (the other cluster is sampled down to 50 cells); 0,
+    the default, for the normal approximation everywhere.
+batch_key
+    Column of ``obs`` with batches: null genes are fitted and drawn within each batch, so that a batch is no marker.
 fdr
     Target share of false discoveries of the filter, q. No guarantee: these knockoffs are not exchangeable with their
     genes.
@@ -36,11 +53,13 @@ offset
 reduction
     Share by which the resolution is lowered at each step.
 strategy
-    ``"resolution"``: lower the resolution until every pair passes. ``"merge"``: merge the weakest failing pair instead.
+    ``"resolution"`` (default): lower the resolution until every pair passes. ``"merge"``: merge the weakest failing
+    pair (the nearest one with synthetic nulls) instead.
 graph
     ``"umap"``: scanpy's neighbours with the recorded parameters. ``"snn"``: Seurat's shared nearest neighbours, k = 20.
 dims
-    Principal components; by default what `adata` records as ``n_pcs``, else 50.
+    Principal components; by default what `adata` records as ``n_pcs``, else 50. ``"auto"``: those that vary more than
+    the first component of shuffled genes.
 layer
     Layer with raw counts.
 n_top_genes
@@ -52,7 +71,9 @@ raise_start
     If no pair fails at the start, start higher, at most five times, until some pair fails; the last partition that
     passed stands.
 preset
-    ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. Arguments given beside it win.
+    ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. ``"calibrated"``, the recommended setting:
+    ``pair_test="synthetic"``, ``strategy="merge"``, ``n_draws=5``, ``exact_below=10``, ``graph="snn"``,
+    ``dims="auto"``. Arguments given beside it win.
 n_jobs
     Threads; all cores by default. Decides only the speed.
 progress
@@ -71,6 +92,7 @@ None, or the changed copy. Read the record with :mod:`recall_py.get`. Sets:
     Of the final labels, on the graph of real genes and knockoffs; NaN for k-means and Ward.
 ``adata.uns[key_added]["recall"]`` : dict
     ``converged``, ``reason``, ``level`` (the resolution found), ``iterations``, ``pairs``, ``markers``, ``genes``,
+    ``untested`` (labels of clusters below 3 cells, which are too small to be tested and stay as they are),
     where the counts came from, and every parameter.""",
     "raises": """\
 Raises

@@ -23,7 +23,25 @@ if TYPE_CHECKING:
     from recall_py.pipeline import Observer
 
 SCANPY_COMPONENTS = 50
-PRESETS: dict[str, dict[str, Any]] = {"recall": {"graph": "snn", "dims": 10}}
+PRESETS: dict[str, dict[str, Any]] = {
+    "recall": {"graph": "snn", "dims": 10},
+    "calibrated": {
+        "graph": "snn",
+        "dims": "auto",
+        "pair_test": "synthetic",
+        "strategy": "merge",
+        "n_draws": 5,
+        "exact_below": 10,
+    },
+}
+_DEFAULTS: dict[str, Any] = {
+    "pair_test": "knockoff",
+    "strategy": "resolution",
+    "n_draws": 1,
+    "min_auc": 0.5,
+    "exact_below": 0,
+}
+"""What an argument means that neither the user nor the preset sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +54,7 @@ class Calibration:
     fdr: float
     offset: int
     reduction: float
-    strategy: str
+    strategy: str | None
     layer: str | None
     n_top_genes: int
     max_iterations: int
@@ -45,8 +63,13 @@ class Calibration:
     seed: int
     n_jobs: int | None
     graph: str | None = None
-    dims: int | None = None
+    dims: int | str | None = None
     neighbors_key: str | None = None
+    pair_test: str | None = None
+    n_draws: int | None = None
+    min_auc: float | None = None
+    exact_below: int | None = None
+    batch_key: str | None = None
 
     def __post_init__(self) -> None:
         from recall_py.nulls import null_model
@@ -62,7 +85,9 @@ class Calibration:
         """Everything that decides the labels, with what `adata` records about its neighbours filled in."""
         from scanpy import logging
 
-        preset = PRESETS.get(self.preset or "", {})
+        preset = _DEFAULTS | PRESETS.get(self.preset or "", {})
+        given = {name: getattr(self, name) for name in _DEFAULTS if getattr(self, name) is not None}
+        asked = preset | given
         kind = preset.get("graph", "umap") if self.graph is None else self.graph
         one_of("graph", kind, GRAPHS)
         refuse_unfit_options(self.partition)
@@ -72,17 +97,27 @@ class Calibration:
             if keys.NEIGHBORS not in adata.uns and self.neighbors_key is None:
                 logging.info("no neighbours are recorded: the graph takes scanpy's defaults")
         dims = next(value for value in (self.dims, preset.get("dims"), n_pcs, SCANPY_COMPONENTS) if value is not None)
+        if isinstance(dims, str) and dims != "auto":
+            msg = f"dims is {dims!r}; pass a number of components, or 'auto' for those above the noise."
+            raise ValueError(msg)
         return RunParams(
             search=SearchParams(
                 start=self.start,
-                strategy=self.strategy,
+                strategy=asked["strategy"],
                 reduction=self.reduction,
                 max_iterations=self.max_iterations,
                 raise_start=self.raise_start,
             ),
+            pair_test=asked["pair_test"],
             null_method=self.null_method,
-            dims=dims,
-            filter=FilterParams(fdr=self.fdr, offset=self.offset),
+            dims=None if dims == "auto" else dims,
+            filter=FilterParams(
+                fdr=self.fdr,
+                offset=self.offset,
+                min_auc=asked["min_auc"],
+                exact_below=asked["exact_below"],
+                n_draws=asked["n_draws"],
+            ),
             graph=graph,
             partition=self.partition,
             seed=self.seed,
@@ -109,16 +144,20 @@ def cluster_adata(
     params = calibration.run_params(adata)
     cells = None if restrict_to is None else restricted_cells(adata, restrict_to)
     data = read_counts(
-        adata if cells is None else adata[cells], layer=calibration.layer, n_top_genes=calibration.n_top_genes
+        adata if cells is None else adata[cells],
+        layer=calibration.layer,
+        n_top_genes=calibration.n_top_genes,
+        batch_key=calibration.batch_key,
     )
     n_cells, n_genes = data.counts.shape
     start = logging.info(
         f"calibrating {params.partition.algorithm} clusters: {n_cells} cells, {n_genes} genes ({data.selection}), "
         f"counts from {data.source}; graph {params.graph.kind}, {params.graph.n_neighbors} neighbours, "
-        f"{params.dims} components; a pair needs {params.filter.min_selected} selected genes or more"
+        f"{params.dims or 'automatic'} components; a pair needs {params.filter.min_selected} selected genes or more"
     )
     with ExitStack() as stack:
-        result = cluster_counts(data.counts, params, _observer(stack, params, progress=progress))
+        observer = _observer(stack, params, progress=progress)
+        result = cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
     search = result.search
     names = [str(code) for code in range(search.partition.n_clusters)]
     labels = np.asarray(names)[search.partition.labels]

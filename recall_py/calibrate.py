@@ -111,7 +111,7 @@ def calibrate(
 
     def end(level: float, partition: Partition, pairs: PairTable, reason: Reason | None = None) -> Search:
         if reason is None:
-            reason = "calibrated" if partition.n_clusters > 1 else "one cluster"
+            reason = "calibrated" if partition.n_clusters - pairs.untested.size > 1 else "one cluster"
         return Search(partition, level, pairs, tuple(iterations), reason, first_passed)
 
     level = params.start
@@ -151,9 +151,10 @@ def calibrate(
 
 
 def weakest_failing_pair(pairs: PairTable) -> tuple[int, int]:
-    """The failing pair with the least evidence; ties by smaller joint size, then by codes."""
+    """The failing pair at the least distance, or else with the least evidence; ties by smaller joint size, then by codes."""
     failing = np.flatnonzero(pairs.failing)
-    keys = (pairs.pairs[failing, 1], pairs.pairs[failing, 0], pairs.sizes[failing].sum(axis=1), pairs.evidence[failing])
+    first_by = pairs.evidence if pairs.distance is None else pairs.distance
+    keys = (pairs.pairs[failing, 1], pairs.pairs[failing, 0], pairs.sizes[failing].sum(axis=1), first_by[failing])
     a, b = pairs.pairs[failing[np.lexsort(keys)[0]]]
     return int(a), int(b)
 

@@ -24,7 +24,10 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad file to read, with raw counts.")]
 Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad file to write.")]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Write the result over IN.")]
-NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP or NB.")]
+NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP, NB, NB-depth, permutation, ...")]
+Draws = Annotated[int | None, typer.Option(help="Independent null draws that are combined.")]
+ExactBelow = Annotated[int | None, typer.Option(help="Exact p-values for clusters of fewer cells.")]
+BatchKey = Annotated[str | None, typer.Option(help="Column of obs with batches: null genes are drawn within them.")]
 Fdr = Annotated[float, typer.Option(help="Target share of false discoveries of the filter.")]
 Offset = Annotated[int, typer.Option(help="1 (knockoff+) or 0.")]
 Layer = Annotated[str | None, typer.Option(help="Layer with raw counts; found by itself if left out.")]
@@ -69,17 +72,27 @@ def cluster(
     ] = None,
     key_added: Annotated[str | None, typer.Option(help="Name of the labels; the algorithm's if left out.")] = None,
     null_method: NullMethod = "ZIP",
-    strategy: Annotated[str, typer.Option(help="resolution: lower it; merge: merge the weakest pair.")] = "resolution",
+    strategy: Annotated[
+        str | None, typer.Option(help="resolution (default): lower it; merge: merge the weakest pair.")
+    ] = None,
+    pair_test: Annotated[str | None, typer.Option(help="knockoff (default) or synthetic.")] = None,
+    n_draws: Draws = None,
+    min_auc: Annotated[float | None, typer.Option(help="Smallest AUC of a gene that counts.")] = None,
+    exact_below: ExactBelow = None,
+    batch_key: BatchKey = None,
     fdr: Fdr = 0.05,
     offset: Offset = 1,
     reduction: Annotated[float, typer.Option(help="Share by which the resolution is lowered at each step.")] = 0.2,
     graph: Annotated[str | None, typer.Option(help="umap (scanpy) or snn (Seurat).")] = None,
-    dims: Annotated[int | None, typer.Option(help="Principal components.")] = None,
+    dims: Annotated[str | None, typer.Option(help="Principal components, or auto.")] = None,
     layer: Layer = None,
     n_top_genes: TopGenes = 2000,
     max_iterations: Annotated[int, typer.Option(help="Partitions tried at most.")] = 50,
     raise_start: Annotated[bool, typer.Option(help="Raise a start at which no pair fails.")] = False,
-    preset: Annotated[str | None, typer.Option(help="recall: graph and components of the R package.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="calibrated: the recommended setting; recall: graph and components of the R package."),
+    ] = None,
     restrict_to: Annotated[
         str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
     ] = None,
@@ -105,7 +118,14 @@ def cluster(
         "null_method": null_method,
         "fdr": fdr,
         "offset": offset,
-        "strategy": strategy,
+        **run.given(
+            strategy=strategy,
+            pair_test=pair_test,
+            n_draws=n_draws,
+            min_auc=min_auc,
+            exact_below=exact_below,
+            batch_key=batch_key,
+        ),
         "layer": layer,
         "n_top_genes": n_top_genes,
         "max_iterations": max_iterations,
@@ -121,7 +141,7 @@ def cluster(
             num_clusters_start=num_clusters_start,
             reduction=reduction,
             graph=graph,
-            dims=dims,
+            dims=run.components(dims),
             preset=preset,
             neighbors_key=neighbors_key,
             restrict_to=restrict_to,
@@ -149,6 +169,10 @@ def test(
     output: Out = None,
     in_place: InPlace = False,
     key_added: Annotated[str, typer.Option(help="Entry of uns to write to.")] = "recall_test",
+    n_draws: Draws = None,
+    min_auc: Annotated[float, typer.Option(help="Smallest AUC of a gene that counts; 0.5 is off.")] = 0.5,
+    exact_below: ExactBelow = None,
+    batch_key: BatchKey = None,
     null_method: NullMethod = "ZIP",
     fdr: Fdr = 0.05,
     offset: Offset = 1,
@@ -160,15 +184,19 @@ def test(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Test which pairs of given labels (sorting, genotype, hashtags) have markers that beat knockoff genes.
+    """Test which pairs of given labels have markers that beat null genes: is my clustering over-split?
 
-    Example: recall-py test sorted.h5ad --groupby gate --external
+    Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
+
+    Example: recall-py test clustered.h5ad --groupby leiden
     """
     with run.reported_errors(debug=debug):
         target = run.target_file(source, output, in_place=in_place) if output or in_place else None
         options = {
             "external": external,
             "key_added": key_added,
+            "min_auc": min_auc,
+            **run.given(n_draws=n_draws, exact_below=exact_below, batch_key=batch_key),
             "null_method": null_method,
             "fdr": fdr,
             "offset": offset,

@@ -32,7 +32,7 @@ class ClusterRequest:
     num_clusters_start: int | None
     reduction: float
     graph: Any
-    dims: int | None
+    dims: Any
     preset: Any
     neighbors_key: str | None
     restrict_to: str | None
@@ -97,6 +97,21 @@ class ClusterRequest:
             msg = f"--restrict-to is {self.restrict_to!r}; it must be a column and its labels, such as leiden:0,3."
             raise ValueError(msg)
         return column, categories.split(",")
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the library has a default for the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def components(text: str | None) -> int | Any:
+    """The number of components, or ``"auto"``."""
+    if text is None or text == "auto":
+        return text
+    if not text.isdigit():
+        msg = f"--dims is {text!r}; pass a number of components, or auto."
+        raise ValueError(msg)
+    return int(text)
 
 
 def partition_class(name: str | None) -> type | None:

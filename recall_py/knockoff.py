@@ -5,6 +5,7 @@ Source: Barber & Candès, Ann. Stat. 2015, doi 10.1214/15-AOS1337, equations 1.8
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,36 @@ def contrast(log10_p: NDArray[np.float64], log10_p_knockoff: NDArray[np.float64]
         Same shape, values <= 0. On the log scale, because p itself underflows from about abs(z) = 38 on.
     """
     return log10_p_knockoff - log10_p
+
+
+def drop_weak(
+    w: NDArray[np.float64], auc: NDArray[np.float64], auc_null: NDArray[np.float64], min_auc: float
+) -> NDArray[np.float64]:
+    """W with 0 where the better marker of the two, real or null, is a weak one: its AUC is within 1 - min_auc, min_auc.
+
+    The rule treats a gene and its null alike, so that W of a gene without signal stays symmetric about 0.
+    """
+    if min_auc <= 0.5:
+        return w
+    effect = np.abs(np.where(w > 0, auc, auc_null) - 0.5)
+    return np.where(effect >= min_auc - 0.5, w, 0.0)
+
+
+def combine(selections: Sequence[Selection]) -> Selection:
+    """One outcome of several independent null draws: genes that more than half of the draws select.
+
+    The stability selection of Ren, Wei & Candès (JASA 2023, doi 10.1080/01621459.2021.1962720) with the share 1/2; the
+    threshold and the evidence are medians. A pair that one draw in twenty would pass by chance passes three of five
+    rarely.
+    """
+    if len(selections) == 1:
+        return selections[0]
+    votes = np.mean([selection.selected for selection in selections], axis=0)
+    return Selection(
+        float(np.median([selection.threshold for selection in selections])),
+        votes > 0.5,
+        float(np.median([selection.evidence for selection in selections])),
+    )
 
 
 def select(w: ArrayLike, *, fdr: float = 0.05, offset: int = 1) -> Selection:

@@ -92,9 +92,17 @@ def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
             f"clusters, and {failing} have no markers. Pass strategy='merge'."
         ]
     messages = []
-    if n_clusters == 1:
+    untested = search.pairs.untested
+    if untested.size:
+        few = params.filter.min_cells
         messages.append(
-            "One cluster is left: no split of these cells was supported by markers that beat their knockoffs "
+            f"Clusters {', '.join(map(str, untested))} have fewer than {few} cells: too small to be tested. They stay as "
+            "they are and support nothing."
+        )
+    if n_clusters - untested.size == 1:
+        rivals = "their knockoffs" if params.pair_test == "knockoff" else "those of null cells"
+        messages.append(
+            f"One cluster is left: no split of these cells was supported by markers that beat {rivals} "
             f"(at least {params.filter.min_selected} genes a pair are needed)."
         )
     if search.first_passed and not search.iterations[-1].n_failing:

@@ -11,6 +11,7 @@ CLUSTERERS = ("leiden", "louvain", "kmeans", "ward")
 STRATEGIES = ("resolution", "merge")
 GRAPHS = ("umap", "snn")
 LEIDEN_FLAVORS = ("leidenalg", "igraph")
+PAIR_TESTS = ("knockoff", "synthetic")
 
 
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -34,9 +35,23 @@ class FilterParams:
     """Target share of false discoveries among the selected genes, q."""
     offset: int = 1
     """1 for "knockoff+", 0 for the plain filter."""
+    min_auc: float = 0.5
+    """Genes count only if their AUC is at least this or at most 1 minus this; 0.5 lets all count."""
+    min_cells: int = 3
+    """Clusters with fewer cells are not tested; they stay and are named in the result."""
+    exact_below: int = 0
+    """Pairs with a cluster of fewer cells have exact p-values, others the normal approximation."""
+    n_draws: int = 1
+    """Independent null draws; a gene is selected if more than half of them select it."""
 
     def __post_init__(self) -> None:
         _in_open_unit_interval("fdr", self.fdr)
+        if not 0.5 <= self.min_auc < 1.0:
+            msg = f"min_auc is {self.min_auc}; it must be from 0.5 (off) to below 1."
+            raise ValueError(msg)
+        if not isinstance(self.n_draws, int) or self.n_draws < 1:
+            msg = f"n_draws is {self.n_draws!r}; a whole number from 1 on is needed."
+            raise ValueError(msg)
         if self.offset not in (0, 1):
             msg = f"offset is {self.offset}; it must be 0 (knockoff) or 1 (knockoff+)."
             raise ValueError(msg)
@@ -127,9 +142,12 @@ class RunParams:
     """Everything that decides the labels, apart from the counts."""
 
     search: SearchParams
+    pair_test: str = "knockoff"
+    """``"knockoff"``: null genes take part in the clustering; ``"synthetic"``: each pair has null cells of its own."""
     null_method: str = "ZIP"
-    dims: int = 50
-    """Principal components used."""
+    """Null model of the knockoff genes."""
+    dims: int | None = 50
+    """Principal components used; None for those above the noise."""
     filter: FilterParams = FilterParams()
     graph: GraphParams = GraphParams()
     partition: PartitionParams = PartitionParams()
@@ -138,6 +156,7 @@ class RunParams:
     """Threads; decides only the speed."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dims, int) or self.dims < 2:
+        one_of("pair_test", self.pair_test, PAIR_TESTS)
+        if self.dims is not None and (not isinstance(self.dims, int) or self.dims < 2):
             msg = f"dims is {self.dims!r}; a number of components from 2 on is needed (10 for the 1:10 of R)."
             raise ValueError(msg)

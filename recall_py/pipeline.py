@@ -12,17 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.calibrate import CountLadder, Ladder, ResolutionLadder, calibrate
+from recall_py.calibrate import CountLadder, Ladder, PairTest, ResolutionLadder, calibrate
 from recall_py.graph import build_graph
 from recall_py.nulls import augment
 from recall_py.pair_test import KnockoffTest
 from recall_py.params import FilterParams, RunParams
 from recall_py.partition import Clusterer, GraphClusterer, SpaceClusterer
 from recall_py.ranksum import sort_genes
-from recall_py.representation import embed, log_normalise, scale
+from recall_py.representation import embed, log_normalise, n_components_above_noise, scale
 from recall_py.results import Augmented, Iteration, Markers, PairTable, RecallResult, Search
+from recall_py.synthetic_test import SyntheticTest
 from recall_py.threads import resolve_n_jobs
 
+MAX_COMPONENTS = 50
+PlainCounts = tuple[sparse.csc_array, NDArray[np.float64] | None, NDArray[np.int32] | None]
+"""Counts, depths and batches of the cells."""
 STAGES = ("knockoffs", "normalise", "sort", "components", "graph", "search", "markers")
 
 
@@ -63,7 +67,14 @@ class _Stages:
         self.seconds[name] = time.perf_counter() - start
 
 
-def cluster_counts(counts: sparse.csc_array, params: RunParams, observer: Observer | None = None) -> RecallResult:
+def cluster_counts(
+    counts: sparse.csc_array,
+    params: RunParams,
+    observer: Observer | None = None,
+    *,
+    depth: NDArray[np.float64] | None = None,
+    batches: NDArray[np.int32] | None = None,
+) -> RecallResult:
     """Calibrated clusters of raw counts.
 
     Parameters
@@ -74,6 +85,10 @@ def cluster_counts(counts: sparse.csc_array, params: RunParams, observer: Observ
         What to do.
     observer
         Told of each stage and iteration.
+    depth
+        (n_cells,) relative sequencing depth, by default each cell's total over the given genes.
+    batches
+        (n_cells,) codes: null genes are fitted and drawn within batches.
 
     Raises
     ------
@@ -82,8 +97,18 @@ def cluster_counts(counts: sparse.csc_array, params: RunParams, observer: Observ
     """
     refuse_too_small(counts.shape, params)
     stages = _Stages(observer or Silent())
+    if params.pair_test == "synthetic":
+        return _cluster_by_synthetic_nulls(counts, params, stages, batches)
     with stages("knockoffs"):
-        augmented = draw_knockoffs(counts, params.null_method, params.seed, params.n_jobs)
+        augmented = draw_knockoffs(
+            counts,
+            params.null_method,
+            params.seed,
+            params.n_jobs,
+            depth=depth,
+            batches=batches,
+            n_draws=params.filter.n_draws,
+        )
     return _cluster_augmented(augmented, params, stages)
 
 
@@ -93,43 +118,93 @@ def cluster_augmented(augmented: Augmented, params: RunParams, observer: Observe
 
 
 def _cluster_augmented(augmented: Augmented, params: RunParams, stages: _Stages) -> RecallResult:
+    """Real genes and all draws of knockoffs are embedded and clustered together, once."""
     n_jobs = resolve_n_jobs(params.n_jobs)
     with stages("normalise"):
         values = log_normalise(augmented.counts)
     with stages("sort"):
-        test = KnockoffTest(sort_genes(values, n_jobs=n_jobs), params.filter, n_jobs=n_jobs)
+        test = KnockoffTest(sort_genes(values, n_jobs=n_jobs), values, params.filter, n_jobs=n_jobs)
     with stages("components"):
-        scores = embed(scale(values), params.dims, n_jobs=n_jobs).scores
+        scores = _components(values, params.dims, n_jobs)
     with stages("graph"):
         cluster = _make_clusterer(scores, params)
     with stages("search"):
-        search = calibrate(cluster, test, params.search, _ladder(params, len(scores)), stages.observer.iteration)
-        search = _with_modularity(search, cluster)
+        search = _search(cluster, test, params, len(scores), stages.observer)
+    with stages("markers"):
+        markers = test.markers(search.partition.labels)
+    return RecallResult(search, markers, augmented.fits, stages.seconds)
+
+
+def _cluster_by_synthetic_nulls(
+    counts: sparse.csc_array, params: RunParams, stages: _Stages, batches: NDArray[np.int32] | None
+) -> RecallResult:
+    """Real genes alone are clustered; each pair of neighbouring clusters is tested against null cells of its own."""
+    n_jobs = resolve_n_jobs(params.n_jobs)
+    with stages("normalise"):
+        values = log_normalise(counts)
+    with stages("components"):
+        scores = _components(values, params.dims, n_jobs)
+        test = SyntheticTest(counts, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
+    with stages("graph"):
+        cluster = _make_clusterer(scores, params)
+    with stages("search"):
+        search = _search(cluster, test, params, len(scores), stages.observer)
     with stages("markers"):
         markers = test.markers(search.partition.labels, values)
-    return RecallResult(search, markers, augmented.fit, stages.seconds)
+    return RecallResult(search, markers, (), stages.seconds)
+
+
+def _components(values: sparse.csc_array, dims: int | None, n_jobs: int) -> NDArray[np.float64]:
+    """(n_cells, dims) scores, on as many components as stand above the noise where `dims` does not say."""
+    if dims is not None:
+        return embed(scale(values), dims, n_jobs=n_jobs).scores
+    found = embed(scale(values), min(MAX_COMPONENTS, min(values.shape) - 1), n_jobs=n_jobs)
+    return found.scores[:, : n_components_above_noise(values, found.standard_deviation, n_jobs=n_jobs)]
+
+
+def _search(cluster: Clusterer, test: PairTest, params: RunParams, n_cells: int, observer: Observer) -> Search:
+    return _with_modularity(
+        calibrate(cluster, test, params.search, _ladder(params, n_cells), observer.iteration), cluster
+    )
 
 
 def check_labels(
-    counts: sparse.csc_array,
+    data: PlainCounts,
     labels: NDArray[np.int32],
+    pair_test: str,
     null_method: str,
     params: FilterParams,
     *,
     seed: int = 0,
     n_jobs: int | None = None,
 ) -> tuple[PairTable, Markers]:
-    """Test every pair of labels that did not come from these counts, against knockoffs; see ``tl.test_clusters``."""
+    """Test pairs of given labels, against knockoffs or against null cells of each pair; see ``tl.test_clusters``."""
     threads = resolve_n_jobs(n_jobs)
-    values = log_normalise(draw_knockoffs(counts, null_method, seed, threads).counts)
-    test = KnockoffTest(sort_genes(values, n_jobs=threads), params, n_jobs=threads)
-    return test(labels), test.markers(labels, values)
+    counts, depth, batches = data
+    if pair_test == "synthetic":
+        values = log_normalise(counts)
+        scores = _components(values, None, threads)
+        synthetic = SyntheticTest(counts, scores, params, batches=batches, seed=seed, n_jobs=threads)
+        return synthetic(labels), synthetic.markers(labels, values)
+    augmented = draw_knockoffs(counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=params.n_draws)
+    values = log_normalise(augmented.counts)
+    test = KnockoffTest(sort_genes(values, n_jobs=threads), values, params, n_jobs=threads)
+    return test(labels), test.markers(labels)
 
 
-def draw_knockoffs(counts: sparse.csc_array, null_method: str, seed: int, n_jobs: int | None = None) -> Augmented:
-    """Counts with their knockoffs beside them; the knockoffs have the first child of the seed."""
-    (null_seed,) = np.random.SeedSequence(seed).spawn(1)
-    return augment(counts, null_method, null_seed, n_jobs=resolve_n_jobs(n_jobs))
+def draw_knockoffs(
+    counts: sparse.csc_array,
+    null_method: str,
+    seed: int,
+    n_jobs: int | None = None,
+    *,
+    depth: NDArray[np.float64] | None = None,
+    batches: NDArray[np.int32] | None = None,
+    n_draws: int = 1,
+) -> Augmented:
+    """Counts with their knockoffs beside them; the draws have the first children of the seed."""
+    seeds = np.random.SeedSequence(seed).spawn(n_draws)
+    return augment(counts, null_method, *seeds, depth=depth, batches=batches, n_jobs=resolve_n_jobs(n_jobs))
 
 
 def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:
@@ -143,7 +218,7 @@ def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:
             f"{fewer if params.graph.kind == 'umap' else ''}."
         )
         raise ValueError(msg)
-    if params.dims >= min(n_genes, n_cells):
+    if params.dims is not None and params.dims >= min(n_genes, n_cells):
         msg = (
             f"{n_genes} genes and {n_cells} cells are too few for {params.dims} principal components. "
             f"Pass fewer: dims={max(2, min(n_genes, n_cells) // 2)}."

@@ -1,4 +1,4 @@
-"""Null genes beside the real ones, as AnnData."""
+"""Null genes beside the real ones, as AnnData, and how well they fit."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from recall_py.seeds import resolve_seed
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from recall_py.results import NullFit
     from recall_py.seeds import Rng
 
-__all__ = ["knockoffs"]
+__all__ = ["knockoffs", "null_misfit"]
 
 
 def knockoffs(
     adata: AnnData,
     *,
     null_method: str = "ZIP",
+    batch_key: str | None = None,
     layer: str | None = None,
     n_top_genes: int = 2000,
     random_state: int | np.random.RandomState | None = 0,
@@ -38,7 +40,10 @@ def knockoffs(
     adata
         Cells x genes with raw counts, found as :func:`recall_py.tl.leiden` finds them. Not changed.
     null_method
-        Null model, ``"ZIP"`` or ``"NB"``.
+        Null model: ``"ZIP"``, ``"NB"``, ``"ZIP-copula"``, ``"NB-copula"``, ``"Poisson-copula"``,
+        ``"Gaussian-copula"``, ``"permutation"`` or ``"NB-depth"``.
+    batch_key
+        Column of ``obs``: fit and draw within each batch.
     layer
         Layer with raw counts.
     n_top_genes
@@ -52,13 +57,15 @@ def knockoffs(
     -------
     A new AnnData of n_obs x 2 n_genes with raw counts in ``X`` and ``obs`` of `adata`. Columns 0..p-1 are the real
     genes, column p + j is the knockoff of column j. ``var["knockoff"]`` tells them apart, ``var["real_gene"]`` names
-    the real gene, and ``var`` holds the fitted parameters. Names of knockoffs are for reading only: nulls are known
-    by position.
+    the real gene, and ``var`` holds the fitted parameters, such as ``var["ZIP_lambda"]``, or
+    ``var["ZIP_lambda_<batch>"]`` for each batch. Names of knockoffs are for reading only: nulls are known by position.
 
     Raises
     ------
     ValueError
-        For input without raw counts or an unknown `null_method`.
+        For input without raw counts, an unknown `null_method`, or a batch with fewer than two cells.
+    KeyError
+        For a layer or column that does not exist.
 
     Examples
     --------
@@ -73,19 +80,105 @@ def knockoffs(
     from recall_py.pipeline import draw_knockoffs
 
     null_model(null_method)
-    data = read_counts(adata, layer=layer, n_top_genes=n_top_genes)
-    augmented = draw_knockoffs(data.counts, null_method, resolve_seed(random_state, rng), n_jobs)
+    data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    augmented = draw_knockoffs(
+        data.counts,
+        null_method,
+        resolve_seed(random_state, rng),
+        n_jobs,
+        depth=data.depth,
+        batches=data.batches,
+    )
     names = [*data.genes, *_knockoff_names(data.genes)]
-    fitted = {f"{null_method}_{name}": np.tile(value, 2) for name, value in augmented.fit.parameters.items()}
     var = pd.DataFrame(
         {
             keys.KNOCKOFF: np.repeat([False, True], data.genes.size),
             keys.REAL_GENE: np.tile(data.genes, 2).astype(object),
-            **fitted,
+            **_fitted_columns(augmented.fits, data.batch_names if batch_key is not None else None),
         },
         index=pd.Index(names, dtype=object),
     )
     return ad.AnnData(augmented.counts.tocsr(), obs=adata.obs.copy(), var=var)
+
+
+def null_misfit(
+    adata: AnnData,
+    *,
+    null_method: str = "ZIP",
+    batch_key: str | None = None,
+    layer: str | None = None,
+    n_top_genes: int = 2000,
+) -> pd.DataFrame:
+    """Compare each selected gene with the null distribution fitted to it.
+
+    Nothing is drawn: the moments are those of the distribution that :func:`knockoffs` draws from. A knockoff that
+    varies less than its real gene is beaten too easily, and clusters without markers may pass.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes with raw counts, found as :func:`recall_py.tl.leiden` finds them. Not changed.
+    null_method
+        Null model, as in :func:`knockoffs`.
+    batch_key
+        Column of ``obs``: fit within each batch. The moments are those of all cells together.
+    layer
+        Layer with raw counts.
+    n_top_genes
+        Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more.
+
+    Returns
+    -------
+    One row for each selected gene, by name: ``observed_mean``, ``fitted_mean``, ``observed_variance``,
+    ``fitted_variance`` (ddof 0), ``variance_ratio`` (fitted over observed, NaN for a constant gene), ``observed_zeros``
+    and ``fitted_zeros`` (shares).
+
+    Raises
+    ------
+    ValueError
+        For input without raw counts, an unknown `null_method`, or a batch with fewer than two cells.
+    KeyError
+        For a layer or column that does not exist.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> misfit = recall_py.pp.null_misfit(ad.read_h5ad("data/pbmc68k.h5ad"))
+    >>> round(float(misfit["variance_ratio"].median()), 2)
+    0.92
+    """
+    from recall_py.nulls import null_model
+    from recall_py.nulls.batches import cells_of_batches, fit_within, moments_within
+    from recall_py.nulls.moments import observed_moments
+
+    model = null_model(null_method)
+    data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    cells = cells_of_batches(data.batches, data.counts.shape[0])
+    fitted = moments_within(model, fit_within(model, data.counts, data.depth, cells), data.depth, cells)
+    observed = observed_moments(data.counts)
+    variance = np.where(observed.variance > 0, observed.variance, np.nan)
+    return pd.DataFrame(
+        {
+            "observed_mean": observed.mean,
+            "fitted_mean": fitted.mean,
+            "observed_variance": observed.variance,
+            "fitted_variance": fitted.variance,
+            "variance_ratio": fitted.variance / variance,
+            "observed_zeros": observed.zeros,
+            "fitted_zeros": fitted.zeros,
+        },
+        index=pd.Index(data.genes, dtype=object),
+    )
+
+
+def _fitted_columns(fits: tuple[NullFit, ...], batch_names: tuple[str, ...] | None) -> dict[str, Any]:
+    """Parameters of real genes and knockoffs alike, with the name of the batch if there are any."""
+    suffixes = [""] if batch_names is None else [f"_{name}" for name in batch_names]
+    return {
+        f"{fit.family}_{name}{suffix}": np.tile(value, 2)
+        for fit, suffix in zip(fits, suffixes, strict=True)
+        for name, value in fit.parameters.items()
+    }
 
 
 def _knockoff_names(genes: np.ndarray[Any, Any]) -> list[str]:

@@ -38,9 +38,16 @@ class CountData:
     """Where the counts were found, for example ``layers['counts']``."""
     selection: str
     """How the genes were selected."""
+    depth: NDArray[np.float64]
+    """(n_cells,) total over all genes of the matrix, relative to its mean."""
+    batches: NDArray[np.int32] | None = None
+    """(n_cells,) code of each cell's batch."""
+    batch_names: tuple[str, ...] = ()
 
 
-def read_counts(adata: AnnData, *, layer: str | None = None, n_top_genes: int = 2000) -> CountData:
+def read_counts(
+    adata: AnnData, *, layer: str | None = None, n_top_genes: int = 2000, batch_key: str | None = None
+) -> CountData:
     """Raw counts of the selected genes.
 
     Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
@@ -52,16 +59,26 @@ def read_counts(adata: AnnData, *, layer: str | None = None, n_top_genes: int = 
     ValueError
         If the object is backed, has fewer than two cells or duplicate names, or holds no raw counts.
     KeyError
-        If `layer` does not exist.
+        If `layer` or the column `batch_key` does not exist.
     """
     refuse_unusable(adata)
+    batches = None if batch_key is None else read_labels(adata, batch_key).cat.remove_unused_categories()
     matrix, names, source = _find_counts(adata, layer)
     chosen, selection = _select_genes(adata, matrix, names, n_top_genes)
     counts = sparse.csc_array(matrix[:, chosen])
     counts = counts.astype(np.float32 if counts.data.max(initial=0) < 2**24 else np.float64)
     counts.eliminate_zeros()
     _refuse_empty_cells(counts, adata.obs_names, selection)
-    return CountData(counts, names[chosen].to_numpy(dtype=np.str_), source, selection)
+    depth = matrix @ np.ones(matrix.shape[1])
+    return CountData(
+        counts,
+        names[chosen].to_numpy(dtype=np.str_),
+        source,
+        selection,
+        depth / depth.mean(),
+        None if batches is None else batches.cat.codes.to_numpy().astype(np.int32),
+        () if batches is None else tuple(batches.cat.categories),
+    )
 
 
 def refuse_unusable(adata: AnnData) -> None:

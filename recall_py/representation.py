@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,29 @@ def embed(genes: ScaledGenes, n_components: int, *, n_jobs: int = 1) -> Embeddin
     left, singular, loadings = left[:, order], singular[order], right[order].T
     sign = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_components)])
     return Embedding(left * singular * sign, loadings * sign, singular / np.sqrt(max(1, cell_rows.n_rows - 1)))
+
+
+def n_components_above_noise(
+    values: sparse.csc_array, standard_deviation: NDArray[np.float64], *, n_jobs: int = 1
+) -> int:
+    """Components that vary more than the first one of the same values with each gene shuffled over the cells.
+
+    Parallel analysis (Horn, Psychometrika 1965, doi 10.1007/BF02289447) with one fixed shuffle; at least 2.
+
+    Parameters
+    ----------
+    values
+        (n_cells, n_genes) log-normalised values.
+    standard_deviation
+        (n_components,) of their components, decreasing.
+    """
+    rng = np.random.default_rng(0)
+    shuffled = values.copy()
+    for first, last in pairwise(values.indptr):
+        shuffled.indices[first:last] = np.sort(rng.choice(values.shape[0], last - first, replace=False))
+        shuffled.data[first:last] = rng.permutation(values.data[first:last])
+    edge = embed(scale(shuffled), 1, n_jobs=n_jobs).standard_deviation[0]
+    return max(2, int((standard_deviation > edge).sum()))
 
 
 class _RowBlocks:

@@ -12,12 +12,16 @@ from scipy import sparse
 
 @dataclass(frozen=True)
 class NullFit:
-    """A null model fitted gene by gene."""
+    """A null model fitted to the cells of one batch, or to all cells."""
 
     family: str
     """Name in the registry."""
     parameters: dict[str, NDArray[np.float64]]
     """(n_genes,) each, as the estimator returned them: edge cases are handled when sampling."""
+    correlation: NDArray[np.float64] | None = None
+    """(n_genes, n_genes) of the normal scores, positive definite with unit diagonal; copulas only."""
+    observed: sparse.csc_array | None = None
+    """(n_cells, n_genes) the counts themselves; permutation only."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,12 @@ class PairTable:
     n_selected: NDArray[np.int64]
     """(n_pairs,) selected genes."""
     evidence: NDArray[np.float64]
-    """(n_pairs,) largest lead of real genes over knockoffs; the weakest failing pair is merged first."""
+    """(n_pairs,) largest lead of real genes over null genes."""
+    distance: NDArray[np.float64] | None = None
+    """(n_pairs,) what a merge of the pair costs, where that decides which failing pair is merged first; without it the
+    pair with the least evidence is."""
+    untested: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Codes of clusters that are too small to be tested; no pair of theirs is in the table."""
 
     @property
     def failing(self) -> NDArray[np.bool_]:
@@ -58,7 +67,11 @@ class PairTable:
 
 @dataclass(frozen=True)
 class Markers:
-    """Genes that the filter selected, one row for each pair and gene."""
+    """Genes that the filter selected, one row for each pair and gene.
+
+    "Knockoff" stands for the gene of the null cells where the pairs have null cells of their own. Of several draws,
+    contrast and p-value of the null are medians.
+    """
 
     pair: NDArray[np.int64]
     """(n_rows,) row of the pair in the :class:`PairTable`."""
@@ -120,7 +133,8 @@ class RecallResult:
 
     search: Search
     markers: Markers
-    fit: NullFit
+    fits: tuple[NullFit, ...]
+    """One for each batch; empty where no knockoffs were drawn."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time of each stage."""
 
@@ -130,10 +144,13 @@ class Augmented:
     """Real genes and their knockoffs side by side; nulls are known by position alone."""
 
     counts: sparse.csc_array
-    """(n_cells, 2 n_genes) columns 0..p-1 real, p..2p-1 the knockoff of column j - p."""
-    fit: NullFit
+    """(n_cells, (1 + n_draws) n_genes) columns 0..p-1 real, p..2p-1 the knockoff of column j - p, and so on."""
+    fits: tuple[NullFit, ...]
+    """One for each batch, in the order of their codes; one in all without batches."""
+    n_draws: int = 1
+    """Knockoffs of each gene."""
 
     @property
     def n_genes(self) -> int:
         """Number of real genes, p."""
-        return self.counts.shape[1] // 2
+        return self.counts.shape[1] // (1 + self.n_draws)

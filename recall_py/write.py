@@ -71,6 +71,7 @@ def write_clusters(
             "seconds": dict(result.seconds),
             "iterations": _iteration_columns(search.iterations),
             "pairs": pair_columns(search.pairs, names),
+            "untested": np.asarray(names, dtype=np.str_)[search.pairs.untested],
             "markers": marker_columns(result.markers),
         },
     }
@@ -105,6 +106,7 @@ def write_pair_tests(
             "selection": data.selection,
             "genes": data.genes,
             "pairs": pair_columns(pairs, names),
+            "untested": np.asarray(names, dtype=np.str_)[pairs.untested],
             "markers": marker_columns(markers),
         },
     }

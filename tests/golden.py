@@ -90,7 +90,7 @@ class Golden:
         """The counts beside the original's fixed knockoffs."""
         knockoffs = read_matrix(self.path("knockoffs_zip.mtx.gz"))
         columns = sparse.csc_array(sparse.hstack([self.base.counts, knockoffs], format="csc"))
-        return Augmented(columns, NullFit("ZIP", {}))
+        return Augmented(columns, (NullFit("ZIP", {}),))
 
     @cached_property
     def components(self) -> np.ndarray:

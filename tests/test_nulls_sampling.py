@@ -1,4 +1,4 @@
-"""Draws of the null models: their distribution, their edge cases, their seeds."""
+"""Draws of the null models: their edge cases, their seeds, and what they must not depend on."""
 
 from __future__ import annotations
 
@@ -9,83 +9,14 @@ from scipy import sparse, stats
 from recall_py.nulls import NULL_MODELS, augment
 from recall_py.results import NullFit
 
-
-def zip_fit(rate: float, inflation: float) -> NullFit:
-    """A fit with given parameters, together with the moments that the family keeps beside them."""
-    mean = (1 - inflation) * rate
-    parameters = {"lambda": rate, "pi": inflation, "mean": mean, "mean_nonzero": rate / -np.expm1(-rate)}
-    return NullFit("ZIP", {name: np.array([value]) for name, value in parameters.items()})
+INDEPENDENT = ["ZIP", "NB", "permutation", "NB-depth"]
+"""Families that draw each gene by itself."""
 
 
-def nb_fit(size: float, mu: float) -> NullFit:
-    return NullFit("NB", {"size": np.array([size]), "mu": np.array([mu])})
-
-
-def draw(fit: NullFit, n_cells: int, seed: int = 1) -> np.ndarray:
-    sampled = NULL_MODELS[fit.family].sample(fit, n_cells, np.random.SeedSequence(seed), n_jobs=1)
-    return sampled.toarray()[:, 0]
-
-
-def knockoffs(counts: np.ndarray, name: str = "ZIP", seed: int = 1, n_jobs: int = 1) -> np.ndarray:
+def knockoffs(counts: np.ndarray, name: str = "ZIP", seed: int = 1, **options: object) -> np.ndarray:
     matrix = sparse.csc_array(np.asarray(counts, dtype=np.float64))
-    augmented = augment(matrix, name, np.random.SeedSequence(seed), n_jobs=n_jobs)
+    augmented = augment(matrix, name, np.random.SeedSequence(seed), **options)
     return augmented.counts[:, matrix.shape[1] :].toarray()
-
-
-def zip_pmf(fit: NullFit, counts: np.ndarray) -> np.ndarray:
-    rate, inflation = (fit.parameters[name][0] for name in ("lambda", "pi"))
-    if inflation < 0:
-        return stats.poisson.pmf(counts, (1 - inflation) * rate)
-    return (1 - inflation) * stats.poisson.pmf(counts, rate) + inflation * (counts == 0)
-
-
-def nb_pmf(fit: NullFit, counts: np.ndarray) -> np.ndarray:
-    size, mu = (fit.parameters[name][0] for name in ("size", "mu"))
-    if np.isinf(size):
-        return stats.poisson.pmf(counts, mu)
-    return stats.nbinom.pmf(counts, size, size / (size + mu))
-
-
-FITS = [
-    (zip_fit(0.02, 0.4), zip_pmf),
-    (zip_fit(1.3, 0.7), zip_pmf),
-    (zip_fit(8.0, 0.05), zip_pmf),
-    (zip_fit(2.0, -0.2), zip_pmf),
-    (nb_fit(0.05, 0.4), nb_pmf),
-    (nb_fit(0.7, 3.0), nb_pmf),
-    (nb_fit(4.0, 2.0), nb_pmf),
-    (nb_fit(12.0, 90.0), nb_pmf),
-    (nb_fit(1e9, 1.5), nb_pmf),
-    (nb_fit(np.inf, 2.5), nb_pmf),
-]
-
-
-@pytest.mark.parametrize(("fit", "pmf"), FITS)
-def test_draws_have_the_fitted_distribution(fit, pmf):
-    """Mean, variance and share of zeros within five standard errors, chi-square above one in a million."""
-    n_draws = 200_000
-    support = np.arange(3000)
-    p = pmf(fit, support)
-    assert p.sum() == pytest.approx(1.0)
-    sample = draw(fit, n_draws)
-    mean = (p * support).sum()
-    central = [(p * (support - mean) ** power).sum() for power in (2, 4)]
-    assert sample.mean() == pytest.approx(mean, abs=5 * np.sqrt(central[0] / n_draws))
-    assert sample.var() == pytest.approx(central[0], abs=5 * np.sqrt((central[1] - central[0] ** 2) / n_draws))
-    assert (sample == 0).mean() == pytest.approx(p[0], abs=5 * np.sqrt(p[0] * (1 - p[0]) / n_draws))
-
-    # Bins of at least 25 expected draws; the tail is one bin.
-    last = int(np.flatnonzero(p * n_draws >= 25)[-1]) + 1
-    first = int(np.flatnonzero(p * n_draws >= 25)[0])
-    observed = np.bincount(np.clip(sample, first, last) - first, minlength=last - first + 1)
-    expected = np.concatenate(([p[: first + 1].sum()], p[first + 1 : last], [p[last:].sum()])) * n_draws
-    merged = expected[-1] < 5
-    if merged:
-        observed, expected = (
-            np.append(observed[:-2], observed[-2:].sum()),
-            np.append(expected[:-2], expected[-2:].sum()),
-        )
-    assert stats.chisquare(observed, expected, sum_check=False).pvalue > 1e-6
 
 
 def test_all_zero_gene_stays_zero():
@@ -117,7 +48,7 @@ def test_gene_with_too_few_zeros_is_drawn_as_poisson():
     counts = np.full((20_000, 1), 2)
     counts[:300] = 0
     mean = counts.mean()
-    assert NULL_MODELS["ZIP"].fit(sparse.csc_array(counts)).parameters["pi"][0] < 0
+    assert NULL_MODELS["ZIP"].fit(sparse.csc_array(counts), np.ones(20_000)).parameters["pi"][0] < 0
     drawn = knockoffs(counts)
     assert drawn.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / 20_000))
     assert drawn.var() == pytest.approx(mean, rel=0.05)
@@ -129,16 +60,17 @@ def test_nb_gene_without_overdispersion_is_drawn_as_poisson():
     assert drawn.var() == pytest.approx(4, rel=0.05)
 
 
-@pytest.mark.parametrize("name", ["ZIP", "NB"])
+@pytest.mark.parametrize("name", NULL_MODELS)
 def test_huge_counts_are_drawn_near_their_mean(name):
     counts = np.random.default_rng(0).poisson(3e6, (400, 1))
-    drawn = knockoffs(counts, name)
+    drawn = knockoffs(counts, name, depth=np.ones(400))
     assert drawn.mean() == pytest.approx(3e6, rel=1e-3)
     assert drawn.std() == pytest.approx(np.sqrt(3e6), rel=0.2)
 
 
 def test_tiny_size_draws_few_large_counts():
-    sample = draw(nb_fit(1e-3, 0.5), 200_000)
+    fit = NullFit("NB", {"size": np.array([1e-3]), "mu": np.array([0.5])})
+    sample = NULL_MODELS["NB"].sample(fit, np.ones(200_000), np.random.SeedSequence(1), n_jobs=1).toarray()
     p0 = stats.nbinom.pmf(0, 1e-3, 1e-3 / 0.501)
     assert (sample == 0).mean() == pytest.approx(p0, abs=5 * np.sqrt(p0 * (1 - p0) / 200_000))
     assert sample.max() > 500
@@ -150,19 +82,21 @@ def test_one_cell_with_many_counts_is_fitted_and_drawn():
     for name in NULL_MODELS:
         drawn = knockoffs(counts, name)
         assert (drawn >= 0).all()
-        assert (drawn > 0).mean() < 0.01
+        if name in ("ZIP", "NB", "ZIP-copula", "NB-copula", "permutation", "NB-depth"):  # those that fit rare counts
+            assert (drawn > 0).mean() < 0.01
 
 
-@pytest.mark.parametrize("name", ["ZIP", "NB"])
+@pytest.mark.parametrize("name", NULL_MODELS)
 def test_same_seed_gives_same_bits_for_any_number_of_threads(rng, name):
-    counts = rng.negative_binomial(0.5, 0.3, (80, 300))
+    """With more than one block of genes and more than one chunk of cells."""
+    counts = rng.negative_binomial(0.5, 0.3, (2100, 200))
     one = knockoffs(counts, name, n_jobs=1)
-    np.testing.assert_array_equal(one, knockoffs(counts, name, n_jobs=2))
+    np.testing.assert_array_equal(one, knockoffs(counts, name, n_jobs=3))
     np.testing.assert_array_equal(one, knockoffs(counts, name, n_jobs=1))
     assert np.any(one != knockoffs(counts, name, seed=2))
 
 
-@pytest.mark.parametrize("name", ["ZIP", "NB"])
+@pytest.mark.parametrize("name", ["ZIP", "NB", "permutation"])
 def test_knockoff_of_a_gene_does_not_depend_on_other_genes(rng, name):
     counts = rng.negative_binomial(0.5, 0.3, (80, 300))
     others = rng.permuted(counts, axis=0)[:, ::-1].copy()
@@ -170,13 +104,13 @@ def test_knockoff_of_a_gene_does_not_depend_on_other_genes(rng, name):
     np.testing.assert_array_equal(knockoffs(counts, name)[:, 150], knockoffs(others, name)[:, 150])
 
 
-@pytest.mark.parametrize("name", ["ZIP", "NB"])
+@pytest.mark.parametrize("name", INDEPENDENT)
 def test_identical_genes_have_different_knockoffs(name):
     drawn = knockoffs(np.random.default_rng(0).negative_binomial(0.5, 0.3, (200, 1)).repeat(4, axis=1), name)
     assert len(np.unique(drawn.T, axis=0)) == 4
 
 
-@pytest.mark.parametrize("name", ["ZIP", "NB"])
+@pytest.mark.parametrize("name", NULL_MODELS)
 def test_counts_are_left_unchanged_and_stand_first(rng, name):
     counts = sparse.csc_array(rng.poisson(1.0, (30, 12)).astype(np.float32))
     before = counts.toarray()
@@ -187,7 +121,46 @@ def test_counts_are_left_unchanged_and_stand_first(rng, name):
     np.testing.assert_array_equal(augmented.counts[:, :12].toarray(), before)
     assert augmented.n_genes == 12
     assert augmented.counts.shape == (30, 24)
-    assert augmented.fit.family == name
+    assert [fit.family for fit in augmented.fits] == [name]
+    assert augmented.counts.dtype == np.float32
+    assert augmented.counts.has_sorted_indices
+
+
+@pytest.mark.parametrize("name", sorted(set(NULL_MODELS) - {"permutation"}))
+def test_any_number_of_cells_can_be_drawn(rng, name):
+    counts = sparse.csc_array(rng.poisson(1.0, (60, 5)))
+    fit = NULL_MODELS[name].fit(counts, np.ones(60))
+    for n_cells in (1, 59, 1025):
+        assert NULL_MODELS[name].sample(fit, np.ones(n_cells), np.random.SeedSequence(0), n_jobs=1).shape == (
+            n_cells,
+            5,
+        )
+
+
+def test_permutation_keeps_the_counts_of_each_gene(rng):
+    counts = rng.negative_binomial(0.5, 0.2, (300, 20)) * (rng.random(20) < 0.9)
+    drawn = knockoffs(counts, "permutation")
+    np.testing.assert_array_equal(np.sort(drawn, axis=0), np.sort(counts, axis=0))
+    assert (drawn != counts).any(axis=0).sum() >= 15
+
+
+def test_permutation_moves_every_count_to_every_cell():
+    """Each of 5 cells holds the one count of a gene as often as the others: chi-square above one in a million."""
+    drawn = knockoffs(np.tile([[7], [0], [0], [0], [0]], 4000), "permutation")
+    assert stats.chisquare((drawn == 7).sum(axis=1)).pvalue > 1e-6
+
+
+def test_permutation_refuses_another_number_of_cells(rng):
+    fit = NULL_MODELS["permutation"].fit(sparse.csc_array(rng.poisson(1.0, (60, 5))), np.ones(60))
+    with pytest.raises(ValueError, match="60 observed cells cannot give 61"):
+        NULL_MODELS["permutation"].sample(fit, np.ones(61), np.random.SeedSequence(0), n_jobs=1)
+
+
+@pytest.mark.parametrize(("name", "missing"), [("permutation", "observed counts"), ("NB-copula", "correlation")])
+def test_fit_without_what_its_family_needs_is_refused(name, missing):
+    fit = NullFit(name, {"size": np.ones(1), "mu": np.ones(1)})
+    with pytest.raises(ValueError, match=f"holds no {missing}"):
+        NULL_MODELS[name].sample(fit, np.ones(5), np.random.SeedSequence(0), n_jobs=1)
 
 
 def test_knockoffs_of_small_integer_counts_do_not_wrap_round(rng):
@@ -201,7 +174,7 @@ def test_knockoffs_have_the_distribution_of_the_originals_knockoffs(dataset):
     theirs = dataset.augmented.counts[:, dataset.augmented.n_genes :]
     ours = augment(dataset.counts, "ZIP", np.random.SeedSequence(0)).counts[:, dataset.augmented.n_genes :]
     n_cells = dataset.counts.shape[0]
-    fit = NULL_MODELS["ZIP"].fit(dataset.counts).parameters
+    fit = NULL_MODELS["ZIP"].fit(dataset.counts, np.ones(n_cells)).parameters
     variance = np.where(fit["pi"] > 0, fit["mean"] * (1 + fit["pi"] * fit["lambda"]), fit["mean"])
     error = np.sqrt(2 * variance / n_cells)
     z = np.asarray(ours.mean(axis=0) - theirs.mean(axis=0)).ravel() / error

@@ -10,7 +10,7 @@ import pytest
 
 import recall_py
 
-MODULES = ("tl", "pp", "pl", "get")
+MODULES = ("tl", "pp", "pl", "get", "datasets")
 PUBLIC = [
     getattr(importlib.import_module(f"recall_py.{module}"), name)
     for module in MODULES

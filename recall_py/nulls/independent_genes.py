@@ -13,6 +13,9 @@ from recall_py.threads import even_blocks, map_blocks
 Draw = tuple[NDArray[np.int32], NDArray[np.int64]]
 """Cells with a non-zero count, ascending, and the counts."""
 
+_MANY_CLUMPS = 3.0
+"""Poisson events in a cell from which drawing every cell is faster than drawing the non-zeros."""
+
 
 def sample_genes(
     draw_gene: Callable[[int, np.random.Generator], Draw],
@@ -35,12 +38,14 @@ def sample_genes(
     return sparse.csc_array((counts, cells, indptr), shape=shape)
 
 
-def bernoulli_cells(n_cells: int, probability: float, rng: np.random.Generator) -> NDArray[np.int32]:
+def bernoulli_cells(
+    n_cells: int, probability: float | NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.int32]:
     """Cells that are non-zero, each with the given probability."""
     return np.flatnonzero(rng.random(n_cells) < probability).astype(np.int32)
 
 
-def truncated_poisson(rate: float, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def truncated_poisson(rate: float | NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Poisson counts given that they are not zero; all 1 for rate 0.
 
     The first event of a Poisson process on [0, rate], given that there is one, is an exponential cut at `rate`; the
@@ -48,3 +53,29 @@ def truncated_poisson(rate: float, size: int, rng: np.random.Generator) -> NDArr
     """
     first_event = -np.log1p(rng.random(size) * np.expm1(-rate))
     return 1 + rng.poisson(np.maximum(rate - first_event, 0.0))
+
+
+def clump_rate(size: float | NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rate of the clumps of a negative binomial, broadcast; its share of zeros is exp(-rate).
+
+    A negative binomial is a Poisson number of clumps with logarithmic counts each. For infinite `size`, a Poisson
+    count, every clump is a single count.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(size), mean, size * np.log1p(mean / size))
+
+
+def negative_binomial_draw(size: float, mean: NDArray[np.float64], n_cells: int, rng: np.random.Generator) -> Draw:
+    """Negative binomial counts of one gene; `mean` is (1,) for all cells or (n_cells,)."""
+    clumps = clump_rate(size, mean)
+    if clumps.mean() > _MANY_CLUMPS and np.isfinite(size):
+        counts = rng.negative_binomial(size, size / (size + mean), n_cells)
+        cells = np.flatnonzero(counts).astype(np.int32)
+        return cells, counts[cells]
+    cells = bernoulli_cells(n_cells, -np.expm1(-clumps), rng)
+    counts = truncated_poisson(np.broadcast_to(clumps, n_cells)[cells], cells.size, rng)
+    if np.isfinite(size) and cells.size:
+        logarithmic = np.broadcast_to(mean / (size + mean), n_cells)[cells]
+        members = rng.logseries(np.repeat(logarithmic, counts))
+        counts = np.add.reduceat(members, np.concatenate(([0], np.cumsum(counts)[:-1])))
+    return cells, counts

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from recall_py.nulls.independent_genes import Draw, bernoulli_cells, sample_genes, truncated_poisson
+from recall_py.nulls.independent_genes import Draw, clump_rate, negative_binomial_draw, sample_genes
+from recall_py.nulls.moments import Moments, observed_moments
 from recall_py.results import NullFit
 
 _LOG_SIZE_RANGE = (np.log(1e-10), np.log(1e10))
@@ -16,42 +17,43 @@ _BISECTIONS = 55
 class NegativeBinomial:
     """Maximum likelihood, all genes at once; ``size`` is infinite (Poisson) unless the variance exceeds the mean."""
 
-    def fit(self, counts: sparse.csc_array) -> NullFit:
+    def fit(self, counts: sparse.csc_array, depth: NDArray[np.float64]) -> NullFit:
         """Estimate ``size`` and ``mu``, the mean.
 
         The likelihood has a finite maximum exactly where the population variance (ddof 0) exceeds the mean (Levin &
         Reeds, Ann. Stat. 1977, doi 10.1214/aos/1176343747).
         """
         counts = counts.astype(np.float64)
-        n_cells = counts.shape[0]
-        mean = np.asarray(counts.sum(axis=0)).ravel() / n_cells
-        variance = np.asarray(counts.multiply(counts).sum(axis=0), dtype=np.float64).ravel() / n_cells - mean**2
+        mean, variance, _ = observed_moments(counts)
         size = np.full(mean.size, np.inf)
         overdispersed = np.flatnonzero(variance > mean * (1 + 1e-12))
         if overdispersed.size:
             size[overdispersed] = _maximum_likelihood_size(counts[:, overdispersed], mean[overdispersed])
         return NullFit("NB", {"size": size, "mu": mean})
 
-    def sample(self, fit: NullFit, n_cells: int, seed: np.random.SeedSequence, *, n_jobs: int) -> sparse.csc_array:
+    def sample(
+        self, fit: NullFit, depth: NDArray[np.float64], seed: np.random.SeedSequence, *, n_jobs: int
+    ) -> sparse.csc_array:
         """Draw knockoff counts."""
-        size, mu = fit.parameters["size"], fit.parameters["mu"]
-        with np.errstate(invalid="ignore"):
-            # A negative binomial is a Poisson number of logarithmic counts: P(0) = exp(-clumps).
-            clumps = np.where(np.isinf(size), mu, size * np.log1p(mu / size))
+        size, mean = fit.parameters["size"], fit.parameters["mu"]
 
         def draw_gene(gene: int, rng: np.random.Generator) -> Draw:
-            if clumps[gene] > 3.0 and np.isfinite(size[gene]):
-                counts = rng.negative_binomial(size[gene], size[gene] / (size[gene] + mu[gene]), n_cells)
-                cells = np.flatnonzero(counts).astype(np.int32)
-                return cells, counts[cells]
-            cells = bernoulli_cells(n_cells, -np.expm1(-clumps[gene]), rng)
-            counts = truncated_poisson(clumps[gene], cells.size, rng)
-            if np.isfinite(size[gene]) and cells.size:
-                members = rng.logseries(mu[gene] / (size[gene] + mu[gene]), int(counts.sum()))
-                counts = np.add.reduceat(members, np.concatenate(([0], np.cumsum(counts)[:-1])))
-            return cells, counts
+            return negative_binomial_draw(size[gene], mean[gene : gene + 1], depth.size, rng)
 
-        return sample_genes(draw_gene, (n_cells, mu.size), seed, n_jobs)
+        return sample_genes(draw_gene, (depth.size, mean.size), seed, n_jobs)
+
+    def moments(self, fit: NullFit, depth: NDArray[np.float64]) -> Moments:
+        """Moments of the draws."""
+        size, mean = fit.parameters["size"], fit.parameters["mu"]
+        return Moments(mean, mean + mean**2 / size, np.exp(-clump_rate(size, mean)))
+
+    def survival(self, fit: NullFit, count: NDArray[np.int64], gene: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Probability that a draw of `gene` is above `count`, element by element."""
+        size, mean = fit.parameters["size"][gene], fit.parameters["mu"][gene]
+        poisson = np.isinf(size)
+        finite = np.where(poisson, 1.0, size)
+        overdispersed = special.betainc(count + 1.0, finite, mean / (finite + mean))
+        return np.where(poisson, special.gammainc(count + 1.0, mean), overdispersed)
 
 
 def _maximum_likelihood_size(counts: sparse.csc_array, mean: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -37,6 +37,11 @@ def recall(
     fdr: float = 0.05,
     offset: int = 1,
     strategy: Literal["resolution", "merge"] = "resolution",
+    pair_test: Literal["knockoff", "synthetic"] = "knockoff",
+    n_draws: int = 1,
+    min_auc: float = 0.5,
+    exact_below: int = 0,
+    batch_key: str | None = None,
     layer: str | None = None,
     n_top_genes: int = 2000,
     max_iterations: int = 50,
@@ -63,13 +68,13 @@ def recall(
     algorithm
         ``"louvain"``, ``"leiden"``, ``"kmeans"`` or ``"ward"``.
     null_method
-        Null model, ``"ZIP"`` or ``"NB"``.
+        Null model of the knockoff genes, as in :func:`leiden`.
     {restrict_to}
     {seed}
     key_added
         Slot of ``obs`` and ``uns`` to write to; ``"recall_clusters_R"`` when left alone with `restrict_to`.
     {copy}
-    fdr, offset, strategy, layer, n_top_genes, max_iterations, raise_start, n_jobs, progress
+    fdr, offset, strategy, pair_test, n_draws, min_auc, exact_below, batch_key, layer, n_top_genes, max_iterations, raise_start, n_jobs, progress
         As in :func:`leiden`.
 
     {returns}
@@ -98,6 +103,11 @@ def recall(
             reduction=reduction_percentage,
             strategy=strategy,
             dims=dims,
+            pair_test=pair_test,
+            n_draws=n_draws,
+            min_auc=min_auc,
+            exact_below=exact_below,
+            batch_key=batch_key,
             layer=layer,
             n_top_genes=n_top_genes,
             max_iterations=max_iterations,

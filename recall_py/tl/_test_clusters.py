@@ -1,13 +1,13 @@
-"""Tests of labels that did not come from the expression data."""
+"""Tests of given labels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from recall_py import keys
-from recall_py.params import FilterParams
+from recall_py.params import PAIR_TESTS, FilterParams, one_of
 from recall_py.read import read_counts, read_labels, refuse_unusable
 from recall_py.seeds import resolve_seed
 from recall_py.write import refuse_occupied, write_pair_tests
@@ -26,6 +26,11 @@ def test_clusters(
     key_added: str = keys.PAIR_TESTS,
     random_state: int | np.random.RandomState | None = 0,
     rng: Rng | None = None,
+    pair_test: Literal["knockoff", "synthetic"] | None = None,
+    n_draws: int | None = None,
+    min_auc: float = 0.5,
+    exact_below: int = 10,
+    batch_key: str | None = None,
     null_method: str = "ZIP",
     fdr: float = 0.05,
     offset: int = 1,
@@ -34,11 +39,13 @@ def test_clusters(
     n_jobs: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Which pairs of given labels are told apart by genes that beat their knockoffs, and by how many.
+    """Which pairs of given labels are told apart by genes that beat null genes, and by how many.
 
-    For labels that did not come from the expression data: sorting, genotype, hashtags. Labels that were formed on the
-    same expression data need more: knockoffs calibrate only what they helped to form (Poisson noise cut in two by
-    2-means on the real genes has up to 84 "supported" genes; cut on real genes and knockoffs together, none).
+    Labels that were formed on the same expression data ("is my clustering over-split?") are tested against synthetic
+    nulls: each label against its three nearest, by how well one population, cut in two, would be told apart. Labels
+    that did not come from the expression data (sorting, genotype, hashtags; ``external=True``) are tested against
+    knockoffs, every pair. Knockoffs calibrate no clustering that they took no part in: Poisson noise cut in two by
+    2-means on the real genes has up to 84 "supported" genes; cut on real genes and knockoffs together, none.
 
     Parameters
     ----------
@@ -48,11 +55,15 @@ def test_clusters(
         Column of ``obs`` with the labels.
     external
         Say True to state that the labels did not come from the expression data.
+    pair_test
+        ``"synthetic"`` or ``"knockoff"``; by default what `external` calls for.
+    n_draws
+        Independent null draws: 5 for synthetic nulls, 1 for knockoffs by default.
     key_added
         Slot of ``uns`` to write to.
     random_state, rng
         Seed of everything random; `rng` wins if given.
-    null_method, fdr, offset, layer, n_top_genes, n_jobs, copy
+    min_auc, exact_below, batch_key, null_method, fdr, offset, layer, n_top_genes, n_jobs, copy
         As in :func:`leiden`.
 
     Returns
@@ -60,14 +71,14 @@ def test_clusters(
     None, or the changed copy. Read the result with :func:`recall_py.get.pairs` and :func:`recall_py.get.markers`. Sets:
 
     ``adata.uns[key_added]["params"]`` : dict
-        ``groupby``, ``null_method``, ``fdr``, ``offset``, ``random_state``.
+        ``groupby``, ``pair_test``, ``n_draws``, ``min_auc``, ``null_method``, ``fdr``, ``offset``, ``random_state``.
     ``adata.uns[key_added]["recall"]`` : dict of arrays
-        Pairs and markers.
+        Pairs, markers, and the labels below 3 cells, which are too few to be tested, as ``untested``.
 
     Raises
     ------
     ValueError
-        Without ``external=True``; for input without raw counts; for fewer than two labels.
+        For knockoffs without ``external=True``; for input without raw counts; for fewer than two labels.
     KeyError
         If `groupby` or `layer` does not exist.
 
@@ -79,29 +90,42 @@ def test_clusters(
     >>> recall_py.get.pairs(adata, "recall_test").columns[:2].tolist()
     ['group', 'reference']
     """
-    if not external:
+    pair_test = pair_test or ("knockoff" if external else "synthetic")
+    one_of("pair_test", pair_test, PAIR_TESTS)
+    if pair_test == "knockoff" and not external:
         msg = (
             "Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression "
             f"data keep all of its double dipping. If obs[{groupby!r}] comes from elsewhere (sorting, genotype, "
-            "hashtags), pass external=True; to calibrate a clustering, run recall_py.tl.leiden(adata)."
+            "hashtags), pass external=True; otherwise leave pair_test out, for synthetic nulls."
         )
         raise ValueError(msg)
     from recall_py.pipeline import check_labels, refuse_below_floor
 
     refuse_unusable(adata)
     refuse_occupied(adata, key_added)
-    filter_params = FilterParams(fdr=fdr, offset=offset)
+    n_draws = n_draws or (5 if pair_test == "synthetic" else 1)
+    filter_params = FilterParams(fdr=fdr, offset=offset, min_auc=min_auc, exact_below=exact_below, n_draws=n_draws)
     labels = read_labels(adata, groupby).cat.remove_unused_categories()
     if labels.cat.categories.size < 2:
         msg = f"obs[{groupby!r}] has one label; at least two are needed to test a pair."
         raise ValueError(msg)
-    data = read_counts(adata, layer=layer, n_top_genes=n_top_genes)
+    data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
     refuse_below_floor(data.counts.shape[1], filter_params)
     seed = resolve_seed(random_state, rng)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
-    pairs, markers = check_labels(data.counts, codes, null_method, filter_params, seed=seed, n_jobs=n_jobs)
+    plain = (data.counts, data.depth, data.batches)
+    pairs, markers = check_labels(plain, codes, pair_test, null_method, filter_params, seed=seed, n_jobs=n_jobs)
     target = adata.copy() if copy else adata
-    asked = {"groupby": groupby, "null_method": null_method, "fdr": fdr, "offset": offset, "random_state": seed}
+    asked = {
+        "groupby": groupby,
+        "pair_test": pair_test,
+        "n_draws": n_draws,
+        "min_auc": min_auc,
+        "null_method": null_method,
+        "fdr": fdr,
+        "offset": offset,
+        "random_state": seed,
+    }
     write_pair_tests(target, key_added, [str(name) for name in labels.cat.categories], data, asked, pairs, markers)
     return target if copy else None
 
