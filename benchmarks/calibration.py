@@ -11,6 +11,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import combinations
+from multiprocessing import get_context
 from statistics import mean, median
 
 import numpy as np
@@ -29,7 +30,7 @@ KEY = "found"
 SCORED = {
     "stoeckius_4lines_hto": ["HEK", "K562", "KG1", "THP1"],
 }
-SYNTHETIC = {"preset": "calibrated", "pair_test": "synthetic", "n_draws": 3}
+SYNTHETIC = {"preset": "calibrated", "n_draws": 3}
 METHODS = {
     "plain": None,
     "recall-ZIP": {"call": "recall", "null_method": "ZIP"},
@@ -49,6 +50,11 @@ METHODS = {
     "synthetic-resolution-auc": {**SYNTHETIC, "strategy": "resolution", "min_auc": 0.6},
     "calibrated": {"preset": "calibrated"},
 }
+LABEL_TESTS = {
+    "knockoff ZIP": {"external": True},
+    "knockoff NB-depth": {"external": True, "null_method": "NB-depth"},
+    "synthetic": {"n_draws": 3},
+}
 ORACLE_RESOLUTIONS = np.geomspace(0.02, 3.0, 24)
 
 
@@ -66,26 +72,32 @@ def main():
     tasks = [(args.part, name, method, args.seeds) for name in sets(args.part) for method in args.methods]
     tasks += [(args.part, name, "oracle", 1) for name, found in sets(args.part).items() if not found["pure"]]
     rows = []
-    with ProcessPoolExecutor(args.jobs) as pool:
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         for done in pool.map(run_task, tasks):
             rows += done
             found = ", ".join(
                 f"{row['clusters']}" + (f" ({row['ari']:.2f})" if row["ari"] is not None else "") for row in done
             )
             print(f"{done[0]['set']}, {done[0]['method']}: {found}", flush=True)
+    null_rows = [] if args.part == DEVELOPMENT else hashtag_null(args.seeds)
     name = f"calibration_{args.part.replace(' ', '_')}"
     command = (
         f'python -m benchmarks.calibration --part "{args.part}" --seeds {args.seeds} --methods {" ".join(args.methods)}'
     )
     write_csv(rows, name, args.out)
     write_markdown(
-        summary(rows), name, title=f"Calibration: {args.part} sets", machine=machine, command=command, folder=args.out
+        [*summary(rows), *hashtag_section(null_rows)],
+        name,
+        title=f"Calibration: {args.part} sets",
+        machine=machine,
+        command=command,
+        folder=args.out,
     )
 
 
 @cache
 def sets(part):
-    """Sets of one part by name: ``adata`` with the selected genes, ``truth``, ``scored`` cells, whether it is ``pure``."""
+    """Sets of one part by name: ``adata`` with the selected genes, ``truth``, ``scored`` cells, ``pure`` or not."""
     found = {}
     for name, where in REAL.items():
         if where != part:
@@ -250,6 +262,25 @@ def summary(rows):
             pure,
         ),
     ]
+
+
+def hashtag_null(n_seeds):
+    """Hashtag replicates within one cell line, labels without any signal: pairs that pass, by test."""
+    raw, rows = read("stoeckius_4lines_hto"), []
+    for kind in SCORED["stoeckius_4lines_hto"]:
+        adata = drop_empty(raw[(raw.obs["truth"] == kind).to_numpy()])
+        for name, options in LABEL_TESTS.items():
+            passing = []
+            for seed in range(n_seeds):
+                tl.test_clusters(adata, "batch", key_added=KEY, random_state=seed, **options)
+                passing += adata.uns[KEY]["recall"]["pairs"]["passes"].tolist()
+            rows.append({"line": kind, "test": name, "pairs": len(passing), "passing": sum(passing)})
+    return rows
+
+
+def hashtag_section(rows):
+    text = "tl.test_clusters on hashtag replicates within one cell line, which carry no signal; all seeds together."
+    return [("Labels without signal", text, rows)] if rows else []
 
 
 def is_sim(row):

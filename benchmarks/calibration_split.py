@@ -63,4 +63,4 @@ SIMULATED = {
         "3 small groups, deep": {"n_cells": 120, "mean_depth": 50_000, "group_shares": (0.34, 0.33, 0.33)},
     },
 }
-"""Arguments of ``recall_py.datasets.simulate``; ``pure``, ``line``, ``circle`` and ``depth line`` alone hold one kind."""
+"""Arguments of ``recall_py.datasets.simulate``; without ``group_shares`` all cells are of one kind."""

@@ -72,7 +72,7 @@ raise_start
     passed stands.
 preset
     ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. ``"calibrated"``, the recommended setting:
-    ``pair_test="synthetic"``, ``strategy="merge"``, ``n_draws=5``, ``exact_below=10``, ``graph="snn"``,
+    ``pair_test="synthetic"``, ``strategy="merge"``, ``n_draws=3``, ``exact_below=10``, ``graph="snn"``,
     ``dims="auto"``. Arguments given beside it win.
 n_jobs
     Threads; all cores by default. Decides only the speed.

@@ -30,7 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dims": "auto",
         "pair_test": "synthetic",
         "strategy": "merge",
-        "n_draws": 5,
+        "n_draws": 3,
         "exact_below": 10,
     },
 }
@@ -96,7 +96,9 @@ class Calibration:
             graph, n_pcs = read_graph_params(adata, self.neighbors_key)
             if keys.NEIGHBORS not in adata.uns and self.neighbors_key is None:
                 logging.info("no neighbours are recorded: the graph takes scanpy's defaults")
-        dims = next(value for value in (self.dims, preset.get("dims"), n_pcs, SCANPY_COMPONENTS) if value is not None)
+        dims: Any = next(
+            value for value in (self.dims, preset.get("dims"), n_pcs, SCANPY_COMPONENTS) if value is not None
+        )
         if isinstance(dims, str) and dims != "auto":
             msg = f"dims is {dims!r}; pass a number of components, or 'auto' for those above the noise."
             raise ValueError(msg)
@@ -169,9 +171,11 @@ def cluster_adata(
         labels = everywhere.astype(np.str_)
     target = adata.copy() if copy else adata
     start_name = "resolution" if params.partition.by_resolution else "num_clusters_start"
-    recorded = {start_name: params.search.start, "random_state": params.seed}
+    recorded: dict[str, Any] = {start_name: params.search.start, "random_state": params.seed}
     if params.partition.algorithm == "leiden":
         recorded["n_iterations"] = params.partition.n_iterations
+    if calibration.batch_key is not None:
+        recorded["batch_key"] = calibration.batch_key
     write_clusters(target, key_added, names, labels, data, params, result, recorded)
     logging.info(
         "    finished",

@@ -151,7 +151,7 @@ def calibrate(
 
 
 def weakest_failing_pair(pairs: PairTable) -> tuple[int, int]:
-    """The failing pair at the least distance, or else with the least evidence; ties by smaller joint size, then by codes."""
+    """The failing pair at the least distance, or else with the least evidence; ties by joint size, then by codes."""
     failing = np.flatnonzero(pairs.failing)
     first_by = pairs.evidence if pairs.distance is None else pairs.distance
     keys = (pairs.pairs[failing, 1], pairs.pairs[failing, 0], pairs.sizes[failing].sum(axis=1), first_by[failing])

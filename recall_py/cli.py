@@ -184,7 +184,7 @@ def test(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Test which pairs of given labels have markers that beat null genes: is my clustering over-split?
+    """Test which pairs of given labels have markers that beat null genes, for a clustering that may be over-split.
 
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
 

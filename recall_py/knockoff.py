@@ -44,7 +44,7 @@ def drop_weak(
     if min_auc <= 0.5:
         return w
     effect = np.abs(np.where(w > 0, auc, auc_null) - 0.5)
-    return np.where(effect >= min_auc - 0.5, w, 0.0)
+    return np.where(effect >= min_auc - 0.5 - 1e-9, w, 0.0)
 
 
 def combine(selections: Sequence[Selection]) -> Selection:

@@ -95,9 +95,9 @@ def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
     untested = search.pairs.untested
     if untested.size:
         few = params.filter.min_cells
+        named = ", ".join(f"cluster {code}" for code in untested)
         messages.append(
-            f"Clusters {', '.join(map(str, untested))} have fewer than {few} cells: too small to be tested. They stay as "
-            "they are and support nothing."
+            f"Too small to be tested, with fewer than {few} cells: {named}. What is not tested stays as it is."
         )
     if n_clusters - untested.size == 1:
         rivals = "their knockoffs" if params.pair_test == "knockoff" else "those of null cells"

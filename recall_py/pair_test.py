@@ -40,7 +40,7 @@ class KnockoffTest:
     Parameters
     ----------
     genes
-        (n_cells, (1 + n_draws) n_genes) sorted values; the knockoffs of gene j are columns n_genes + j, 2 n_genes + j...
+        (n_cells, (1 + n_draws) n_genes) sorted values; the knockoffs of gene j are columns n_genes + j, 2 n_genes + j
     values
         The values themselves.
     params
@@ -155,9 +155,9 @@ def limited(cells: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 def log2_fold_changes(
     labels: NDArray[np.int32], values: sparse.csc_array, pairs: NDArray[np.int64], genes: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """log2 of the ratio of mean normalised counts, each plus 1, for (n_rows, 2) `pairs` of clusters and (n_rows,) `genes`.
+    """log2 of the ratio of mean normalised counts, each plus 1, first cluster over second.
 
-    `values` are log-normalised.
+    For (n_rows, 2) `pairs` of clusters and (n_rows,) `genes`; `values` are log-normalised.
     """
     sizes = cluster_sizes(labels)
     members = sparse.csr_array((1.0 / sizes[labels], (labels, np.arange(labels.size))))

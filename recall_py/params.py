@@ -49,6 +49,10 @@ class FilterParams:
         if not 0.5 <= self.min_auc < 1.0:
             msg = f"min_auc is {self.min_auc}; it must be from 0.5 (off) to below 1."
             raise ValueError(msg)
+        for name in ("min_cells", "exact_below"):
+            if getattr(self, name) < 0:
+                msg = f"{name} is {getattr(self, name)}; a number of cells from 0 on is needed."
+                raise ValueError(msg)
         if not isinstance(self.n_draws, int) or self.n_draws < 1:
             msg = f"n_draws is {self.n_draws!r}; a whole number from 1 on is needed."
             raise ValueError(msg)

@@ -132,7 +132,7 @@ def _cluster_augmented(augmented: Augmented, params: RunParams, stages: _Stages)
         search = _search(cluster, test, params, len(scores), stages.observer)
     with stages("markers"):
         markers = test.markers(search.partition.labels)
-    return RecallResult(search, markers, augmented.fits, stages.seconds)
+    return RecallResult(search, markers, augmented.fits, scores.shape[1], stages.seconds)
 
 
 def _cluster_by_synthetic_nulls(
@@ -151,7 +151,7 @@ def _cluster_by_synthetic_nulls(
         search = _search(cluster, test, params, len(scores), stages.observer)
     with stages("markers"):
         markers = test.markers(search.partition.labels, values)
-    return RecallResult(search, markers, (), stages.seconds)
+    return RecallResult(search, markers, (), scores.shape[1], stages.seconds)
 
 
 def _components(values: sparse.csc_array, dims: int | None, n_jobs: int) -> NDArray[np.float64]:

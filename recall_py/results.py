@@ -135,6 +135,8 @@ class RecallResult:
     markers: Markers
     fits: tuple[NullFit, ...]
     """One for each batch; empty where no knockoffs were drawn."""
+    n_components: int
+    """Principal components that were used."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time of each stage."""
 

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 MAX_FACTORS = 20
+_RANDOM_STARTS = 3
+_CUT_STEPS = 5
+Strata = list[NDArray[np.int64]]
+"""Cells of each batch."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,11 @@ class Population:
     """(n_genes,) variance of the gamma factor that is left."""
 
 
-def fit_population(
-    counts: NDArray[np.float64], batches: NDArray[np.integer] | None, rng: np.random.Generator
-) -> Population:
+def fit_population(counts: NDArray[np.float64], strata: Strata, rng: np.random.Generator) -> Population:
     """Fit one population to (n_cells, n_genes) counts.
 
-    Moments, in closed form: mean m_j s_i with s_i the relative depth; overdispersion phi_j = max(0, sum((x - mu)^2 - x) /
-    sum(mu^2)); factors are the components of the Pearson residuals whose eigenvalues pass the largest of the same
+    Moments, in closed form: mean m_j s_i with s_i the relative depth; overdispersion phi_j = max(0, sum((x - mu)^2 - x)
+    / sum(mu^2)); factors are the components of the Pearson residuals whose eigenvalues pass the largest of the same
     residuals with each gene shuffled. A factor's strength is shrunk from its eigenvalue as a spiked covariance model
     has it (Paul, Stat. Sinica 2007; Donoho, Gavish & Johnstone, Ann. Stat. 2018, doi 10.1214/17-AOS1601).
 
@@ -42,13 +44,13 @@ def fit_population(
     ----------
     counts
         Every gene with at least one count.
-    batches
-        (n_cells,) codes: the means are those within batches.
+    strata
+        From :func:`strata_of`: the means are those within batches.
     rng
         Shuffles the residuals.
     """
     n_cells, n_genes = counts.shape
-    mean = _expected(counts, batches)
+    mean = _expected(counts, strata)
     squared = mean**2
     dispersion = np.maximum(0.0, ((counts - mean) ** 2 - counts).sum(axis=0) / squared.sum(axis=0))
     spread = mean + dispersion * squared
@@ -92,27 +94,47 @@ def draw_population(population: Population, rng: np.random.Generator) -> NDArray
 
 
 def cut(
-    scores: NDArray[np.float64], size: int, start: NDArray[np.bool_], rng: np.random.Generator, n_random: int = 3
+    scores: NDArray[np.float64],
+    is_first: NDArray[np.bool_],
+    direction: NDArray[np.float64],
+    strata: Strata,
+    rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Cut cells in two as a clustering would, one part with `size` cells; True for that part.
+    """Cut cells in two as a clustering would, with as many cells in the first part as `is_first` has; True for it.
 
     Steps of 2-means with the sizes held: the cells are ordered along the difference of the two means and cut again.
-    From `start` and from random directions; the cut with the largest sum of squares between the parts stands.
+    From `direction` and from random directions; the cut with the largest sum of squares between the parts stands.
+
+    Parameters
+    ----------
+    scores
+        (n_cells, n_components).
+    is_first
+        (n_cells,) the real cut, for the sizes.
+    direction
+        (n_cells,) positions of the cells along which the first cut is made.
+    strata
+        Cells whose sizes are held each by themselves, one array for each batch.
     """
-    best, best_between = start, -np.inf
-    for attempt in range(1 + n_random):
-        part = (
-            start if attempt == 0 else _top(scores @ (rng.standard_normal(scores.shape[1]) * scores.std(axis=0)), size)
-        )
-        for _ in range(5):
-            again = _top(scores @ (scores[part].mean(axis=0) - scores[~part].mean(axis=0)), size)
+    best, best_between = is_first, -np.inf
+    for attempt in range(1 + _RANDOM_STARTS):
+        if attempt:
+            direction = scores @ (rng.standard_normal(scores.shape[1]) * scores.std(axis=0))
+        part = _top(direction, is_first, strata)
+        for _ in range(_CUT_STEPS):
+            again = _top(scores @ _difference(scores, part), is_first, strata)
             if np.array_equal(again, part):
                 break
             part = again
-        between = float(((scores[part].mean(axis=0) - scores[~part].mean(axis=0)) ** 2).sum())
+        between = float((_difference(scores, part) ** 2).sum())
         if between > best_between:
             best, best_between = part, between
     return best
+
+
+def strata_of(batches: NDArray[np.integer] | None, n_cells: int) -> Strata:
+    """Cells of each batch that occurs; all cells in one where there are no batches."""
+    return [np.arange(n_cells)] if batches is None else [np.flatnonzero(batches == code) for code in np.unique(batches)]
 
 
 def leading_eigenvectors(
@@ -124,19 +146,22 @@ def leading_eigenvectors(
     return values[::-1], vectors[:, ::-1]
 
 
-def _top(position: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
+def _difference(scores: NDArray[np.float64], part: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return scores[part].mean(axis=0) - scores[~part].mean(axis=0)
+
+
+def _top(position: NDArray[np.float64], is_first: NDArray[np.bool_], strata: Strata) -> NDArray[np.bool_]:
+    """The foremost cells, in each stratum as many as the real cut has there."""
     part = np.zeros(position.size, dtype=np.bool_)
-    part[np.argsort(-position, kind="stable")[:size]] = True
+    for cells in strata:
+        part[cells[np.argsort(-position[cells], kind="stable")[: is_first[cells].sum()]]] = True
     return part
 
 
-def _expected(counts: NDArray[np.float64], batches: NDArray[np.integer] | None) -> NDArray[np.float64]:
+def _expected(counts: NDArray[np.float64], strata: Strata) -> NDArray[np.float64]:
     """Depth of the cell times the gene's share, within each batch."""
     depth = counts.sum(axis=1)
-    if batches is None:
-        return np.outer(depth, counts.sum(axis=0) / depth.sum())
     mean = np.empty_like(counts)
-    for batch in np.unique(batches):
-        cells = batches == batch
+    for cells in strata:
         mean[cells] = np.outer(depth[cells], counts[cells].sum(axis=0) / depth[cells].sum())
     return mean

@@ -1,4 +1,4 @@
-"""The synthetic-null test of neighbouring clusters: would one population, cut in two, have markers as good?
+"""The synthetic-null test: would one population, cut in two, have markers as good as those of two clusters.
 
 For labels that were formed on the same expression data. The cells of a pair are pooled and one population is fitted to
 them; null cells are drawn from it and cut in two by the same sizes, as a clustering cuts whatever it gets. The null
@@ -22,7 +22,7 @@ from recall_py.ranksum import cluster_sizes, rank_sum, sort_genes
 from recall_py.ranksum_exact import exact_log10_p
 from recall_py.representation import MAX_SCALED, TARGET_TOTAL
 from recall_py.results import Markers, PairTable
-from recall_py.synthetic_null import cut, draw_population, fit_population, leading_eigenvectors
+from recall_py.synthetic_null import Strata, cut, draw_population, fit_population, leading_eigenvectors, strata_of
 from recall_py.threads import map_blocks
 
 MAX_CELLS = 300
@@ -103,11 +103,19 @@ class SyntheticTest:
         shape = (len(pairs), self._counts.shape[1])
         selected = np.array([test.selection.selected for test in tests], dtype=np.bool_).reshape(shape)
         pair, gene = np.nonzero(selected)
-        columns = (
-            np.array([getattr(test, name) for test in tests]).reshape(shape)[pair, gene]
-            for name in ("w", "log10_p", "log10_p_null", "auc")
+
+        def column(name: str) -> NDArray[np.float64]:
+            return np.array([getattr(test, name) for test in tests]).reshape(shape)[pair, gene]
+
+        return Markers(
+            pair,
+            gene,
+            column("w"),
+            column("log10_p"),
+            column("log10_p_null"),
+            column("auc"),
+            log2_fold_changes(labels, values, pairs[pair], gene),
         )
-        return Markers(pair, gene, *columns, log2_fold_changes(labels, values, pairs[pair], gene))
 
     def _neighbours(self, labels: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """(n_pairs, 2) pairs of near clusters, and the sum of squares that joining them would add (Ward)."""
@@ -154,14 +162,15 @@ class SyntheticTest:
         rng = np.random.default_rng([self._seed, *key])
         values = _normalised(counts)
         log10_p, auc = _rank_sum(values, is_first, exact=exact)
-        population = fit_population(counts, None if self._batches is None else self._batches[chosen], rng)
+        strata = strata_of(None if self._batches is None else self._batches[chosen], chosen.size)
+        population = fit_population(counts, strata, rng)
         scaled = _scaled(values)
         direction = scaled[is_first].mean(axis=0) - scaled[~is_first].mean(axis=0)
         w, log10_p_null = np.empty((2, self._params.n_draws, log10_p.size))
         selections = []
         for draw in range(self._params.n_draws):
             null_values = _normalised(draw_population(population, rng))
-            part = _cut_null(null_values, is_first, direction, rng)
+            part = _cut_null(null_values, is_first, direction, strata, rng)
             log10_p_null[draw], auc_null = _rank_sum(null_values, part, exact=exact)
             w[draw] = drop_weak(contrast(log10_p, log10_p_null[draw]), auc, auc_null, self._params.min_auc)
             selections.append(select(w[draw], fdr=self._params.fdr, offset=self._params.offset))
@@ -189,15 +198,22 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cut_null(
-    values: NDArray[np.float64], is_first: NDArray[np.bool_], direction: NDArray[np.float64], rng: np.random.Generator
+    values: NDArray[np.float64],
+    is_first: NDArray[np.bool_],
+    direction: NDArray[np.float64],
+    strata: Strata,
+    rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Cut null cells on their own components, from where the real cells are cut and from random starts."""
+    """Cut null cells on their own components, from where the real cells are cut and from random starts.
+
+    Batches are centred and keep their share of each part, so that the null is not cut along them.
+    """
     scaled = _scaled(values)
+    if len(strata) > 1:
+        for cells in strata:
+            scaled[cells] -= scaled[cells].mean(axis=0)
     variance, vectors = leading_eigenvectors(scaled @ scaled.T, min(_COMPONENTS, len(values) - 1))
-    size = int(is_first.sum())
-    start = np.zeros(is_first.size, dtype=np.bool_)
-    start[np.argsort(-(scaled @ direction), kind="stable")[:size]] = True
-    return cut(vectors * np.sqrt(np.maximum(variance, 0.0)), size, start, rng)
+    return cut(vectors * np.sqrt(np.maximum(variance, 0.0)), is_first, scaled @ direction, strata, rng)
 
 
 def _rank_sum(

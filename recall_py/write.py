@@ -63,6 +63,7 @@ def write_clusters(
             "first_passed": search.first_passed,
             "level": search.level,
             "n_clusters": search.partition.n_clusters,
+            "n_components": result.n_components,
             "required_selected": params.filter.min_selected,
             "source": data.source,
             "selection": data.selection,

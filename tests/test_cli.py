@@ -81,7 +81,6 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
         (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
-        (["test", PBMC, "--groupby", "annotation"], "double dipping"),
         (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
         (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
     ],

@@ -116,7 +116,8 @@ def test_wilcoxon_p_of_the_originals_clusters_is_prestos(dataset):
 def test_every_pair_has_the_originals_threshold_and_selection(run):
     """With presto's quirks exactly; without them the number of selected genes is still that of the original."""
     twin = PrestoTwin(normalised(run, np.float64).toarray())
-    plain = KnockoffTest(sort_genes(normalised(run, np.float32)), FilterParams())
+    values = normalised(run, np.float32)
+    plain = KnockoffTest(sort_genes(values), values, FilterParams(min_cells=1))
     n_genes = run.base.augmented.n_genes
     n_pairs = n_failing = n_differing = n_failing_otherwise = 0
     for (algorithm, iteration), table in run.pairs.groupby(["algorithm", "iter"]):

@@ -86,7 +86,8 @@ def test_noise_cut_on_real_genes_alone_keeps_its_double_dipping():
         for name, clustered in zip(n_selected, (counts, augmented), strict=True):
             scores = embed(scale(log_normalise(clustered)), 10).scores
             labels = KMeans(2, n_init=10, random_state=0).fit_predict(scores[:, :1]).astype(np.int32)
-            table, _ = pipeline.check_labels(counts, labels, "ZIP", FilterParams(), seed=seed, n_jobs=1)
+            data = (counts, None, None)
+            table, _ = pipeline.check_labels(data, labels, "knockoff", "ZIP", FilterParams(), seed=seed, n_jobs=1)
             n_selected[name].append(int(table.n_selected[0]))
     print(n_selected)
     assert np.median(n_selected["real genes"]) >= 20

@@ -58,7 +58,7 @@ def test_clusters(
     pair_test
         ``"synthetic"`` or ``"knockoff"``; by default what `external` calls for.
     n_draws
-        Independent null draws: 5 for synthetic nulls, 1 for knockoffs by default.
+        Independent null draws: 3 for synthetic nulls, 1 for knockoffs by default.
     key_added
         Slot of ``uns`` to write to.
     random_state, rng
@@ -103,7 +103,8 @@ def test_clusters(
 
     refuse_unusable(adata)
     refuse_occupied(adata, key_added)
-    n_draws = n_draws or (5 if pair_test == "synthetic" else 1)
+    if n_draws is None:
+        n_draws = 3 if pair_test == "synthetic" else 1
     filter_params = FilterParams(fdr=fdr, offset=offset, min_auc=min_auc, exact_below=exact_below, n_draws=n_draws)
     labels = read_labels(adata, groupby).cat.remove_unused_categories()
     if labels.cat.categories.size < 2:
@@ -121,6 +122,8 @@ def test_clusters(
         "pair_test": pair_test,
         "n_draws": n_draws,
         "min_auc": min_auc,
+        "exact_below": exact_below,
+        "batch_key": batch_key or "",
         "null_method": null_method,
         "fdr": fdr,
         "offset": offset,
