@@ -222,7 +222,7 @@ def test_calibrated_preset_finds_the_groups(groups):
     assert recall_py.get.pairs(adata)["passes"].all()
     assert adata.uns["leiden"]["recall"]["reason"] == "calibrated"
     names = ("pair_test", "search_strategy", "filter_n_draws", "filter_exact_below", "graph_kind")
-    assert [asked(adata)[name] for name in names] == ["synthetic", "merge", 5, 10, "snn"]
+    assert [asked(adata)[name] for name in names] == ["synthetic", "merge", 3, 10, "snn"]
 
 
 def test_calibrated_preset_leaves_one_population_whole():
@@ -286,8 +286,8 @@ def test_over_split_labels_fail_where_they_are_over_split(groups):
     assert adata.uns["recall_test"]["params"]["pair_test"] == "synthetic"
 
 
-def test_labels_are_tested_with_five_draws_unless_said_otherwise(groups):
-    for arguments, n_draws in (({}, 5), ({"n_draws": 1}, 1), ({"external": True}, 1)):
+def test_labels_are_tested_with_three_draws_unless_said_otherwise(groups):
+    for arguments, n_draws in (({}, 3), ({"n_draws": 1}, 1), ({"external": True}, 1)):
         adata = recall_py.tl.test_clusters(groups, "group", copy=True, **arguments)
         assert adata.uns["recall_test"]["params"]["n_draws"] == n_draws
 
