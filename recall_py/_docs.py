@@ -36,7 +36,8 @@ pair_test
     null cells drawn from it are cut in two and tested in the same way.
 n_draws
     Independent null draws, 1 by default; genes that more than half of them select count. Knockoffs of all draws are
-    embedded and clustered together.
+    embedded and clustered together, which splits more pure populations than one draw (measured in docs/calibration.md):
+    several draws are for synthetic nulls.
 min_auc
     A gene counts only if its AUC between the two clusters is at least this or at most 1 minus this; 0.5, the default,
     lets every gene count.
