@@ -10,7 +10,7 @@ import numpy as np
 
 from recall_py import keys
 from recall_py.observe import ConsoleProgress, ScanpyLog, warn_about
-from recall_py.params import GRAPHS, FilterParams, GraphParams, PartitionParams, RunParams, SearchParams, one_of
+from recall_py.params import GRAPHS, FilterParams, GraphParams, PartitionParams, RunParams, SearchParams, given, one_of
 from recall_py.partition import refuse_unfit_options
 from recall_py.read import read_counts, read_graph_params, read_labels, refuse_unusable, restricted_cells
 from recall_py.write import refuse_occupied, write_clusters
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from recall_py.pipeline import Observer
 
-SCANPY_COMPONENTS = 50
 PRESETS: dict[str, dict[str, Any]] = {
     "recall": {"graph": "snn", "dims": 10},
     "calibrated": {
@@ -34,14 +33,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "exact_below": 10,
     },
 }
-_DEFAULTS: dict[str, Any] = {
-    "pair_test": "knockoff",
-    "strategy": "resolution",
-    "n_draws": 1,
-    "min_auc": 0.5,
-    "exact_below": 0,
-}
-"""What an argument means that neither the user nor the preset sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +76,16 @@ class Calibration:
         """Everything that decides the labels, with what `adata` records about its neighbours filled in."""
         from scanpy import logging
 
-        preset = _DEFAULTS | PRESETS.get(self.preset or "", {})
-        given = {name: getattr(self, name) for name in _DEFAULTS if getattr(self, name) is not None}
-        asked = preset | given
-        kind = preset.get("graph", "umap") if self.graph is None else self.graph
+        asked = PRESETS.get(self.preset or "", {}) | given(
+            strategy=self.strategy,
+            pair_test=self.pair_test,
+            n_draws=self.n_draws,
+            min_auc=self.min_auc,
+            exact_below=self.exact_below,
+            graph=self.graph,
+            dims=self.dims,
+        )
+        kind = asked.get("graph", GraphParams.kind)
         one_of("graph", kind, GRAPHS)
         refuse_unfit_options(self.partition)
         graph, n_pcs = GraphParams(kind="snn", n_neighbors=20), None
@@ -96,34 +93,30 @@ class Calibration:
             graph, n_pcs = read_graph_params(adata, self.neighbors_key)
             if keys.NEIGHBORS not in adata.uns and self.neighbors_key is None:
                 logging.info("no neighbours are recorded: the graph takes scanpy's defaults")
-        dims: Any = next(
-            value for value in (self.dims, preset.get("dims"), n_pcs, SCANPY_COMPONENTS) if value is not None
-        )
+        dims: Any = asked.get("dims", RunParams.dims if n_pcs is None else n_pcs)
         if isinstance(dims, str) and dims != "auto":
             msg = f"dims is {dims!r}; pass a number of components, or 'auto' for those above the noise."
             raise ValueError(msg)
+
+        def set_of(*names: str) -> dict[str, Any]:
+            return {name: asked[name] for name in names if name in asked}
+
         return RunParams(
             search=SearchParams(
                 start=self.start,
-                strategy=asked["strategy"],
                 reduction=self.reduction,
                 max_iterations=self.max_iterations,
                 raise_start=self.raise_start,
+                **set_of("strategy"),
             ),
-            pair_test=asked["pair_test"],
             null_method=self.null_method,
             dims=None if dims == "auto" else dims,
-            filter=FilterParams(
-                fdr=self.fdr,
-                offset=self.offset,
-                min_auc=asked["min_auc"],
-                exact_below=asked["exact_below"],
-                n_draws=asked["n_draws"],
-            ),
+            filter=FilterParams(fdr=self.fdr, offset=self.offset, **set_of("min_auc", "exact_below", "n_draws")),
             graph=graph,
             partition=self.partition,
             seed=self.seed,
             n_jobs=self.n_jobs,
+            **set_of("pair_test"),
         )
 
 

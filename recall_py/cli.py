@@ -26,6 +26,7 @@ Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help=
 InPlace = Annotated[bool, typer.Option("--in-place", help="Write the result over IN.")]
 NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP, NB, NB-depth, permutation, ...")]
 Draws = Annotated[int | None, typer.Option(help="Independent null draws that are combined.")]
+MinAuc = Annotated[float | None, typer.Option(help="Smallest AUC of a gene that counts; 0.5 is off.")]
 ExactBelow = Annotated[int | None, typer.Option(help="Exact p-values for clusters of fewer cells.")]
 BatchKey = Annotated[str | None, typer.Option(help="Column of obs with batches: null genes are drawn within them.")]
 Fdr = Annotated[float, typer.Option(help="Target share of false discoveries of the filter.")]
@@ -77,7 +78,7 @@ def cluster(
     ] = None,
     pair_test: Annotated[str | None, typer.Option(help="knockoff (default) or synthetic.")] = None,
     n_draws: Draws = None,
-    min_auc: Annotated[float | None, typer.Option(help="Smallest AUC of a gene that counts.")] = None,
+    min_auc: MinAuc = None,
     exact_below: ExactBelow = None,
     batch_key: BatchKey = None,
     fdr: Fdr = 0.05,
@@ -118,7 +119,7 @@ def cluster(
         "null_method": null_method,
         "fdr": fdr,
         "offset": offset,
-        **run.given(
+        **params.given(
             strategy=strategy,
             pair_test=pair_test,
             n_draws=n_draws,
@@ -170,7 +171,7 @@ def test(
     in_place: InPlace = False,
     key_added: Annotated[str, typer.Option(help="Entry of uns to write to.")] = "recall_test",
     n_draws: Draws = None,
-    min_auc: Annotated[float, typer.Option(help="Smallest AUC of a gene that counts; 0.5 is off.")] = 0.5,
+    min_auc: MinAuc = None,
     exact_below: ExactBelow = None,
     batch_key: BatchKey = None,
     null_method: NullMethod = "ZIP",
@@ -195,8 +196,7 @@ def test(
         options = {
             "external": external,
             "key_added": key_added,
-            "min_auc": min_auc,
-            **run.given(n_draws=n_draws, exact_below=exact_below, batch_key=batch_key),
+            **params.given(n_draws=n_draws, min_auc=min_auc, exact_below=exact_below, batch_key=batch_key),
             "null_method": null_method,
             "fdr": fdr,
             "offset": offset,

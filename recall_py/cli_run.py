@@ -16,7 +16,7 @@ import typer
 from recall_py import keys
 from recall_py.cli_output import cluster_summary, print_search, print_table, rows_of, write_json
 from recall_py.observe import CalibrationWarning
-from recall_py.params import CLUSTERERS, one_of
+from recall_py.params import CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -70,21 +70,20 @@ class ClusterRequest:
             tl.recall(
                 adata,
                 algorithm=self.algorithm,  # type: ignore[arg-type]
-                num_clusters_start=20 if self.num_clusters_start is None else self.num_clusters_start,
                 reduction_percentage=self.reduction,
-                dims=10 if self.dims is None else self.dims,
+                **given(num_clusters_start=self.num_clusters_start, dims=self.dims),
                 **common,
             )
             return
         function, own = (tl.leiden, self.leiden) if self.algorithm == "leiden" else (tl.louvain, self.louvain)
         function(
             adata,
-            1.0 if self.resolution is None else self.resolution,
             reduction=self.reduction,
             graph=self.graph,
             dims=self.dims,
             preset=self.preset,
             neighbors_key=self.neighbors_key,
+            **given(resolution=self.resolution),
             **own,
             **common,
         )
@@ -97,11 +96,6 @@ class ClusterRequest:
             msg = f"--restrict-to is {self.restrict_to!r}; it must be a column and its labels, such as leiden:0,3."
             raise ValueError(msg)
         return column, categories.split(",")
-
-
-def given(**options: Any) -> dict[str, Any]:
-    """The options that were given; the library has a default for the others."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def components(text: str | None) -> int | Any:

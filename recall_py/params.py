@@ -21,6 +21,11 @@ def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ValueError(msg)
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; for the others a default stands elsewhere."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _in_open_unit_interval(name: str, value: float) -> None:
     if not 0.0 < value < 1.0:
         msg = f"{name} is {value}; it must be between 0 and 1, both excluded."

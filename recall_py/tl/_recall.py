@@ -26,7 +26,7 @@ def recall(
     *,
     reduction_percentage: float = 0.2,
     num_clusters_start: int = 20,
-    dims: int = 10,
+    dims: int | Literal["auto"] | None = None,
     algorithm: Literal["louvain", "leiden", "kmeans", "ward"] = "louvain",
     null_method: str = "ZIP",
     restrict_to: tuple[str, Sequence[str]] | None = None,
@@ -36,11 +36,11 @@ def recall(
     copy: bool = False,
     fdr: float = 0.05,
     offset: int = 1,
-    strategy: Literal["resolution", "merge"] = "resolution",
-    pair_test: Literal["knockoff", "synthetic"] = "knockoff",
-    n_draws: int = 1,
-    min_auc: float = 0.5,
-    exact_below: int = 0,
+    strategy: Literal["resolution", "merge"] | None = None,
+    pair_test: Literal["knockoff", "synthetic"] | None = None,
+    n_draws: int | None = None,
+    min_auc: float | None = None,
+    exact_below: int | None = None,
     batch_key: str | None = None,
     layer: str | None = None,
     n_top_genes: int = 2000,
@@ -64,7 +64,7 @@ def recall(
     num_clusters_start
         Number of clusters where the search starts, for k-means and Ward; one fewer at each step.
     dims
-        Principal components used.
+        Principal components used, 10 by default; ``"auto"`` for those above the noise.
     algorithm
         ``"louvain"``, ``"leiden"``, ``"kmeans"`` or ``"ward"``.
     null_method

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from recall_py import keys
-from recall_py.params import PAIR_TESTS, FilterParams, one_of
+from recall_py.anndata_run import PRESETS
+from recall_py.params import PAIR_TESTS, FilterParams, given, one_of
 from recall_py.read import read_counts, read_labels, refuse_unusable
 from recall_py.seeds import resolve_seed
 from recall_py.write import refuse_occupied, write_pair_tests
@@ -28,8 +29,8 @@ def test_clusters(
     rng: Rng | None = None,
     pair_test: Literal["knockoff", "synthetic"] | None = None,
     n_draws: int | None = None,
-    min_auc: float = 0.5,
-    exact_below: int = 10,
+    min_auc: float | None = None,
+    exact_below: int | None = None,
     batch_key: str | None = None,
     null_method: str = "ZIP",
     fdr: float = 0.05,
@@ -58,12 +59,14 @@ def test_clusters(
     pair_test
         ``"synthetic"`` or ``"knockoff"``; by default what `external` calls for.
     n_draws
-        Independent null draws: 3 for synthetic nulls, 1 for knockoffs by default.
+        Independent null draws: by default those of ``preset="calibrated"`` for synthetic nulls, 1 for knockoffs.
+    exact_below
+        As in :func:`leiden`; by default that of ``preset="calibrated"``.
     key_added
         Slot of ``uns`` to write to.
     random_state, rng
         Seed of everything random; `rng` wins if given.
-    min_auc, exact_below, batch_key, null_method, fdr, offset, layer, n_top_genes, n_jobs, copy
+    min_auc, batch_key, null_method, fdr, offset, layer, n_top_genes, n_jobs, copy
         As in :func:`leiden`.
 
     Returns
@@ -103,9 +106,12 @@ def test_clusters(
 
     refuse_unusable(adata)
     refuse_occupied(adata, key_added)
-    if n_draws is None:
-        n_draws = 3 if pair_test == "synthetic" else 1
-    filter_params = FilterParams(fdr=fdr, offset=offset, min_auc=min_auc, exact_below=exact_below, n_draws=n_draws)
+    preset = PRESETS["calibrated"]
+    usual = {"exact_below": preset["exact_below"]}
+    if pair_test == preset["pair_test"]:
+        usual["n_draws"] = preset["n_draws"]
+    options = usual | given(n_draws=n_draws, min_auc=min_auc, exact_below=exact_below)
+    filter_params = FilterParams(fdr=fdr, offset=offset, **options)
     labels = read_labels(adata, groupby).cat.remove_unused_categories()
     if labels.cat.categories.size < 2:
         msg = f"obs[{groupby!r}] has one label; at least two are needed to test a pair."
@@ -120,9 +126,9 @@ def test_clusters(
     asked = {
         "groupby": groupby,
         "pair_test": pair_test,
-        "n_draws": n_draws,
-        "min_auc": min_auc,
-        "exact_below": exact_below,
+        "n_draws": filter_params.n_draws,
+        "min_auc": filter_params.min_auc,
+        "exact_below": filter_params.exact_below,
         "batch_key": batch_key or "",
         "null_method": null_method,
         "fdr": fdr,
