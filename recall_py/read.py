@@ -69,7 +69,7 @@ def read_counts(
     counts = counts.astype(np.float32 if counts.data.max(initial=0) < 2**24 else np.float64)
     counts.eliminate_zeros()
     _refuse_empty_cells(counts, adata.obs_names, selection)
-    depth = matrix @ np.ones(matrix.shape[1])
+    depth = _totals(matrix)
     return CountData(
         counts,
         names[chosen].to_numpy(dtype=np.str_),
@@ -179,6 +179,22 @@ def _seurat_v3(matrix: Any, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
         "to use yourself: adata.var['highly_variable'] = ..., or drop rare ones: sc.pp.filter_genes(adata, min_cells=3)"
     )
     raise ValueError(msg)
+
+
+def _totals(matrix: Any) -> NDArray[np.float64]:
+    """(n_cells,) total of each cell in double precision, block by block: a product casts all that it is given."""
+    n_cells, n_genes = matrix.shape
+    totals = np.zeros(n_cells)
+    if sparse.issparse(matrix) and matrix.format == "csc":
+        step = max(1, _CHUNK // n_cells)
+        for start in range(0, n_genes, step):
+            block = matrix[:, start : start + step]
+            totals += block @ np.ones(block.shape[1])
+        return totals
+    step = max(1, _CHUNK // n_genes)
+    for start in range(0, n_cells, step):
+        totals[start : start + step] = matrix[start : start + step] @ np.ones(n_genes)
+    return totals
 
 
 def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index, selection: str) -> None:

@@ -1,5 +1,7 @@
 """Bad input gets a clear error and nothing is changed; counts and genes are found by the stated rule."""
 
+import tracemalloc
+
 import anndata as ad
 import leidenalg
 import numpy as np
@@ -287,6 +289,28 @@ def test_every_matrix_type_gives_the_same_counts(convert):
     expected = adata.X.toarray()
     adata.X = convert(adata.X)
     np.testing.assert_array_equal(read_counts(adata).counts.toarray(), expected)
+
+
+@pytest.mark.parametrize("convert", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+def test_depths_are_exact_in_any_block_size(convert, monkeypatch):
+    counts = np.random.default_rng(0).integers(0, 2**23, (50, 400)).astype(np.float32)
+    monkeypatch.setattr("recall_py.read._CHUNK", 1000)
+    totals = [sum(map(int, row)) for row in counts]
+    expected = np.array(totals) / np.mean(totals)
+    np.testing.assert_array_equal(read_counts(ad.AnnData(convert(counts))).depth, expected)
+
+
+@pytest.mark.parametrize("convert", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+def test_depths_need_no_copy_of_the_data(convert, monkeypatch):
+    from recall_py.read import _totals
+
+    counts = convert(np.random.default_rng(0).poisson(1.0, (1000, 1000)).astype(np.float32))
+    monkeypatch.setattr("recall_py.read._CHUNK", 10_000)
+    tracemalloc.start()
+    _totals(counts)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < counts.size * 4 / 5
 
 
 def test_gene_called_knockoff1_is_a_real_gene():
