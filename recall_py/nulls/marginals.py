@@ -12,7 +12,8 @@ from recall_py.nulls.moments import Moments, observed_moments
 from recall_py.results import NullFit
 
 _CLIP = 1e-6
-"""Least distance of a transform from 0 and 1, as in scDesign3: one misfitted count must not rule a correlation."""
+"""Least distance of a transform from 0 and 1: one misfitted count must not rule a correlation. The size is the default
+``epsilon`` of scDesign3's ``fit_copula`` (R), which moves transforms that are closer by it; here they are clipped."""
 _WIDE = 20.0
 """Standard deviation from which rounding a Gaussian is described by the first term of the Euler-Maclaurin series."""
 
