@@ -14,6 +14,7 @@ CORE = (
     "ranksum",
     "knockoff",
     "calibrate",
+    "simulation",
     "_kernels.ranksum",
     "_kernels.columns",
     "_kernels.neighbours",
