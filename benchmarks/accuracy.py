@@ -10,10 +10,10 @@ import warnings
 import scanpy as sc
 from sklearn.metrics import adjusted_rand_score
 
+from benchmarks.clusterings import KEY, calibrated, tutorial_graph
 from benchmarks.datasets import labelled_sets, pure_populations
 from benchmarks.machine import describe_machine
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py import tl
 from recall_py.observe import CalibrationWarning
 
 PLAIN = "scanpy"
@@ -26,7 +26,6 @@ METHODS = (
         for how in ("resolution", "merge")
     ),
 )
-KEY = "found"
 
 
 def main():
@@ -117,8 +116,7 @@ def cluster(adata, method, seed, dims):
         return plain_leiden(adata, seed, dims or 50)
     name, null_method, strategy = method.split("-")
     options = {} if dims is None else {"dims": dims}
-    call = {"leiden": tl.leiden, "recall": tl.recall}[name]
-    call(adata, null_method=null_method, strategy=strategy, random_state=seed, key_added=KEY, **options)
+    calibrated(adata, seed, call=name, null_method=null_method, strategy=strategy, **options)
     record = adata.uns[KEY]["recall"]
     return {
         "dims": int(record["params"]["dims"]),
@@ -136,13 +134,8 @@ def plain_leiden(adata, seed, dims):
         sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=2000)
     else:
         adata.var["highly_variable"] = True
-    values = adata.copy()
-    sc.pp.normalize_total(values, target_sum=1e4)
-    sc.pp.log1p(values)
-    values = values[:, values.var["highly_variable"].to_numpy()].copy()
-    sc.pp.scale(values, max_value=10)
-    sc.pp.pca(values, n_comps=dims, random_state=seed)
-    sc.pp.neighbors(values, random_state=seed)
+    genes = adata.var["highly_variable"].to_numpy()
+    values = tutorial_graph(adata, dims, seed=seed, genes=genes)
     sc.tl.leiden(values, resolution=1, random_state=seed, key_added=KEY)
     adata.obs[KEY] = values.obs[KEY]
     return {"dims": dims, "start": 1.0, "resolution": 1.0, "iterations": 1, "ended": "plain"}

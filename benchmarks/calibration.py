@@ -20,13 +20,13 @@ from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.accuracy import grouped, per_seed
 from benchmarks.calibration_split import DEVELOPMENT, HELD_OUT, REAL, SIMULATED
+from benchmarks.clusterings import KEY, calibrated, tutorial_graph
 from benchmarks.datasets import drop_empty, mix3_singlets, read
 from benchmarks.machine import describe_machine
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py import datasets, tl
 from recall_py.read import read_counts
 
-KEY = "found"
 SCORED = {
     "stoeckius_4lines_hto": ["HEK", "K562", "KG1", "THP1"],
 }
@@ -166,33 +166,19 @@ def with_stability(runs):
 
 def cluster(adata, method, seed):
     options = METHODS[method]
-    few = {} if min(adata.shape) > 51 else {"dims": (min(adata.shape) - 1) // 2}
+    most = None if min(adata.shape) > 51 else (min(adata.shape) - 1) // 2
     if options is None:
-        values = with_neighbours(adata, few)
+        values = tutorial_graph(adata, most or 50)
         sc.tl.leiden(values, resolution=1, random_state=seed, key_added=KEY, flavor="igraph", n_iterations=2)
         adata.obs[KEY] = values.obs[KEY]
         return
-    options = dict(options)
-    call = tl.recall if options.pop("call", "leiden") == "recall" else tl.leiden
-    if call is tl.recall or "preset" in options:
-        few = {}
-    call(adata, random_state=seed, key_added=KEY, n_jobs=1, **few, **options)
-
-
-def with_neighbours(adata, few):
-    """The scanpy tutorial up to the graph."""
-    values = adata.copy()
-    sc.pp.normalize_total(values, target_sum=1e4)
-    sc.pp.log1p(values)
-    sc.pp.scale(values, max_value=10)
-    sc.pp.pca(values, n_comps=few.get("dims", 50))
-    sc.pp.neighbors(values)
-    return values
+    few = {} if most is None or options.get("call") == "recall" or "preset" in options else {"dims": most}
+    calibrated(adata, seed, n_jobs=1, **few, **options)
 
 
 def oracle(name, data):
     """The best ARI that plain Leiden reaches at any resolution: what choosing by the truth would give."""
-    values = with_neighbours(data["adata"], {} if min(data["adata"].shape) > 51 else {"dims": 20})
+    values = tutorial_graph(data["adata"], 50 if min(data["adata"].shape) > 51 else 20)
     best = (-1.0, 0)
     for resolution in ORACLE_RESOLUTIONS:
         sc.tl.leiden(values, resolution=resolution, key_added=KEY, flavor="igraph", n_iterations=2)

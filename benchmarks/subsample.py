@@ -9,9 +9,10 @@ import warnings
 import numpy as np
 
 from benchmarks.accuracy import grouped
+from benchmarks.clusterings import KEY, calibrated
 from benchmarks.machine import describe_machine
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py import datasets, tl
+from recall_py import datasets
 
 CELLS = (50, 100, 200, 400, 800, 1600)
 SIMULATED = {"mean_depth": 20_000, "n_modules": 4, "module_sd": 0.5}
@@ -38,12 +39,8 @@ def main():
             chosen = np.random.default_rng(seed).choice(population.n_obs, n_cells, replace=False)
             for method, options in METHODS.items():
                 adata = population[chosen].copy()
-                arguments = dict(options)
-                call = tl.recall if arguments.pop("call", "leiden") == "recall" else tl.leiden
-                call(adata, random_state=seed, key_added="found", **arguments)
-                rows.append(
-                    {"seed": seed, "cells": n_cells, "method": method, "clusters": adata.obs["found"].nunique()}
-                )
+                calibrated(adata, seed, **options)
+                rows.append({"seed": seed, "cells": n_cells, "method": method, "clusters": adata.obs[KEY].nunique()})
     table = []
     for (method,), runs in grouped(rows, "method"):
         by_size = {f"{n} cells": ", ".join(str(row["clusters"]) for row in runs if row["cells"] == n) for n in CELLS}
