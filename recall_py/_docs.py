@@ -1,4 +1,4 @@
-"""Parts of docstrings that the clustering functions share."""
+"""Parts of docstrings that public functions share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+_SELECTION = """\
+layer
+    Layer with raw counts.
+n_top_genes
+    Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more."""
+
 _COMMON = {
+    "adata": """\
+adata
+    Cells x genes with raw counts, found as :func:`recall_py.tl.leiden` finds them. Not changed.""",
+    "selection": _SELECTION,
     "restrict_to": """\
 restrict_to
     Cluster only the cells of some categories, ``(column of obs, [categories])``; their labels become
@@ -61,10 +71,9 @@ graph
 dims
     Principal components; by default what `adata` records as ``n_pcs``, else 50. ``"auto"``: those that vary more than
     the first component of shuffled genes.
-layer
-    Layer with raw counts.
-n_top_genes
-    Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more.
+"""
+    + _SELECTION
+    + """
 max_iterations
     Resolutions (or numbers of clusters) tried at most; merges end by themselves. A search that is cut off is not
     calibrated and says so.
@@ -95,6 +104,13 @@ None, or the changed copy. Read the record with :mod:`recall_py.get`. Sets:
     ``converged``, ``reason``, ``level`` (the resolution found), ``iterations``, ``pairs``, ``markers``, ``genes``,
     ``untested`` (labels of clusters below 3 cells, which are too small to be tested and stay as they are),
     where the counts came from, and every parameter.""",
+    "null_raises": """\
+Raises
+------
+ValueError
+    For input without raw counts, an unknown `null_method`, or a batch with fewer than two cells.
+KeyError
+    For a layer or column that does not exist.""",
     "raises": """\
 Raises
 ------

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recall_py import keys
+from recall_py._docs import with_common_docs
 from recall_py.read import read_counts
 from recall_py.seeds import resolve_seed
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["knockoffs", "null_misfit"]
 
 
+@with_common_docs
 def knockoffs(
     adata: AnnData,
     *,
@@ -37,17 +39,13 @@ def knockoffs(
 
     Parameters
     ----------
-    adata
-        Cells x genes with raw counts, found as :func:`recall_py.tl.leiden` finds them. Not changed.
+    {adata}
     null_method
         Null model: ``"ZIP"``, ``"NB"``, ``"ZIP-copula"``, ``"NB-copula"``, ``"Poisson-copula"``,
         ``"Gaussian-copula"``, ``"permutation"`` or ``"NB-depth"``.
     batch_key
         Column of ``obs``: fit and draw within each batch.
-    layer
-        Layer with raw counts.
-    n_top_genes
-        Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more.
+    {selection}
     random_state, rng
         Seed; `rng` wins if given.
     n_jobs
@@ -60,12 +58,7 @@ def knockoffs(
     the real gene, and ``var`` holds the fitted parameters, such as ``var["ZIP_lambda"]``, or
     ``var["ZIP_lambda_<batch>"]`` for each batch. Names of knockoffs are for reading only: nulls are known by position.
 
-    Raises
-    ------
-    ValueError
-        For input without raw counts, an unknown `null_method`, or a batch with fewer than two cells.
-    KeyError
-        For a layer or column that does not exist.
+    {null_raises}
 
     Examples
     --------
@@ -101,6 +94,7 @@ def knockoffs(
     return ad.AnnData(augmented.counts.tocsr(), obs=adata.obs.copy(), var=var)
 
 
+@with_common_docs
 def null_misfit(
     adata: AnnData,
     *,
@@ -116,16 +110,12 @@ def null_misfit(
 
     Parameters
     ----------
-    adata
-        Cells x genes with raw counts, found as :func:`recall_py.tl.leiden` finds them. Not changed.
+    {adata}
     null_method
         Null model, as in :func:`knockoffs`.
     batch_key
         Column of ``obs``: fit within each batch. The moments are those of all cells together.
-    layer
-        Layer with raw counts.
-    n_top_genes
-        Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more.
+    {selection}
 
     Returns
     -------
@@ -133,12 +123,7 @@ def null_misfit(
     ``fitted_variance`` (ddof 0), ``variance_ratio`` (fitted over observed, NaN for a constant gene), ``observed_zeros``
     and ``fitted_zeros`` (shares).
 
-    Raises
-    ------
-    ValueError
-        For input without raw counts, an unknown `null_method`, or a batch with fewer than two cells.
-    KeyError
-        For a layer or column that does not exist.
+    {null_raises}
 
     Examples
     --------
