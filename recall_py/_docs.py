@@ -103,7 +103,7 @@ None, or the changed copy. Read the record with :mod:`recall_py.get`. Sets:
 ``adata.uns[key_added]["recall"]`` : dict
     ``converged``, ``reason``, ``level`` (the resolution found), ``iterations``, ``pairs``, ``markers``, ``genes``,
     ``untested`` (labels of clusters below 3 cells, which are too small to be tested and stay as they are),
-    where the counts came from, and every parameter.""",
+    where the counts came from, and every parameter (no ``null_method`` for synthetic nulls).""",
     "null_raises": """\
 Raises
 ------

@@ -68,7 +68,7 @@ def write_clusters(
             "source": data.source,
             "selection": data.selection,
             "genes": data.genes,
-            "params": _flat(params),
+            "params": _recorded(params),
             "seconds": dict(result.seconds),
             "iterations": _iteration_columns(search.iterations),
             "pairs": pair_columns(search.pairs, names),
@@ -140,6 +140,14 @@ def _iteration_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any
     }
     merged = [iteration.merged or (-1, -1) for iteration in iterations]
     return {**columns, "merged_a": np.array([a for a, _ in merged]), "merged_b": np.array([b for _, b in merged])}
+
+
+def _recorded(params: RunParams) -> dict[str, Any]:
+    """The parameters that had a say: null cells of a pair are drawn without the null model of the knockoffs."""
+    flat = _flat(params)
+    if params.pair_test == "synthetic":
+        del flat["null_method"]
+    return flat
 
 
 def _flat(params: Any, prefix: str = "") -> dict[str, Any]:

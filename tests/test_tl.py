@@ -258,6 +258,24 @@ def test_external_labels_are_tested_pair_by_pair(pbmc):
         recall_py.get.iterations(adata, "recall_test")
 
 
+@pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
+def test_record_names_a_null_model_only_where_knockoffs_were_drawn(pbmc, tmp_path):
+    adata = pbmc.copy()
+    for pair_test in ("knockoff", "synthetic"):
+        recall_py.tl.leiden(adata, 1, pair_test=pair_test, null_method="NB", key_added=pair_test)
+        recall_py.tl.test_clusters(
+            adata, "annotation", external=True, pair_test=pair_test, n_draws=1, key_added=f"{pair_test}_labels"
+        )
+    adata.write_h5ad(tmp_path / "both.h5ad")
+    read = ad.read_h5ad(tmp_path / "both.h5ad")
+    assert read.uns["knockoff"]["recall"]["params"]["null_method"] == "NB"
+    assert read.uns["knockoff_labels"]["params"]["null_method"] == "ZIP"
+    assert "null_method" not in read.uns["synthetic"]["recall"]["params"]
+    assert "null_method" not in read.uns["synthetic_labels"]["params"]
+    for key in ("synthetic", "synthetic_labels"):
+        assert len(recall_py.get.pairs(read, key))
+
+
 def test_random_labels_are_not_supported(pbmc):
     supported = 0
     for seed in range(10):

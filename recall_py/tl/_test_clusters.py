@@ -74,7 +74,8 @@ def test_clusters(
     None, or the changed copy. Read the result with :func:`recall_py.get.pairs` and :func:`recall_py.get.markers`. Sets:
 
     ``adata.uns[key_added]["params"]`` : dict
-        ``groupby``, ``pair_test``, ``n_draws``, ``min_auc``, ``null_method``, ``fdr``, ``offset``, ``random_state``.
+        ``groupby``, ``pair_test``, ``n_draws``, ``min_auc``, ``exact_below``, ``batch_key``, ``fdr``, ``offset``,
+        ``random_state`` and, for knockoffs, ``null_method``.
     ``adata.uns[key_added]["recall"]`` : dict of arrays
         Pairs, markers, and the labels below 3 cells, which are too few to be tested, as ``untested``.
 
@@ -130,7 +131,7 @@ def test_clusters(
         "min_auc": filter_params.min_auc,
         "exact_below": filter_params.exact_below,
         "batch_key": batch_key or "",
-        "null_method": null_method,
+        **({"null_method": null_method} if pair_test == "knockoff" else {}),
         "fdr": fdr,
         "offset": offset,
         "random_state": seed,
