@@ -411,7 +411,6 @@ def test_wheels_hold_the_file_where_it_is_looked_for():
 
 
 def test_built_wheel_gives_pbmc68k(tmp_path):
-    pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
