@@ -170,6 +170,9 @@ def test(
     output: Out = None,
     in_place: InPlace = False,
     key_added: Annotated[str, typer.Option(help="Entry of uns to write to.")] = "recall_test",
+    pair_test: Annotated[
+        str | None, typer.Option(help="synthetic (default), or knockoff (default with --external, and only then).")
+    ] = None,
     n_draws: Draws = None,
     min_auc: MinAuc = None,
     exact_below: ExactBelow = None,
@@ -196,7 +199,9 @@ def test(
         options = {
             "external": external,
             "key_added": key_added,
-            **params.given(n_draws=n_draws, min_auc=min_auc, exact_below=exact_below, batch_key=batch_key),
+            **params.given(
+                pair_test=pair_test, n_draws=n_draws, min_auc=min_auc, exact_below=exact_below, batch_key=batch_key
+            ),
             "null_method": null_method,
             "fdr": fdr,
             "offset": offset,

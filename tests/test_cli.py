@@ -106,6 +106,17 @@ def test_test_command_prints_every_pair(tmp_path):
     assert len(json.loads((tmp_path / "pairs.json").read_text())["pairs"]) == 45
 
 
+def test_labels_from_elsewhere_can_be_tested_against_synthetic_nulls(tmp_path):
+    arguments = ("--groupby", "annotation", "--external", "--pair-test", "synthetic", "--n-draws", 1)
+    run = recall("test", PBMC, *arguments, "-o", tmp_path / "tested.h5ad", "--quiet")
+    assert run.returncode == 0, run.stderr
+    found = ad.read_h5ad(tmp_path / "tested.h5ad")
+    expected = ad.read_h5ad(PBMC)
+    recall_py.tl.test_clusters(expected, "annotation", external=True, pair_test="synthetic", n_draws=1)
+    assert found.uns["recall_test"]["params"]["pair_test"] == "synthetic"
+    assert recall_py.get.pairs(found, "recall_test").equals(recall_py.get.pairs(expected, "recall_test"))
+
+
 def test_knockoffs_command_writes_both_halves(tmp_path):
     run = recall("knockoffs", PBMC, "-o", tmp_path / "augmented.h5ad", "--null-method", "NB", "--seed", 3)
     assert run.returncode == 0, run.stderr
