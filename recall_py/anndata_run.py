@@ -12,7 +12,14 @@ from recall_py import keys
 from recall_py.observe import ConsoleProgress, ScanpyLog, warn_about
 from recall_py.params import GRAPHS, FilterParams, GraphParams, PartitionParams, RunParams, SearchParams, given, one_of
 from recall_py.partition import refuse_unfit_options
-from recall_py.read import read_counts, read_graph_params, read_labels, refuse_unusable, restricted_cells
+from recall_py.read import (
+    read_counts,
+    read_graph_params,
+    read_labels,
+    refuse_small_batches,
+    refuse_unusable,
+    restricted_cells,
+)
 from recall_py.write import refuse_occupied, write_clusters
 
 if TYPE_CHECKING:
@@ -144,6 +151,8 @@ def cluster_adata(
         n_top_genes=calibration.n_top_genes,
         batch_key=calibration.batch_key,
     )
+    if params.pair_test == "knockoff":
+        refuse_small_batches(data)
     n_cells, n_genes = data.counts.shape
     start = logging.info(
         f"calibrating {params.partition.algorithm} clusters: {n_cells} cells, {n_genes} genes ({data.selection}), "

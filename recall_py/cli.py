@@ -10,6 +10,7 @@ import typer
 
 from recall_py import cli_run as run
 from recall_py import params
+from recall_py.cli_errors import reported_errors
 
 app = typer.Typer(
     add_completion=False,
@@ -61,6 +62,7 @@ def _root(
 
 @app.command()
 def cluster(
+    context: typer.Context,
     source: In,
     output: Out = None,
     in_place: InPlace = False,
@@ -134,7 +136,7 @@ def cluster(
         "random_state": seed,
         "n_jobs": n_jobs,
     }
-    with run.reported_errors(debug=debug):
+    with reported_errors(context):
         request = run.ClusterRequest(
             algorithm=algorithm,
             key_added=key_added or algorithm,
@@ -162,6 +164,7 @@ def cluster(
 
 @app.command()
 def test(
+    context: typer.Context,
     source: In,
     groupby: Annotated[str, typer.Option(help="Column of obs with the labels.")],
     external: Annotated[
@@ -194,7 +197,7 @@ def test(
 
     Example: recall-py test clustered.h5ad --groupby leiden
     """
-    with run.reported_errors(debug=debug):
+    with reported_errors(context):
         target = run.target_file(source, output, in_place=in_place) if output or in_place else None
         options = {
             "external": external,
@@ -215,6 +218,7 @@ def test(
 
 @app.command()
 def knockoffs(
+    context: typer.Context,
     source: In,
     output: Out = None,
     null_method: NullMethod = "ZIP",
@@ -229,7 +233,7 @@ def knockoffs(
 
     Example: recall-py knockoffs pbmc.h5ad -o augmented.h5ad
     """
-    with run.reported_errors(debug=debug):
+    with reported_errors(context):
         options = {
             "null_method": null_method,
             "layer": layer,
@@ -237,11 +241,12 @@ def knockoffs(
             "random_state": seed,
             "n_jobs": n_jobs,
         }
-        run.knockoffs_file(source, run.target_file(source, output, in_place=False), options, quiet=quiet)
+        run.knockoffs_file(source, run.target_file(source, output), options, quiet=quiet)
 
 
 @app.command()
 def demo(
+    context: typer.Context,
     source: In,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write to.")] = Path(
         "demo"
@@ -254,7 +259,7 @@ def demo(
 
     Example: recall-py demo data/pbmc68k.h5ad
     """
-    with run.reported_errors(debug=debug):
+    with reported_errors(context):
         run.demo_file(source, output, resolution=resolution, seed=seed)
 
 
@@ -263,7 +268,7 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
-        typer.echo(f"error: {error.format_message()} See recall-py --help.", err=True)
+        typer.echo(f"error: {error.format_message().removesuffix('.')}. See recall-py --help.", err=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("interrupted", err=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +12,6 @@ import typer
 
 from recall_py import keys
 from recall_py.cli_output import cluster_summary, print_search, print_table, rows_of, write_json
-from recall_py.observe import CalibrationWarning
 from recall_py.params import CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
@@ -92,7 +88,7 @@ class ClusterRequest:
         if self.restrict_to is None:
             return None
         column, separator, categories = self.restrict_to.partition(":")
-        if not separator:
+        if not separator or not all(categories.split(",")):
             msg = f"--restrict-to is {self.restrict_to!r}; it must be a column and its labels, such as leiden:0,3."
             raise ValueError(msg)
         return column, categories.split(",")
@@ -118,42 +114,16 @@ def partition_class(name: str | None) -> type | None:
     return getattr(leidenalg, name)
 
 
-@contextmanager
-def reported_errors(*, debug: bool) -> Iterator[None]:
-    """Print warnings about the outcome and errors in one line each; exit code 2 for bad input, 1 for our own errors."""
-
-    def show(message: Warning | str, *_: object, **__: object) -> None:
-        typer.echo(f"warning: {message}", err=True)
-
-    try:
-        with warnings.catch_warnings():
-            if not debug:
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("always", CalibrationWarning)
-                warnings.showwarning = show
-            yield
-    except typer.Exit:
-        raise
-    except Exception as error:
-        if debug:
-            raise
-        bad_input = isinstance(error, ValueError | KeyError | OSError)
-        text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-        said = " ".join(str(text).split())
-        typer.echo(
-            f"error: {said}" if bad_input else f"internal error: {type(error).__name__}: {said} (--debug)", err=True
-        )
-        raise typer.Exit(2 if bad_input else 1) from error
-
-
-def target_file(source: Path, output: Path | None, *, in_place: bool) -> Path:
-    """The file to write; IN itself only where that was asked for."""
+def target_file(source: Path, output: Path | None, *, in_place: bool | None = None) -> Path:
+    """The file to write; IN itself only where that was asked for, and never by a command without ``--in-place``."""
     if output is None and not in_place:
-        msg = "No output file. Pass -o OUT, or --in-place to write the result over IN."
+        other = "" if in_place is None else ", or --in-place to write the result over IN"
+        msg = f"No output file. Pass -o OUT{other}."
         raise ValueError(msg)
     target = source if output is None else output
     if target.resolve() == source.resolve() and not in_place:
-        msg = f"-o {target} is the input file itself. Pass another name, or --in-place to overwrite it."
+        other = "" if in_place is None else ", or --in-place to overwrite it"
+        msg = f"-o {target} is the input file itself. Pass another name{other}."
         raise ValueError(msg)
     refuse_unwritable(target)
     return target

@@ -23,12 +23,16 @@ def read_h5ad(path: Path) -> AnnData:
     import anndata as ad
 
     if not path.is_file():
-        msg = f"{path} does not exist or is not a file."
+        found = "is a folder" if path.is_dir() else "does not exist"
+        msg = f"{path} {found}; the path of an .h5ad file is needed."
         raise ValueError(msg)
     try:
         return ad.read_h5ad(path)
     except Exception as error:
-        msg = f"{path} is not a readable .h5ad file ({type(error).__name__}: {_first_line(error)})."
+        msg = (
+            f"{path} is not a readable .h5ad file ({type(error).__name__}: {_first_line(error)}). It may be cut off "
+            "or of another format: copy or download it again, or write it anew with adata.write_h5ad(...)."
+        )
         raise ValueError(msg) from error
 
 

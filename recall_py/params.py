@@ -88,7 +88,7 @@ class SearchParams:
         one_of("strategy", self.strategy, STRATEGIES)
         _in_open_unit_interval("reduction", self.reduction)
         if not (self.start > 0 and math.isfinite(self.start)):
-            msg = f"The search starts at {self.start}; a resolution or number of clusters above 0 is needed."
+            msg = f"The search starts at {self.start}; a resolution or num_clusters_start above 0 is needed."
             raise ValueError(msg)
         if self.max_iterations < 1:
             msg = f"max_iterations is {self.max_iterations}; at least 1 is needed."
@@ -133,6 +133,9 @@ class PartitionParams:
     def __post_init__(self) -> None:
         one_of("algorithm", self.algorithm, CLUSTERERS)
         one_of("flavor", self.flavor, LEIDEN_FLAVORS)
+        if self.n_orders < 1:
+            msg = f"n_orders is {self.n_orders}; at least 1 is needed."
+            raise ValueError(msg)
         if self.flavor == "igraph" and self.directed:
             msg = "flavor='igraph' clusters undirected graphs only; leave directed unset or use flavor='leidenalg'."
             raise ValueError(msg)

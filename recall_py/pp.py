@@ -9,7 +9,7 @@ import pandas as pd
 
 from recall_py import keys
 from recall_py._docs import with_common_docs
-from recall_py.read import read_counts
+from recall_py.read import read_counts, refuse_small_batches
 from recall_py.seeds import resolve_seed
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def knockoffs(
 
     null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    refuse_small_batches(data)
     augmented = draw_knockoffs(
         data.counts,
         null_method,
@@ -138,6 +139,7 @@ def null_misfit(
 
     model = null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    refuse_small_batches(data)
     cells = cells_of_batches(data.batches, data.counts.shape[0])
     fitted = moments_within(model, fit_within(model, data.counts, data.depth, cells), data.depth, cells)
     observed = observed_moments(data.counts)

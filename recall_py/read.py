@@ -96,6 +96,19 @@ def refuse_unusable(adata: AnnData) -> None:
             raise ValueError(msg)
 
 
+def refuse_small_batches(data: CountData) -> None:
+    """Refuse a batch that null genes cannot be fitted to, by its name."""
+    if data.batches is None:
+        return
+    sizes = np.bincount(data.batches)
+    if sizes.min() < 2:
+        msg = (
+            f"Batch {data.batch_names[sizes.argmin()]!r} has 1 cell, but null genes need at least 2 in each batch. "
+            "Leave it out, or join it with another batch."
+        )
+        raise ValueError(msg)
+
+
 def _find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]:
     """The counts matrix, its gene names and where it was found."""
     if layer is not None:
@@ -201,13 +214,13 @@ def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index, selection: st
     empty = cells[np.asarray(counts.sum(axis=1)).ravel() == 0]
     if not len(empty):
         return
-    remove = "sc.pp.filter_cells(adata, min_counts=1)"
+    remove = "sc.pp.filter_cells(adata, min_counts=1), or --drop-empty-cells on the command line"
     if selection != _ALL_GENES:
         remove = "adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes"
     subject = "1 cell has" if len(empty) == 1 else f"{len(empty)} cells have"
     msg = (
         f"{subject} no counts in the {counts.shape[1]} selected genes ({selection}): {_listed(empty)}. "
-        f"Remove them: {remove}, or --drop-empty-cells on the command line"
+        f"Remove them: {remove}"
     )
     raise ValueError(msg)
 

@@ -81,17 +81,81 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
         (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
+        (["cluster", "cut.h5ad", "-o", "x.h5ad"], "It may be cut off or of another format: copy or download it again"),
+        (["cluster", ".", "-o", "x.h5ad"], ". is a folder; the path of an .h5ad file is needed"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "0"], "error: --n-draws is 0; a whole number from 1 on"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "two"], "parse string as an integer. See recall-py --help"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--min-auc", "2"], "error: --min-auc is 2.0; it must be from 0.5"),
+        (
+            ["cluster", PBMC, "-o", "x.h5ad", "--batch-key", "donor"],
+            "obs['donor'] does not exist. Columns of obs: anno",
+        ),
+        (["cluster", PBMC, "-o", "x.h5ad", "--preset", "x"], "Unknown --preset 'x'. Available: recall, calibrated"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--dims", "0"], "error: --dims is 0; a number of components from 2 on"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--dims", "5000"], "Pass fewer: --dims 350."),
+        (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation:"], "a column and its labels"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "louvain", "--n-orders", "0"], "error: --n-orders is 0"),
+        (["knockoffs", PBMC], "Pass -o OUT.\n"),
+        (["test", PBMC, "--groupby", "annotation", "--pair-test", "x"], "Unknown --pair-test 'x'. Available: knockoff"),
+        (
+            ["test", PBMC, "--groupby", "annotation", "--pair-test", "knockoff"],
+            "pass --external; otherwise leave --pair",
+        ),
         (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
         (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
     ],
 )
 def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_path):
     (tmp_path / "broken.h5ad").write_text("not an h5ad file")
+    (tmp_path / "cut.h5ad").write_bytes(PBMC.read_bytes()[:1000])
     run = recall(*arguments, cwd=tmp_path)
     assert run.returncode == 2
     assert message in run.stderr
     assert run.stderr.count("\n") == 1, run.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["broken.h5ad"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.h5ad", "cut.h5ad"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Raise max_iterations, or pass strategy='merge'.", "Raise --max-iterations, or pass --strategy merge."),
+        ("Pass a higher resolution, or raise_start=True.", "Pass a higher resolution, or --raise-start."),
+        ("layer is 'x'; the layer is not there.", "--layer is 'x'; the layer is not there."),
+        ("or a larger fdr or offset=0.", "or a larger fdr or --offset 0."),
+        ("random_state is -1; pass random_state=0.", "--seed is -1; pass --seed 0."),
+        ("obs['n_draws'] has no label.", "obs['n_draws'] has no label."),
+        ("Run sc.pp.neighbors(adata, key_added='nn') first.", "Run sc.pp.neighbors(adata, key_added='nn') first."),
+        ("Then: restrict_to=('batch', ['a']).", "Then: --restrict-to batch:a."),
+        ("n_drawsman and my_n_draws stay.", "n_drawsman and my_n_draws stay."),
+        ("min_cells is no option here.", "min_cells is no option here."),
+    ],
+)
+def test_arguments_are_named_as_the_command_line_has_them(text, read):
+    from recall_py.cli_errors import as_options
+
+    names = [
+        "max_iterations",
+        "strategy",
+        "resolution",
+        "raise_start",
+        "layer",
+        "fdr",
+        "offset",
+        "seed",
+        "n_draws",
+        "key_added",
+        "restrict_to",
+    ]
+    assert as_options(text, names) == read
+    assert as_options(text, ["resolution"]) == text
+
+
+def test_warnings_name_options_too(tmp_path):
+    arguments = ("--resolution", 4, "--max-iterations", 1, "--flavor", "igraph", "--n-iterations", 2, "--quiet")
+    run = recall("cluster", PBMC, "-o", tmp_path / "out.h5ad", *arguments)
+    assert run.returncode == 0, run.stderr
+    assert "warning: NOT CALIBRATED" in run.stderr
+    assert "Raise --max-iterations, or pass --strategy merge." in run.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path):

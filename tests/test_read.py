@@ -291,6 +291,20 @@ def test_every_matrix_type_gives_the_same_counts(convert):
     np.testing.assert_array_equal(read_counts(adata).counts.toarray(), expected)
 
 
+def test_batch_of_one_cell_is_refused_by_its_name():
+    adata = make_adata()
+    adata.obs["donor"] = ["d1"] * 30 + ["d7"] + ["d2"] * 29
+    adata.obs["sorted"] = adata.obs["donor"].where(adata.obs["donor"] != "d7", "d1")
+    for run in (
+        lambda: recall_py.tl.leiden(adata, batch_key="donor"),
+        lambda: recall_py.tl.test_clusters(adata, "sorted", external=True, batch_key="donor"),
+        lambda: recall_py.pp.knockoffs(adata, batch_key="donor"),
+        lambda: recall_py.pp.null_misfit(adata, batch_key="donor"),
+    ):
+        with pytest.raises(ValueError, match="Batch 'd7' has 1 cell, but null genes need at least 2 in each batch"):
+            run()
+
+
 @pytest.mark.parametrize("convert", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
 def test_depths_are_exact_in_any_block_size(convert, monkeypatch):
     counts = np.random.default_rng(0).integers(0, 2**23, (50, 400)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from recall_py import keys
 from recall_py.anndata_run import PRESETS
 from recall_py.params import PAIR_TESTS, FilterParams, given, one_of
-from recall_py.read import read_counts, read_labels, refuse_unusable
+from recall_py.read import read_counts, read_labels, refuse_small_batches, refuse_unusable
 from recall_py.seeds import resolve_seed
 from recall_py.write import refuse_occupied, write_pair_tests
 
@@ -118,6 +118,8 @@ def test_clusters(
         msg = f"obs[{groupby!r}] has one label; at least two are needed to test a pair."
         raise ValueError(msg)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    if pair_test == "knockoff":
+        refuse_small_batches(data)
     refuse_below_floor(data.counts.shape[1], filter_params)
     seed = resolve_seed(random_state, rng)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
