@@ -72,8 +72,10 @@ def umap_compare(
             color=column,
             ax=axis,
             title=title,
+            size=60_000 / adata.n_obs,
             legend_loc="on data",
-            legend_fontoutline=2,
+            legend_fontsize=7,
+            legend_fontoutline=1.5,
             frameon=False,
             show=False,
         )
