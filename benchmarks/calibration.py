@@ -12,9 +12,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import combinations
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import mean, median
 
 import numpy as np
+import pandas as pd
 import scanpy as sc
 from sklearn.metrics import adjusted_rand_score
 
@@ -30,7 +32,6 @@ from recall_py.read import read_counts
 SCORED = {
     "stoeckius_4lines_hto": ["HEK", "K562", "KG1", "THP1"],
 }
-SYNTHETIC = {"preset": "calibrated", "n_draws": 3}
 METHODS = {
     "plain": None,
     "recall-ZIP": {"call": "recall", "null_method": "ZIP"},
@@ -44,16 +45,14 @@ METHODS = {
         for null in ("ZIP", "NB-depth")
     },
     "knockoff-ZIP-3draws": {"null_method": "ZIP", "flavor": "igraph", "n_draws": 3},
-    "synthetic-merge": {**SYNTHETIC, "strategy": "merge"},
-    "synthetic-merge-1draw": {**SYNTHETIC, "strategy": "merge", "n_draws": 1},
-    "synthetic-resolution": {**SYNTHETIC, "strategy": "resolution"},
-    "synthetic-resolution-auc": {**SYNTHETIC, "strategy": "resolution", "min_auc": 0.6},
     "calibrated": {"preset": "calibrated"},
+    "calibrated-1draw": {"preset": "calibrated", "n_draws": 1},
+    "calibrated-resolution": {"preset": "calibrated", "strategy": "resolution"},
 }
 LABEL_TESTS = {
     "knockoff ZIP": {"external": True},
     "knockoff NB-depth": {"external": True, "null_method": "NB-depth"},
-    "synthetic": {"n_draws": 3},
+    "synthetic": {},
 }
 ORACLE_RESOLUTIONS = np.geomspace(0.02, 3.0, 24)
 
@@ -62,9 +61,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=(DEVELOPMENT, HELD_OUT), default=DEVELOPMENT)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=[name for name in METHODS if name != "calibrated"]
-    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--keep", action="store_true", help="keep what the results hold of the other methods")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--out", default=RESULTS)
     args = parser.parse_args()
@@ -81,6 +79,9 @@ def main():
             print(f"{done[0]['set']}, {done[0]['method']}: {found}", flush=True)
     null_rows = [] if args.part == DEVELOPMENT else hashtag_null(args.seeds)
     name = f"calibration_{args.part.replace(' ', '_')}"
+    if args.keep:
+        rows += kept_rows(Path(args.out) / f"{name}.csv", without={"oracle", *args.methods})
+    rows.sort(key=lambda row: list(sets(args.part)).index(row["set"]))
     command = (
         f'python -m benchmarks.calibration --part "{args.part}" --seeds {args.seeds} --methods {" ".join(args.methods)}'
     )
@@ -93,6 +94,13 @@ def main():
         command=command,
         folder=args.out,
     )
+
+
+def kept_rows(path, without):
+    """Rows of an earlier run, of the methods that are still there."""
+    stored = pd.read_csv(path).astype({"clusters": "Int64"}).astype(object)
+    stored = stored[stored["method"].isin(set(METHODS) - without)]
+    return stored.where(stored.notna(), None).to_dict("records")
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dims": "auto",
         "pair_test": "synthetic",
         "strategy": "merge",
-        "n_draws": 3,
+        "n_starts": 5,
+        "n_draws": 7,
         "exact_below": 10,
     },
 }
@@ -120,7 +121,7 @@ class Calibration:
             dims=None if dims == "auto" else dims,
             filter=FilterParams(fdr=self.fdr, offset=self.offset, **set_of("min_auc", "exact_below", "n_draws")),
             graph=graph,
-            partition=self.partition,
+            partition=replace(self.partition, **set_of("n_starts")),
             seed=self.seed,
             n_jobs=self.n_jobs,
             **set_of("pair_test"),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recall_py.params import SearchParams
 from recall_py.partition import Clusterer, by_decreasing_size
-from recall_py.results import Iteration, PairTable, Partition, Reason, Search
+from recall_py.results import Iteration, Markers, PairTable, Partition, Reason, Search
 
 MAX_RAISES = 5
 
@@ -26,6 +26,10 @@ class PairTest(Protocol):
 
     def __call__(self, labels: NDArray[np.int32]) -> PairTable:
         """Test the pairs of the codes `labels`."""
+        ...
+
+    def markers(self, labels: NDArray[np.int32]) -> Markers:
+        """The selected genes of every pair."""
         ...
 
 

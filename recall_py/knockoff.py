@@ -5,7 +5,6 @@ Source: Barber & Candès, Ann. Stat. 2015, doi 10.1214/15-AOS1337, equations 1.8
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,44 +46,58 @@ def drop_weak(
     return np.where(effect >= min_auc - 0.5 - 1e-9, w, 0.0)
 
 
-def combine(selections: Sequence[Selection]) -> Selection:
-    """One outcome of several independent null draws: genes that more than half of the draws select.
-
-    The stability selection of Ren, Wei & Candès (JASA 2023, doi 10.1080/01621459.2021.1962720) with the share 1/2; the
-    threshold and the evidence are medians. A pair that one draw in twenty would pass by chance passes three of five
-    rarely.
-    """
-    if len(selections) == 1:
-        return selections[0]
-    votes = np.mean([selection.selected for selection in selections], axis=0)
-    return Selection(
-        float(np.median([selection.threshold for selection in selections])),
-        votes > 0.5,
-        float(np.median([selection.evidence for selection in selections])),
-    )
-
-
 def select(w: ArrayLike, *, fdr: float = 0.05, offset: int = 1) -> Selection:
     """Threshold and selection for the contrasts `w` of one pair.
 
-    tau is the smallest t in {0} u {abs(W)} with (offset + #{W <= -t}) / max(1, #{W >= t}) <= fdr.
+    tau is the smallest t in {0} u {abs(W)} with (offset + #{W <= -t}) / max(1, #{W >= t}) <= fdr. Over several null
+    draws the two counts are means, as in the permutation estimate of Tusher, Tibshirani & Chu (PNAS 2001, doi
+    10.1073/pnas.091062498), and a gene is selected on the median of its W.
 
     Parameters
     ----------
     w
-        (n_genes,) contrasts. NaN counts as 0; an infinite contrast counts as the largest finite number, so an infinite
-        threshold always means that nothing is selected.
+        (n_genes,) contrasts, or (n_draws, n_genes) against independent draws of the null genes. NaN counts as 0; an
+        infinite contrast counts as the largest finite number, so an infinite threshold always means that nothing is
+        selected.
     fdr
         Target share of false discoveries, q.
     offset
         1 is "knockoff+"; with it, at least ``ceil(1 / fdr)`` genes are needed to select any.
     """
     largest = np.finfo(np.float64).max
-    w = np.nan_to_num(np.asarray(w, dtype=np.float64), nan=0.0, posinf=largest, neginf=-largest)
-    ascending = np.sort(w)
-    t = np.unique(np.concatenate(([0.0], np.abs(w))))
-    n_real = w.size - np.searchsorted(ascending, t, side="left")
-    n_null = np.searchsorted(ascending, -t, side="right")
+    w = np.atleast_2d(np.nan_to_num(np.asarray(w, dtype=np.float64), nan=0.0, posinf=largest, neginf=-largest))
+    t, all_real, all_null = _counts_beyond(w)
+    n_real, n_null = all_real / len(w), all_null / len(w)
     passing = np.flatnonzero((offset + n_null) / np.maximum(1, n_real) <= fdr)
     threshold = float(t[passing[0]]) if passing.size else np.inf
-    return Selection(threshold, (w >= threshold) & (w > 0), float(np.max(n_real - n_null)))
+    middle = np.median(w, axis=0) if len(w) > 1 else w[0]
+    selected = (middle >= threshold) & (middle > 0)
+    return Selection(threshold if selected.any() else np.inf, selected, float(np.max(n_real - n_null)))
+
+
+def may_select(
+    w: NDArray[np.float64], highest: NDArray[np.float64], n_draws: int, *, fdr: float = 0.05, offset: int = 1
+) -> bool:
+    """Whether :func:`select` can still select a gene when the rest of `n_draws` draws is made.
+
+    Parameters
+    ----------
+    w
+        (n_done, n_genes) contrasts of the draws that are made.
+    highest
+        (n_genes,) upper bounds on W, -log10 p of the real genes.
+    """
+    _, n_real, n_null = _counts_beyond(w, highest, n_draws - len(w))
+    return bool((offset * n_draws + n_null <= fdr * np.maximum(n_draws, n_real)).any())
+
+
+def _counts_beyond(
+    w: NDArray[np.float64], highest: NDArray[np.float64] | None = None, n_left: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return every t where a count changes, #{W >= t} and #{W <= -t} over all draws; `n_left` draws at their bounds."""
+    bounds = np.sort(np.empty(0) if highest is None else highest)
+    ascending = np.sort(w, axis=None)
+    t = np.unique(np.concatenate(([0.0], np.abs(ascending), bounds)))
+    n_real = ascending.size - np.searchsorted(ascending, t, side="left")
+    n_bound = bounds.size - np.searchsorted(bounds, t, side="left")
+    return t, n_real + n_left * n_bound, np.searchsorted(ascending, -t, side="right")

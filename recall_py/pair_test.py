@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.knockoff import Selection, combine, contrast, drop_weak, select
+from recall_py.knockoff import Selection, contrast, drop_weak, select
 from recall_py.params import FilterParams
 from recall_py.ranksum import SortedGenes, cluster_pairs, cluster_sizes, rank_sum
 from recall_py.ranksum_exact import exact_log10_p
@@ -58,7 +59,7 @@ class KnockoffTest:
 
     def __call__(self, labels: NDArray[np.int32]) -> PairTable:
         """Test every pair of the codes `labels`."""
-        return self._table(labels, self._select(self.contrasts(labels)))
+        return pair_table(labels, self._pairs(labels), self._select(self.contrasts(labels)), self._params)
 
     def contrasts(self, labels: NDArray[np.int32]) -> NDArray[np.float64]:
         """(n_draws, n_pairs, n_genes) W of every pair."""
@@ -108,22 +109,7 @@ class KnockoffTest:
         return exact_log10_p(sparse.csc_array(values), np.arange(values.shape[0]) < cells[0].size)
 
     def _select(self, w: NDArray[np.float64]) -> list[Selection]:
-        params = self._params
-        return [
-            combine([select(draw[pair], fdr=params.fdr, offset=params.offset) for draw in w])
-            for pair in range(w.shape[1])
-        ]
-
-    def _table(self, labels: NDArray[np.int32], selections: list[Selection]) -> PairTable:
-        sizes, pairs = cluster_sizes(labels), self._pairs(labels)
-        return PairTable(
-            pairs,
-            sizes[pairs],
-            np.array([selection.threshold for selection in selections], dtype=np.float64),
-            np.array([selection.selected.sum() for selection in selections], dtype=np.int64),
-            np.array([selection.evidence for selection in selections], dtype=np.float64),
-            untested=np.flatnonzero(sizes < self._params.min_cells),
-        )
+        return [select(w[:, pair], fdr=self._params.fdr, offset=self._params.offset) for pair in range(w.shape[1])]
 
     def markers(self, labels: NDArray[np.int32]) -> Markers:
         """The selected genes of every pair."""
@@ -142,6 +128,26 @@ class KnockoffTest:
             found.auc[at],
             log2_fold_changes(labels, self._values[:, : self._n_genes], self._pairs(labels)[pair], gene),
         )
+
+
+def pair_table(
+    labels: NDArray[np.int32],
+    pairs: NDArray[np.int64],
+    selections: Sequence[Selection],
+    params: FilterParams,
+    distance: NDArray[np.float64] | None = None,
+) -> PairTable:
+    """The outcomes of the (n_pairs, 2) `pairs` of clusters that were tested."""
+    sizes = cluster_sizes(labels)
+    return PairTable(
+        pairs,
+        sizes[pairs],
+        np.array([selection.threshold for selection in selections], dtype=np.float64),
+        np.array([selection.selected.sum() for selection in selections], dtype=np.int64),
+        np.array([selection.evidence for selection in selections], dtype=np.float64),
+        distance,
+        np.flatnonzero(sizes < params.min_cells),
+    )
 
 
 def limited(cells: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ class FilterParams:
     exact_below: int = 0
     """Pairs with a cluster of fewer cells have exact p-values, others the normal approximation."""
     n_draws: int = 1
-    """Independent null draws; a gene is selected if more than half of them select it."""
+    """Independent null draws; the filter compares counts that are averaged over them."""
 
     def __post_init__(self) -> None:
         _in_open_unit_interval("fdr", self.fdr)
@@ -127,15 +127,18 @@ class PartitionParams:
     partition_type: type | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the Leiden implementation."""
+    n_starts: int = 1
+    """Runs of Leiden with seeds of their own, of which the best by its quality at the resolution is kept."""
     n_orders: int = 10
     """Random vertex orders of Louvain, of which the best by modularity is kept."""
 
     def __post_init__(self) -> None:
         one_of("algorithm", self.algorithm, CLUSTERERS)
         one_of("flavor", self.flavor, LEIDEN_FLAVORS)
-        if self.n_orders < 1:
-            msg = f"n_orders is {self.n_orders}; at least 1 is needed."
-            raise ValueError(msg)
+        for name in ("n_starts", "n_orders"):
+            if getattr(self, name) < 1:
+                msg = f"{name} is {getattr(self, name)}; at least 1 is needed."
+                raise ValueError(msg)
         if self.flavor == "igraph" and self.directed:
             msg = "flavor='igraph' clusters undirected graphs only; leave directed unset or use flavor='leidenalg'."
             raise ValueError(msg)

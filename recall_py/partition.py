@@ -6,8 +6,9 @@ import inspect
 import math
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -99,15 +100,18 @@ class GraphClusterer:
 
     def __call__(self, level: float) -> Partition:
         """Partition at the resolution `level`."""
-        find: Callable[[float], list[int]]
         if self._params.algorithm == "louvain":
-            find = self._louvain
-        elif self._params.flavor == "igraph":
-            find = self._leiden_igraph
+            found = self._louvain(level)
         else:
-            find = self._leiden_leidenalg
-        labels = by_decreasing_size(find(level))
+            find = self._leiden_igraph if self._params.flavor == "igraph" else self._leiden_leidenalg
+            found, _ = max((find(level, seed) for seed in self._start_seeds()), key=itemgetter(1))
+        labels = by_decreasing_size(found)
         return Partition(labels, self.modularity(labels))
+
+    def _start_seeds(self) -> list[int]:
+        """The seed itself, and as many more as there are further starts."""
+        rng = np.random.default_rng(self._seed)
+        return [self._seed, *rng.integers(2**31, size=self._params.n_starts - 1).tolist()]
 
     def modularity(self, labels: NDArray[np.int32]) -> float:
         """Modularity (resolution 1) of any labels on this graph."""
@@ -116,29 +120,27 @@ class GraphClusterer:
     def _weights(self) -> str | None:
         return "weight" if self._params.use_weights else None
 
-    def _leiden_leidenalg(self, resolution: float) -> list[int]:
+    def _leiden_leidenalg(self, resolution: float, seed: int) -> tuple[list[int], float]:
+        """Labels and their quality."""
         import leidenalg
 
         kind = self._params.partition_type or leidenalg.RBConfigurationVertexPartition
-        options: dict[str, Any] = {
-            "n_iterations": self._params.n_iterations,
-            "seed": self._seed,
-            **self._params.options,
-        }
+        options: dict[str, Any] = {"n_iterations": self._params.n_iterations, "seed": seed, **self._params.options}
         if self._params.use_weights:
             options["weights"] = self._graph.es["weight"]
         found = leidenalg.find_partition(self._graph, kind, resolution_parameter=resolution, **options)
-        return list(found.membership)
+        return list(found.membership), float(found.quality())
 
-    def _leiden_igraph(self, resolution: float) -> list[int]:
+    def _leiden_igraph(self, resolution: float, seed: int) -> tuple[list[int], float]:
+        """Labels and their quality."""
         options = {
             "objective_function": "modularity",
             "n_iterations": self._params.n_iterations,
             **self._params.options,
         }
-        with _igraph_seed(self._seed):
+        with _igraph_seed(seed):
             found = self._graph.community_leiden(weights=self._weights(), resolution=resolution, **options)
-        return list(found.membership)
+        return list(found.membership), float(found.quality)
 
     def _louvain(self, resolution: float) -> list[int]:
         """Multilevel optimisation from several vertex orders, the best by modularity at this resolution."""

@@ -20,7 +20,7 @@ from recall_py.params import FilterParams, RunParams
 from recall_py.partition import Clusterer, GraphClusterer, SpaceClusterer
 from recall_py.ranksum import sort_genes
 from recall_py.representation import embed, log_normalise, n_components_above_noise, scale
-from recall_py.results import Augmented, Iteration, Markers, PairTable, RecallResult, Search
+from recall_py.results import Augmented, Iteration, Markers, NullFit, PairTable, RecallResult, Search
 from recall_py.synthetic_test import SyntheticTest
 from recall_py.threads import resolve_n_jobs
 
@@ -126,13 +126,7 @@ def _cluster_augmented(augmented: Augmented, params: RunParams, stages: _Stages)
         test = KnockoffTest(sort_genes(values, n_jobs=n_jobs), values, params.filter, n_jobs=n_jobs)
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
-    with stages("graph"):
-        cluster = _make_clusterer(scores, params)
-    with stages("search"):
-        search = _search(cluster, test, params, len(scores), stages.observer)
-    with stages("markers"):
-        markers = test.markers(search.partition.labels)
-    return RecallResult(search, markers, augmented.fits, scores.shape[1], stages.seconds)
+    return _search_and_mark(scores, test, params, stages, augmented.fits)
 
 
 def _cluster_by_synthetic_nulls(
@@ -144,14 +138,21 @@ def _cluster_by_synthetic_nulls(
         values = log_normalise(counts)
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
-        test = SyntheticTest(counts, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
+        test = SyntheticTest(counts, values, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
+    return _search_and_mark(scores, test, params, stages, ())
+
+
+def _search_and_mark(
+    scores: NDArray[np.float64], test: PairTest, params: RunParams, stages: _Stages, fits: tuple[NullFit, ...]
+) -> RecallResult:
     with stages("graph"):
         cluster = _make_clusterer(scores, params)
     with stages("search"):
-        search = _search(cluster, test, params, len(scores), stages.observer)
+        search = calibrate(cluster, test, params.search, _ladder(params, len(scores)), stages.observer.iteration)
+        search = _with_modularity(search, cluster)
     with stages("markers"):
-        markers = test.markers(search.partition.labels, values)
-    return RecallResult(search, markers, (), scores.shape[1], stages.seconds)
+        markers = test.markers(search.partition.labels)
+    return RecallResult(search, markers, fits, scores.shape[1], stages.seconds)
 
 
 def _components(values: sparse.csc_array, dims: int | None, n_jobs: int) -> NDArray[np.float64]:
@@ -160,12 +161,6 @@ def _components(values: sparse.csc_array, dims: int | None, n_jobs: int) -> NDAr
         return embed(scale(values), dims, n_jobs=n_jobs).scores
     found = embed(scale(values), min(MAX_COMPONENTS, min(values.shape) - 1), n_jobs=n_jobs)
     return found.scores[:, : n_components_above_noise(values, found.standard_deviation, n_jobs=n_jobs)]
-
-
-def _search(cluster: Clusterer, test: PairTest, params: RunParams, n_cells: int, observer: Observer) -> Search:
-    return _with_modularity(
-        calibrate(cluster, test, params.search, _ladder(params, n_cells), observer.iteration), cluster
-    )
 
 
 def check_labels(
@@ -181,14 +176,16 @@ def check_labels(
     """Test pairs of given labels, against knockoffs or against null cells of each pair; see ``tl.test_clusters``."""
     threads = resolve_n_jobs(n_jobs)
     counts, depth, batches = data
+    test: PairTest
     if pair_test == "synthetic":
         values = log_normalise(counts)
         scores = _components(values, None, threads)
-        synthetic = SyntheticTest(counts, scores, params, batches=batches, seed=seed, n_jobs=threads)
-        return synthetic(labels), synthetic.markers(labels, values)
-    augmented = draw_knockoffs(counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=params.n_draws)
-    values = log_normalise(augmented.counts)
-    test = KnockoffTest(sort_genes(values, n_jobs=threads), values, params, n_jobs=threads)
+        test = SyntheticTest(counts, values, scores, params, batches=batches, seed=seed, n_jobs=threads)
+    else:
+        n_draws = params.n_draws
+        augmented = draw_knockoffs(counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=n_draws)
+        values = log_normalise(augmented.counts)
+        test = KnockoffTest(sort_genes(values, n_jobs=threads), values, params, n_jobs=threads)
     return test(labels), test.markers(labels)
 
 

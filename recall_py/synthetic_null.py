@@ -13,8 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from recall_py._kernels.negative_binomial import invert_negative_binomial
+
 MAX_FACTORS = 20
 _RANDOM_STARTS = 3
+_SHUFFLES = 3
+_LARGE_MEAN = 200.0
+"""Above it, gamma and Poisson draws are faster than adding up terms, and exp(-mean) is far from underflow below it."""
+_SMALL_DISPERSION = 1e-8
 _CUT_STEPS = 5
 Strata = list[NDArray[np.int64]]
 """Cells of each batch."""
@@ -32,13 +38,17 @@ class Population:
     """(n_genes,) variance of the gamma factor that is left."""
 
 
-def fit_population(counts: NDArray[np.float64], strata: Strata, rng: np.random.Generator) -> Population:
+def fit_population(
+    counts: NDArray[np.float64], strata: Strata, pieces: NDArray[np.integer], rng: np.random.Generator
+) -> Population:
     """Fit one population to (n_cells, n_genes) counts.
 
     Moments, in closed form: mean m_j s_i with s_i the relative depth; overdispersion phi_j = max(0, sum((x - mu)^2 - x)
-    / sum(mu^2)); factors are the components of the Pearson residuals whose eigenvalues pass the largest of the same
-    residuals with each gene shuffled. A factor's strength is shrunk from its eigenvalue as a spiked covariance model
-    has it (Paul, Stat. Sinica 2007; Donoho, Gavish & Johnstone, Ann. Stat. 2018, doi 10.1214/17-AOS1601).
+    / sum(mu^2)). What varies continuously varies within the pieces too, a gap between kinds of cells does not: the
+    directions of the factors are the components of the Pearson residuals within pieces whose eigenvalues pass those of
+    the same residuals with each gene shuffled. A factor is as strong as the variance of all cells along it, shrunk as
+    a spiked covariance model has it (Paul, Stat. Sinica 2007; Donoho, Gavish & Johnstone, Ann. Stat. 2018, doi
+    10.1214/17-AOS1601).
 
     Parameters
     ----------
@@ -46,51 +56,71 @@ def fit_population(counts: NDArray[np.float64], strata: Strata, rng: np.random.G
         Every gene with at least one count.
     strata
         From :func:`strata_of`: the means are those within batches.
+    pieces
+        (n_cells,) codes 0..n-1 of the clusters that were joined to make up the two that are compared.
     rng
         Shuffles the residuals.
     """
-    n_cells, n_genes = counts.shape
     mean = _expected(counts, strata)
     squared = mean**2
     dispersion = np.maximum(0.0, ((counts - mean) ** 2 - counts).sum(axis=0) / squared.sum(axis=0))
     spread = mean + dispersion * squared
-    residuals = (counts - mean) / np.sqrt(np.where(spread > 0, spread, 1.0))
-    residuals = np.clip(residuals, -np.sqrt(n_cells), np.sqrt(n_cells))
-    most = min(MAX_FACTORS, n_cells - 1)
-    values, vectors = leading_eigenvectors(residuals @ residuals.T, most)
-    shuffled = rng.permuted(residuals, axis=0)
-    edge = leading_eigenvectors(shuffled @ shuffled.T, 1)[0][0]
-    n_factors = int((values > edge).sum())
-    values, vectors = values[:n_factors], vectors[:, :n_factors]
-    aspect = n_genes / n_cells
-    noise = edge / n_cells / (1.0 + np.sqrt(aspect)) ** 2
-    scaled = values / n_cells / noise
-    shifted = scaled + 1.0 - aspect
-    spike = (shifted + np.sqrt(np.maximum(shifted**2 - 4.0 * scaled, 0.0))) / 2.0
-    strength = np.sqrt(np.maximum(spike - 1.0, 0.0) * noise)
-    directions = residuals.T @ vectors / np.sqrt(values)
-    weight = np.sqrt((squared / np.where(spread > 0, spread, 1.0)).mean(axis=0))
-    loadings = directions * strength / np.maximum(weight, 1e-6)[:, np.newaxis]
+    unit = np.where(spread > 0, spread, 1.0)
+    bound = np.sqrt(len(counts))
+    residuals = np.clip((counts - mean) / np.sqrt(unit), -bound, bound)
+    loadings = (
+        _factors(residuals, pieces, rng) / np.maximum(np.sqrt((squared / unit).mean(axis=0)), 1e-6)[:, np.newaxis]
+    )
     explained = (loadings**2).sum(axis=1)
     loadings *= np.sqrt(np.minimum(1.0, np.log1p(dispersion) / np.maximum(explained, 1e-12)))[:, np.newaxis]
     rest = np.maximum(0.0, (1.0 + dispersion) / np.exp((loadings**2).sum(axis=1)) - 1.0)
     return Population(mean, loadings, rest)
 
 
+def _factors(
+    residuals: NDArray[np.float64], pieces: NDArray[np.integer], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(n_genes, n_factors) directions within pieces, each as long as the standard deviation of all cells along it."""
+    n_cells, n_genes = residuals.shape
+    n_pieces = int(pieces.max()) + 1
+    within = residuals - np.array([residuals[pieces == piece].mean(axis=0) for piece in range(n_pieces)])[pieces]
+    freedom = n_cells - n_pieces
+    if freedom < 2:
+        return np.zeros((n_genes, 0))
+    values, vectors = leading_eigenvectors(within @ within.T, min(MAX_FACTORS, freedom - 1))
+    edge = float(np.mean([_largest_by_chance(within, rng) for _ in range(_SHUFFLES)]))
+    n_factors = int((values > edge).sum())
+    values, vectors = values[:n_factors], vectors[:, :n_factors]
+    directions = within.T @ vectors / np.sqrt(values)
+    variance = np.maximum(values / freedom, ((residuals @ directions) ** 2).mean(axis=0))
+    aspect = n_genes / freedom
+    noise = edge / freedom / (1.0 + np.sqrt(aspect)) ** 2
+    scaled = variance / noise
+    shifted = scaled + 1.0 - aspect
+    spike = (shifted + np.sqrt(np.maximum(shifted**2 - 4.0 * scaled, 0.0))) / 2.0
+    return directions * np.sqrt(np.maximum(spike - 1.0, 0.0) * noise)
+
+
+def _largest_by_chance(residuals: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """Largest eigenvalue when each gene is shuffled over the cells."""
+    shuffled = rng.permuted(residuals, axis=0).astype(np.float32)
+    last = len(shuffled) - 1
+    return float(eigh(shuffled @ shuffled.T, subset_by_index=[last, last], eigvals_only=True, check_finite=False)[0])
+
+
 def draw_population(population: Population, rng: np.random.Generator) -> NDArray[np.float64]:
     """(n_cells, n_genes) counts of cells with the same depths and batches, and new factors."""
-    n_cells, n_factors = len(population.mean), population.loadings.shape[1]
-    rate = population.mean
-    if n_factors:
-        factors = rng.standard_normal((n_cells, n_factors))
+    rate, loadings = population.mean, population.loadings
+    if loadings.shape[1]:
+        factors = rng.standard_normal((len(rate), loadings.shape[1]))
         factors -= factors.mean(axis=0)
-        log_rate = factors @ population.loadings.T - 0.5 * (population.loadings**2).sum(axis=1)
-        rate = rate * np.exp(log_rate)
-    spread = np.flatnonzero(population.rest > 1e-8)
-    rest = population.rest[spread]
-    rate = rate.copy()
-    rate[:, spread] *= rng.gamma(1.0 / rest, rest, size=(n_cells, spread.size))
-    return rng.poisson(rate).astype(np.float64)
+        rate = rate * np.exp(factors @ loadings.T - 0.5 * (loadings**2).sum(axis=1))
+    counts = np.empty(rate.shape)
+    invert_negative_binomial(rng.random(rate.shape), np.minimum(rate, _LARGE_MEAN), population.rest, counts)
+    cell, gene = np.nonzero(rate > _LARGE_MEAN)
+    rest = np.maximum(population.rest[gene], _SMALL_DISPERSION)
+    counts[cell, gene] = rng.poisson(rate[cell, gene] * rng.gamma(1.0 / rest, rest))
+    return counts
 
 
 def cut(
@@ -138,9 +168,9 @@ def strata_of(batches: NDArray[np.integer] | None, n_cells: int) -> Strata:
 
 
 def leading_eigenvectors(
-    symmetric: NDArray[np.float64], n_vectors: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Largest eigenvalues, decreasing, and their vectors as columns."""
+    symmetric: NDArray[np.floating], n_vectors: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Largest eigenvalues, decreasing, and their vectors as columns, in the precision of the matrix."""
     n = len(symmetric)
     values, vectors = eigh(symmetric, subset_by_index=[n - min(n_vectors, n), n - 1], check_finite=False)
     return values[::-1], vectors[:, ::-1]

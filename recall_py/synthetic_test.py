@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from recall_py.knockoff import Selection, combine, contrast, drop_weak, select
-from recall_py.pair_test import EXACT_PARTNER, limited, log2_fold_changes
+from recall_py.knockoff import Selection, contrast, drop_weak, may_select, select
+from recall_py.pair_test import EXACT_PARTNER, limited, log2_fold_changes, pair_table
 from recall_py.params import FilterParams
 from recall_py.ranksum import cluster_sizes, rank_sum, sort_genes
 from recall_py.ranksum_exact import exact_log10_p
@@ -51,6 +51,8 @@ class SyntheticTest:
     ----------
     counts
         (n_cells, n_genes) raw counts.
+    values
+        (n_cells, n_genes) log-normalised counts, for the fold changes of markers.
     scores
         (n_cells, n_components) where the clusters were formed, for the distances between clusters.
     params
@@ -66,6 +68,7 @@ class SyntheticTest:
     def __init__(
         self,
         counts: sparse.csc_array,
+        values: sparse.csc_array,
         scores: NDArray[np.float64],
         params: FilterParams,
         *,
@@ -74,7 +77,9 @@ class SyntheticTest:
         n_jobs: int = 1,
     ) -> None:
         self._counts = sparse.csr_array(counts)
+        self._values = values
         self._scores = scores
+        self._pieces = np.zeros(len(scores), dtype=np.int32)
         self._params = params
         self._batches = batches
         self._seed = seed
@@ -82,22 +87,19 @@ class SyntheticTest:
         self._known: dict[tuple[int, ...], _Test] = {}
 
     def __call__(self, labels: NDArray[np.int32]) -> PairTable:
-        """Test the pairs of neighbours among the codes `labels`."""
-        sizes = cluster_sizes(labels)
+        """Test the pairs of neighbours among the codes `labels`.
+
+        Where `labels` only join clusters that were tested before, those stay the pieces within which factors are looked
+        for.
+        """
+        if not _joins(labels, self._pieces):
+            self._pieces = labels
         pairs, distance = self._neighbours(labels)
         selections = [test.selection for test in self._tests(labels, pairs)]
-        return PairTable(
-            pairs,
-            sizes[pairs],
-            np.array([selection.threshold for selection in selections], dtype=np.float64),
-            np.array([selection.selected.sum() for selection in selections], dtype=np.int64),
-            np.array([selection.evidence for selection in selections], dtype=np.float64),
-            distance,
-            np.flatnonzero(sizes < self._params.min_cells),
-        )
+        return pair_table(labels, pairs, selections, self._params, distance)
 
-    def markers(self, labels: NDArray[np.int32], values: sparse.csc_array) -> Markers:
-        """The selected genes of every tested pair; `values` are (n_cells, n_genes) log-normalised."""
+    def markers(self, labels: NDArray[np.int32]) -> Markers:
+        """The selected genes of every tested pair."""
         pairs, _ = self._neighbours(labels)
         tests = self._tests(labels, pairs)
         shape = (len(pairs), self._counts.shape[1])
@@ -114,7 +116,7 @@ class SyntheticTest:
             column("log10_p"),
             column("log10_p_null"),
             column("auc"),
-            log2_fold_changes(labels, values, pairs[pair], gene),
+            log2_fold_changes(labels, self._values, pairs[pair], gene),
         )
 
     def _neighbours(self, labels: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -140,7 +142,8 @@ class SyntheticTest:
         for a, b in pairs.tolist():
             swapped = cells[b][0] < cells[a][0]
             first, second = (cells[b], cells[a]) if swapped else (cells[a], cells[b])
-            key = (first.size, crc32(first.tobytes()), second.size, crc32(second.tobytes()))
+            pieces = self._pieces_of(np.concatenate((first, second)))
+            key = (first.size, *(crc32(array.tobytes()) for array in (first, second, pieces)))
             order.append((key, swapped))
             if key not in self._known:
                 asked[key] = (first, second)
@@ -149,6 +152,11 @@ class SyntheticTest:
         self._known |= dict(zip(asked, found, strict=True))
         tests = [(self._known[key], swapped) for key, swapped in order]
         return [test._replace(auc=1.0 - test.auc) if swapped else test for test, swapped in tests]
+
+    def _pieces_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Codes 0..n-1 of the pieces of some cells, by first appearance."""
+        _, first, inverse = np.unique(self._pieces[cells], return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[inverse]
 
     def _test(self, first: NDArray[np.int64], second: NDArray[np.int64], key: tuple[int, ...]) -> _Test:
         """Compare real and null genes between two sets of cells."""
@@ -163,29 +171,34 @@ class SyntheticTest:
         values = _normalised(counts)
         log10_p, auc = _rank_sum(values, is_first, exact=exact)
         strata = strata_of(None if self._batches is None else self._batches[chosen], chosen.size)
-        population = fit_population(counts, strata, rng)
+        population = fit_population(counts, strata, self._pieces_of(chosen), rng)
         scaled = _scaled(values)
         direction = scaled[is_first].mean(axis=0) - scaled[~is_first].mean(axis=0)
         w, log10_p_null = np.empty((2, self._params.n_draws, log10_p.size))
-        selections = []
+        fdr, offset = self._params.fdr, self._params.offset
         for draw in range(self._params.n_draws):
             null_values = _normalised(draw_population(population, rng))
             part = _cut_null(null_values, is_first, direction, strata, rng)
             log10_p_null[draw], auc_null = _rank_sum(null_values, part, exact=exact)
             w[draw] = drop_weak(contrast(log10_p, log10_p_null[draw]), auc, auc_null, self._params.min_auc)
-            selections.append(select(w[draw], fdr=self._params.fdr, offset=self._params.offset))
-            if 2 * sum(not selection.selected.any() for selection in selections) >= self._params.n_draws:
-                break  # no gene can have more than half of the votes
-        n_done = len(selections)
-        w, log10_p_null = w[:n_done], log10_p_null[:n_done]
-        chosen_genes = combine(selections)
+            if not may_select(w[: draw + 1], -log10_p, self._params.n_draws, fdr=fdr, offset=offset):
+                break
+        w, log10_p_null = w[: draw + 1], log10_p_null[: draw + 1]
+        selection = select(w, fdr=fdr, offset=offset)
         return _Test(
-            chosen_genes._replace(selected=_spread(chosen_genes.selected, present, False)),
+            selection._replace(selected=_spread(selection.selected, present, False)),
             _spread(np.median(w, axis=0), present, 0.0),
             _spread(log10_p, present, 0.0),
             _spread(np.median(log10_p_null, axis=0), present, 0.0),
             _spread(auc, present, 0.5),
         )
+
+
+def _joins(labels: NDArray[np.int32], pieces: NDArray[np.integer]) -> bool:
+    """Whether every piece lies in one of the clusters `labels`."""
+    of_piece = np.empty(int(pieces.max()) + 1, dtype=labels.dtype)
+    of_piece[pieces] = labels
+    return np.array_equal(of_piece[pieces], labels)
 
 
 def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -212,7 +225,8 @@ def _cut_null(
     if len(strata) > 1:
         for cells in strata:
             scaled[cells] -= scaled[cells].mean(axis=0)
-    variance, vectors = leading_eigenvectors(scaled @ scaled.T, min(_COMPONENTS, len(values) - 1))
+    single = scaled.astype(np.float32)
+    variance, vectors = leading_eigenvectors(single @ single.T, min(_COMPONENTS, len(values) - 1))
     return cut(vectors * np.sqrt(np.maximum(variance, 0.0)), is_first, scaled @ direction, strata, rng)
 
 

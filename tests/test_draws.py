@@ -6,11 +6,14 @@ from math import comb
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 import recall_py
 from recall_py.datasets import simulate
-from recall_py.knockoff import Selection, combine, drop_weak, select
+from recall_py.knockoff import drop_weak, may_select, select
 from recall_py.pair_test import EXACT_PARTNER, KnockoffTest, limited
 from recall_py.params import FilterParams
 from recall_py.pipeline import draw_knockoffs
@@ -79,31 +82,46 @@ def test_drop_weak_takes_null_draws_in_front():
     np.testing.assert_array_equal(stacked[1], drop_weak(-w, auc, auc_null, 0.7))
 
 
-def selection(selected, threshold: float = 1.0, evidence: float = 0.0) -> Selection:
-    return Selection(threshold, np.array(selected, dtype=bool), evidence)
+def select_slowly(w, fdr, offset):
+    """Selected genes, by the definition: both counts are means over the draws, a gene counts by its median W."""
+    for t in sorted({0.0, *np.abs(w).ravel().tolist()}):
+        n_real, n_null = (w >= t).sum() / len(w), (w <= -t).sum() / len(w)
+        if (offset + n_null) / max(1, n_real) <= fdr:
+            return [bool(middle >= t and middle > 0) for middle in np.median(w, axis=0)]
+    return [False] * w.shape[1]
 
 
-def test_one_draw_is_the_outcome_itself():
-    one = select(random_w(6)[0] + 1)
-    assert combine([one]) is one
+contrasts = st.tuples(st.integers(1, 5), st.integers(1, 30)).flatmap(
+    lambda shape: arrays(np.float64, shape, elements=st.integers(-24, 160).map(lambda quarter: quarter / 4))
+)
+rules = st.fixed_dictionaries({"fdr": st.sampled_from([0.05, 0.1, 0.3]), "offset": st.sampled_from([0, 1])})
 
 
-def test_genes_that_most_draws_select_count():
-    draws = [selection([1, 1, 0, 0], 1, 5), selection([1, 1, 1, 0], 2, 9), selection([1, 0, 0, 0], 4, 6)]
-    found = combine(draws)
-    assert found.selected.tolist() == [True, True, False, False]
-    assert (found.threshold, found.evidence) == (2, 6)
+@given(contrasts, rules)
+def test_selection_over_draws_is_the_definition(w, rule):
+    found = select(w, **rule)
+    assert found.selected.tolist() == select_slowly(w, **rule)
+    assert np.isfinite(found.threshold) == found.selected.any()
 
 
-def test_half_of_the_draws_are_not_enough():
-    assert combine([selection([1, 1]), selection([1, 0])]).selected.tolist() == [True, False]
-    four = [selection([1]), selection([1]), selection([0]), selection([0])]
-    assert not combine(four).selected.any()
+@given(contrasts, rules)
+def test_the_same_draw_many_times_is_one_draw(w, rule):
+    one, many = select(w[0], **rule), select(np.repeat(w[:1], 4, axis=0), **rule)
+    assert (one.threshold, one.evidence) == (many.threshold, many.evidence)
+    assert one.selected.tolist() == many.selected.tolist()
 
 
-def test_threshold_is_infinite_where_most_draws_select_nothing():
-    nothing = selection([0, 0], np.inf)
-    assert combine([nothing, nothing, selection([1, 1], 2)]).threshold == np.inf
+@given(contrasts, rules, st.integers(0, 4))
+def test_a_pair_that_may_no_longer_pass_does_not_pass(w, rule, n_done):
+    highest = np.maximum(w.max(axis=0), 0.0)
+    if not may_select(w[: min(n_done, len(w))], highest, len(w), **rule):
+        assert not select(w, **rule).selected.any()
+
+
+def test_a_clear_failure_is_known_after_one_draw_of_seven():
+    w = random_w(500)[0]
+    assert not may_select(w[np.newaxis], np.abs(w), 7)
+    assert may_select(np.full((1, 500), 3.0), np.full(500, 3.0), 7)
 
 
 @pytest.mark.parametrize("null_method", ["ZIP", "NB", "permutation", "Gaussian-copula"])

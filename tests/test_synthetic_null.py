@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import nbinom, poisson, spearmanr
 
+from recall_py._kernels.negative_binomial import invert_negative_binomial
 from recall_py.datasets import simulate
-from recall_py.synthetic_null import cut, draw_population, fit_population, leading_eigenvectors, strata_of
+from recall_py.synthetic_null import Population, cut, draw_population, fit_population, leading_eigenvectors, strata_of
 
 N_DRAWS = 30
 
@@ -19,9 +20,10 @@ def dense(**options):
     return counts[:, counts.any(axis=0)], adata.obs["batch"].cat.codes.to_numpy()
 
 
-def fit_and_draw(counts, batches=None, n_draws: int = N_DRAWS):
+def fit_and_draw(counts, batches=None, n_draws: int = N_DRAWS, pieces=None):
     rng = np.random.default_rng(0)
-    population = fit_population(counts, strata_of(batches, len(counts)), rng)
+    pieces = np.zeros(len(counts), dtype=int) if pieces is None else pieces
+    population = fit_population(counts, strata_of(batches, len(counts)), pieces, rng)
     return population, np.stack([draw_population(population, rng) for _ in range(n_draws)])
 
 
@@ -92,7 +94,7 @@ def test_no_correlation_where_there_is_none(seed):
     # Modules of simulate have a variance of 0.16 or so in all of their genes.
     assert np.median(explained) < 0.01
     drawn = np.mean([largest_correlation(draw, counts.mean(axis=0)) for draw in draws])
-    # Noise passes for a factor as often as not (the edge is that of one shuffle), for up to 1.27 times in 30 seeds.
+    # Noise passes for a factor as often as not: the edge is the mean over a few shuffles.
     assert 0.9 < drawn / largest_correlation(counts) < 1.35
 
 
@@ -123,6 +125,55 @@ def test_batches_keep_their_means():
     assert np.corrcoef(fold(counts), fold(within.mean(axis=0)))[0, 1] > 0.99
     _, without = fit_and_draw(counts)
     assert np.abs(fold(without.mean(axis=0))).max() < 0.5 * np.abs(fold(counts)).max()
+
+
+def test_a_gap_between_pieces_is_no_factor():
+    """Two kinds of cells differ along a strong factor where they are taken for one piece, not where each is a piece."""
+    adata = simulate(
+        200, 300, group_shares=(0.5, 0.5), n_markers=60, log2_fold_change=2, mean_depth=2000, dispersion=0.0
+    )
+    counts = adata.X.toarray().astype(float)
+    counts = counts[:, counts.any(axis=0)]
+    joined, _ = fit_and_draw(counts, n_draws=1)
+    apart, _ = fit_and_draw(counts, n_draws=1, pieces=adata.obs["group"].cat.codes.to_numpy())
+    gap = joined.loadings[:, 0] / np.linalg.norm(joined.loadings[:, 0])
+    along = [((population.loadings.T @ gap) ** 2).sum() for population in (joined, apart)]
+    assert along[0] > 1
+    assert along[1] < 0.1 * along[0]
+
+
+def test_a_factor_is_as_strong_where_the_pieces_are_cut_along_it(module_data, module_draws):
+    direction = leading_eigenvectors(np.cov(log_values(module_data).T), 1)[1][:, 0]
+    score = log_values(module_data) @ direction
+    cut_along, _ = fit_and_draw(module_data, n_draws=1, pieces=(score > np.median(score)).astype(int))
+    whole = module_draws[0]
+    strength = [(population.loadings**2).sum() for population in (cut_along, whole)]
+    assert strength[0] == pytest.approx(strength[1], rel=0.25)
+
+
+def test_every_cell_its_own_piece_leaves_no_factor(module_data):
+    population, _ = fit_and_draw(module_data, n_draws=1, pieces=np.arange(len(module_data)))
+    assert not population.loadings.size
+
+
+@pytest.mark.parametrize("dispersion", [0.0, 1e-9, 0.3, 4.0])
+@pytest.mark.parametrize("mean", [1e-4, 0.3, 3.0, 190.0])
+def test_inversion_is_the_quantile_function(mean, dispersion):
+    uniform = np.concatenate((np.random.default_rng(0).random(500), [0.0, 1e-12, 1 - 1e-12]))[:, np.newaxis]
+    counts = np.empty_like(uniform)
+    invert_negative_binomial(uniform, np.full_like(uniform, mean), np.array([dispersion]), counts)
+    family = poisson(mean) if dispersion < 1e-6 else nbinom(1 / dispersion, 1 / (1 + mean * dispersion))
+    # Where a uniform number meets a step of the distribution function to within rounding, either side is right.
+    below, at = family.cdf(counts - 1), family.cdf(counts)
+    assert (below <= uniform + 1e-9).all()
+    assert (at >= uniform - 1e-9).all()
+
+
+def test_large_means_are_drawn_too():
+    population = Population(np.full((20_000, 2), 5000.0), np.zeros((2, 0)), np.array([0.0, 0.2]))
+    draws = draw_population(population, np.random.default_rng(0))
+    np.testing.assert_allclose(draws.mean(axis=0), 5000, rtol=0.02)
+    np.testing.assert_allclose(draws.var(axis=0), [5000, 5000 + 0.2 * 5000**2], rtol=0.05)
 
 
 def test_fit_and_draw_are_deterministic(module_data):

@@ -31,7 +31,7 @@ class Cells:
         self.groups, self.batches = (adata.obs[name].cat.codes.to_numpy(np.int32) for name in ("group", "batch"))
 
     def test(self, params: FilterParams = PARAMS, **options) -> SyntheticTest:
-        return SyntheticTest(self.counts, self.scores, params, **options)
+        return SyntheticTest(self.counts, self.values, self.scores, params, **options)
 
     def n_selected(self, labels, **options) -> int:
         """Selected genes of the only pair."""
@@ -57,7 +57,7 @@ def as_bytes(table):
 def test_same_seed_gives_the_same_bits_for_any_number_of_threads(three, n_jobs):
     one, other = (three.test(n_jobs=n) for n in (1, n_jobs))
     assert as_bytes(one(three.groups)) == as_bytes(other(three.groups))
-    assert as_bytes(one.markers(three.groups, three.values)) == as_bytes(other.markers(three.groups, three.values))
+    assert as_bytes(one.markers(three.groups)) == as_bytes(other.markers(three.groups))
 
 
 def test_another_seed_draws_other_null_cells(three):
@@ -109,7 +109,7 @@ def test_markers_are_directed_from_the_first_cluster_to_the_second(codes):
     cells = Cells(group_shares=(0.6, 0.4), log2_fold_change=2)
     labels = np.array(codes, dtype=np.int32)[cells.groups]
     test = cells.test()
-    table, markers = test(labels), test.markers(labels, cells.values)
+    table, markers = test(labels), test.markers(labels)
     assert markers.gene.size == table.n_selected[0] > 20
     np.testing.assert_array_equal(np.sign(markers.auc - 0.5), np.sign(markers.log2_fold_change))
     mean = [np.expm1(cells.values[labels == code].toarray()).mean(axis=0)[markers.gene] for code in (0, 1)]
@@ -134,7 +134,7 @@ def test_one_cluster_has_no_pair(three):
     test = three.test()
     assert test(labels).pairs.shape == (0, 2)
     assert not test(labels).failing.any()
-    assert not test.markers(labels, three.values).gene.size
+    assert not test.markers(labels).gene.size
 
 
 @pytest.mark.parametrize("exact_below", [0, 10])
@@ -162,10 +162,10 @@ def test_groups_are_found_within_batches():
 
 
 def test_weak_markers_are_dropped_by_min_auc(three):
-    kept = [three.test(FilterParams(min_auc=floor)).markers(three.groups, three.values) for floor in (0.5, 0.75)]
+    kept = [three.test(FilterParams(min_auc=floor)).markers(three.groups) for floor in (0.5, 0.85)]
     assert kept[1].gene.size > 20
-    assert np.abs(kept[1].auc - 0.5).min() >= 0.25
-    assert np.abs(kept[0].auc - 0.5).min() < 0.25
+    assert np.abs(kept[1].auc - 0.5).min() >= 0.35
+    assert np.abs(kept[0].auc - 0.5).min() < 0.35
 
 
 def split(cells, how, seed):
@@ -222,7 +222,7 @@ def test_calibrated_preset_finds_the_groups(groups):
     assert recall_py.get.pairs(adata)["passes"].all()
     assert adata.uns["leiden"]["recall"]["reason"] == "calibrated"
     names = ("pair_test", "search_strategy", "filter_n_draws", "filter_exact_below", "graph_kind")
-    assert [asked(adata)[name] for name in names] == ["synthetic", "merge", 3, 10, "snn"]
+    assert [asked(adata)[name] for name in names] == ["synthetic", "merge", 7, 10, "snn"]
 
 
 def test_calibrated_preset_leaves_one_population_whole():
@@ -286,8 +286,8 @@ def test_over_split_labels_fail_where_they_are_over_split(groups):
     assert adata.uns["recall_test"]["params"]["pair_test"] == "synthetic"
 
 
-def test_labels_are_tested_with_three_draws_unless_said_otherwise(groups):
-    for arguments, n_draws in (({}, 3), ({"n_draws": 1}, 1), ({"external": True}, 1)):
+def test_labels_are_tested_with_the_draws_of_the_preset_unless_said_otherwise(groups):
+    for arguments, n_draws in (({}, 7), ({"n_draws": 1}, 1), ({"external": True}, 1)):
         adata = recall_py.tl.test_clusters(groups, "group", copy=True, **arguments)
         assert adata.uns["recall_test"]["params"]["n_draws"] == n_draws
 
