@@ -45,9 +45,9 @@ pair_test
     clustered, and each cluster is tested against its three nearest: one population is fitted to the pair's cells, and
     null cells drawn from it are cut in two and tested in the same way.
 n_draws
-    Independent null draws, 1 by default; genes that more than half of them select count. Knockoffs of all draws are
-    embedded and clustered together, which splits more pure populations than one draw (measured in docs/calibration.md):
-    several draws are for synthetic nulls.
+    Independent null draws, 1 by default; the filter compares counts that are averaged over them. Knockoffs of all draws
+    are embedded and clustered together, which splits more pure populations than one draw (measured in
+    docs/calibration.md): several draws are for synthetic nulls.
 min_auc
     A gene counts only if its AUC between the two clusters is at least this or at most 1 minus this; 0.5, the default,
     lets every gene count.
@@ -82,8 +82,8 @@ raise_start
     passed stands.
 preset
     ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. ``"calibrated"``, the recommended setting:
-    ``pair_test="synthetic"``, ``strategy="merge"``, ``n_draws=3``, ``exact_below=10``, ``graph="snn"``,
-    ``dims="auto"``. Arguments given beside it win.
+    ``pair_test="synthetic"``, ``strategy="merge"``, ``n_draws=7``, ``exact_below=10``, ``graph="snn"``,
+    ``dims="auto"``, and the best of five runs of Leiden at each resolution. Arguments given beside it win.
 n_jobs
     Threads; all cores by default. Decides only the speed.
 progress

@@ -10,6 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_FEWEST_DRAWS = 3
+"""Draws after which a pair that passes clearly needs no more."""
+
 
 class Selection(NamedTuple):
     """Outcome of the filter on one set of contrasts."""
@@ -66,19 +69,22 @@ def select(w: ArrayLike, *, fdr: float = 0.05, offset: int = 1) -> Selection:
     """
     largest = np.finfo(np.float64).max
     w = np.atleast_2d(np.nan_to_num(np.asarray(w, dtype=np.float64), nan=0.0, posinf=largest, neginf=-largest))
-    t, all_real, all_null = _counts_beyond(w)
-    n_real, n_null = all_real / len(w), all_null / len(w)
+    t, real, null = _counts_beyond(w)
+    n_real, n_null = real.mean(axis=0), null.mean(axis=0)
     passing = np.flatnonzero((offset + n_null) / np.maximum(1, n_real) <= fdr)
     threshold = float(t[passing[0]]) if passing.size else np.inf
     middle = np.median(w, axis=0) if len(w) > 1 else w[0]
     selected = (middle >= threshold) & (middle > 0)
-    return Selection(threshold if selected.any() else np.inf, selected, float(np.max(n_real - n_null)))
+    return Selection(threshold, selected, float(np.max(n_real - n_null)))
 
 
-def may_select(
+def is_settled(
     w: NDArray[np.float64], highest: NDArray[np.float64], n_draws: int, *, fdr: float = 0.05, offset: int = 1
 ) -> bool:
-    """Whether :func:`select` can still select a gene when the rest of `n_draws` draws is made.
+    """Whether the draws of one pair may end before all `n_draws` are made.
+
+    They do where :func:`select` can select no gene any more, whatever the other draws give; and from the third draw on
+    where it selects some even if each of the others is as bad as the worst so far.
 
     Parameters
     ----------
@@ -87,17 +93,25 @@ def may_select(
     highest
         (n_genes,) upper bounds on W, -log10 p of the real genes.
     """
-    _, n_real, n_null = _counts_beyond(w, highest, n_draws - len(w))
-    return bool((offset * n_draws + n_null <= fdr * np.maximum(n_draws, n_real)).any())
+    t, real, null = _counts_beyond(w, highest)
+    n_left = n_draws - len(w)
+    n_highest = highest.size - np.searchsorted(np.sort(highest), t, side="left")
+
+    def passes(n_real: NDArray[np.int64], n_null: NDArray[np.int64]) -> bool:
+        return bool((offset * n_draws + n_null <= fdr * np.maximum(n_draws, n_real)).any())
+
+    n_real, n_null = real.sum(axis=0), null.sum(axis=0)
+    if not passes(n_real + n_left * n_highest, n_null):
+        return True
+    return len(w) >= _FEWEST_DRAWS and passes(n_real + n_left * real.min(axis=0), n_null + n_left * null.max(axis=0))
 
 
 def _counts_beyond(
-    w: NDArray[np.float64], highest: NDArray[np.float64] | None = None, n_left: int = 0
+    w: NDArray[np.float64], also: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return every t where a count changes, #{W >= t} and #{W <= -t} over all draws; `n_left` draws at their bounds."""
-    bounds = np.sort(np.empty(0) if highest is None else highest)
-    ascending = np.sort(w, axis=None)
-    t = np.unique(np.concatenate(([0.0], np.abs(ascending), bounds)))
-    n_real = ascending.size - np.searchsorted(ascending, t, side="left")
-    n_bound = bounds.size - np.searchsorted(bounds, t, side="left")
-    return t, n_real + n_left * n_bound, np.searchsorted(ascending, -t, side="right")
+    """Return every t where a count changes, those in `also` too, and (n_draws, n_t) #{W >= t} and #{W <= -t}."""
+    t = np.unique(np.concatenate(([0.0], np.abs(w).ravel(), np.empty(0) if also is None else also)))
+    ascending = np.sort(w, axis=1)
+    n_real = np.array([draw.size - np.searchsorted(draw, t, side="left") for draw in ascending])
+    n_null = np.array([np.searchsorted(draw, -t, side="right") for draw in ascending])
+    return t, n_real, n_null

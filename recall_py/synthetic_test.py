@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from recall_py.knockoff import Selection, contrast, drop_weak, may_select, select
+from recall_py.knockoff import Selection, contrast, drop_weak, is_settled, select
 from recall_py.pair_test import EXACT_PARTNER, limited, log2_fold_changes, pair_table
 from recall_py.params import FilterParams
 from recall_py.ranksum import cluster_sizes, rank_sum, sort_genes
@@ -181,7 +181,7 @@ class SyntheticTest:
             part = _cut_null(null_values, is_first, direction, strata, rng)
             log10_p_null[draw], auc_null = _rank_sum(null_values, part, exact=exact)
             w[draw] = drop_weak(contrast(log10_p, log10_p_null[draw]), auc, auc_null, self._params.min_auc)
-            if not may_select(w[: draw + 1], -log10_p, self._params.n_draws, fdr=fdr, offset=offset):
+            if is_settled(w[: draw + 1], -log10_p, self._params.n_draws, fdr=fdr, offset=offset):
                 break
         w, log10_p_null = w[: draw + 1], log10_p_null[: draw + 1]
         selection = select(w, fdr=fdr, offset=offset)
