@@ -20,8 +20,8 @@ METHODS = {
     "recall-ZIP": {"call": "recall"},
     "knockoff-NB-depth": {"null_method": "NB-depth", "flavor": "igraph", "dims": 20},
     "knockoff-NB-depth-auc": {"null_method": "NB-depth", "flavor": "igraph", "dims": 20, "min_auc": 0.65},
-    "synthetic": {"preset": "calibrated"},
-    "synthetic-auc": {"preset": "calibrated", "min_auc": 0.65},
+    "calibrated": {"preset": "calibrated"},
+    "calibrated-auc": {"preset": "calibrated", "min_auc": 0.65},
 }
 
 

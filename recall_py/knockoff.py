@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _FEWEST_DRAWS = 3
-"""Draws after which a pair that passes clearly needs no more."""
+_MARGIN = 0.25
+"""A pair that passes at this share of the target after the fewest draws needs no more."""
 
 
 class Selection(NamedTuple):
@@ -69,8 +70,8 @@ def select(w: ArrayLike, *, fdr: float = 0.05, offset: int = 1) -> Selection:
     """
     largest = np.finfo(np.float64).max
     w = np.atleast_2d(np.nan_to_num(np.asarray(w, dtype=np.float64), nan=0.0, posinf=largest, neginf=-largest))
-    t, real, null = _counts_beyond(w)
-    n_real, n_null = real.mean(axis=0), null.mean(axis=0)
+    t, all_real, all_null = _counts_beyond(w)
+    n_real, n_null = all_real / len(w), all_null / len(w)
     passing = np.flatnonzero((offset + n_null) / np.maximum(1, n_real) <= fdr)
     threshold = float(t[passing[0]]) if passing.size else np.inf
     middle = np.median(w, axis=0) if len(w) > 1 else w[0]
@@ -84,7 +85,7 @@ def is_settled(
     """Whether the draws of one pair may end before all `n_draws` are made.
 
     They do where :func:`select` can select no gene any more, whatever the other draws give; and from the third draw on
-    where it selects some even if each of the others is as bad as the worst so far.
+    where it selects some at a quarter of `fdr`. (Nearer to `fdr` one bad draw among the rest can still turn the pair.)
 
     Parameters
     ----------
@@ -93,25 +94,19 @@ def is_settled(
     highest
         (n_genes,) upper bounds on W, -log10 p of the real genes.
     """
-    t, real, null = _counts_beyond(w, highest)
-    n_left = n_draws - len(w)
+    t, n_real, n_null = _counts_beyond(w, highest)
     n_highest = highest.size - np.searchsorted(np.sort(highest), t, side="left")
-
-    def passes(n_real: NDArray[np.int64], n_null: NDArray[np.int64]) -> bool:
-        return bool((offset * n_draws + n_null <= fdr * np.maximum(n_draws, n_real)).any())
-
-    n_real, n_null = real.sum(axis=0), null.sum(axis=0)
-    if not passes(n_real + n_left * n_highest, n_null):
+    most_real = n_real + (n_draws - len(w)) * n_highest
+    if not (offset * n_draws + n_null <= fdr * np.maximum(n_draws, most_real)).any():
         return True
-    return len(w) >= _FEWEST_DRAWS and passes(n_real + n_left * real.min(axis=0), n_null + n_left * null.max(axis=0))
+    return len(w) >= _FEWEST_DRAWS and bool(select(w, fdr=_MARGIN * fdr, offset=offset).selected.any())
 
 
 def _counts_beyond(
     w: NDArray[np.float64], also: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return every t where a count changes, those in `also` too, and (n_draws, n_t) #{W >= t} and #{W <= -t}."""
+    """Return every t where a count changes, those in `also` too, and #{W >= t} and #{W <= -t} over all draws."""
     t = np.unique(np.concatenate(([0.0], np.abs(w).ravel(), np.empty(0) if also is None else also)))
-    ascending = np.sort(w, axis=1)
-    n_real = np.array([draw.size - np.searchsorted(draw, t, side="left") for draw in ascending])
-    n_null = np.array([np.searchsorted(draw, -t, side="right") for draw in ascending])
-    return t, n_real, n_null
+    ascending = np.sort(w, axis=None)
+    n_real = ascending.size - np.searchsorted(ascending, t, side="left")
+    return t, n_real, np.searchsorted(ascending, -t, side="right")
