@@ -227,7 +227,8 @@ def _cut_null(
             scaled[cells] -= scaled[cells].mean(axis=0)
     single = scaled.astype(np.float32)
     variance, vectors = leading_eigenvectors(single @ single.T, min(_COMPONENTS, len(values) - 1))
-    return cut(vectors * np.sqrt(np.maximum(variance, 0.0)), is_first, scaled @ direction, strata, rng)
+    scores = vectors * np.sqrt(np.maximum(variance, 0.0))
+    return cut(scores, single, is_first, scaled @ direction, strata, rng)
 
 
 def _rank_sum(
