@@ -1,0 +1,242 @@
+# Reading: the counts of the genes that take part, as the vectors of a dgCMatrix, and nothing changed.
+# This file and store.R also serve the Python entry (rpy2), so they call neither reticulate nor message().
+
+BLOCK <- 4096 # cells of an on-disk matrix that are in memory at a time
+
+seurat_input <- function(object, assay = "RNA", layer = "counts", features = NULL, batch = NULL) {
+  notes <- character()
+  source <- counts_assay(object, assay, layer)
+  if (source$assay != assay) {
+    notes <- paste0("Assay '", assay, "' holds no raw counts: they are taken from assay '", source$assay, "'.")
+  }
+  counts <- object[[source$assay]]
+  chosen <- seurat_features(object, c(assay, source$assay, SeuratObject::DefaultAssay(object)), rownames(counts), features)
+  cells <- colnames(counts)
+  read <- join_layers(counts, source$layers, chosen$features, cells, source$assay)
+  labels <- if (is.null(batch)) NULL else column_of(object[[]], batch)[match(cells, colnames(object))]
+  input <- new_input(read$counts, read$totals, labels, batch, chosen$selection)
+  input$notes <- c(notes, chosen$notes)
+  input$assay <- source$assay
+  input
+}
+
+sce_input <- function(object, assay = "counts", features = NULL, batch = NULL) {
+  for (package in c("SingleCellExperiment", "SummarizedExperiment", "S4Vectors")) refuse_absent(package)
+  known <- SummarizedExperiment::assayNames(object)
+  if (!assay %in% known) {
+    stop("This object has no assay '", assay, "'. It has: ", listed(known), ". Pass assay = \"...\" with raw counts.",
+         call. = FALSE)
+  }
+  labels <- if (is.null(batch)) NULL else column_of(SummarizedExperiment::colData(object), batch)
+  read <- read_matrix(SummarizedExperiment::assay(object, assay), pick(features, rownames(object)),
+                      paste0("assay '", assay, "'"))
+  new_input(read$counts, read$totals, labels, batch, selection_of(features))
+}
+
+matrix_input <- function(counts, features = NULL, batch = NULL) {
+  if (is.null(rownames(counts))) {
+    stop("The matrix has no row names. Name its genes: rownames(counts) <- ...", call. = FALSE)
+  }
+  if (!is.null(batch) && length(batch) != ncol(counts)) {
+    stop("batch has ", length(batch), " values for ", ncol(counts), " cells; pass one for each column.", call. = FALSE)
+  }
+  read <- read_matrix(counts, pick(features, rownames(counts)), "the matrix")
+  new_input(read$counts, read$totals, batch, "batch", selection_of(features))
+}
+
+# Which assay and which of its layers hold raw counts. Corrected counts (SCT) and integrated data are none.
+counts_assay <- function(object, assay, layer) {
+  known <- SeuratObject::Assays(object)
+  if (length(assay) != 1 || !assay %in% known) {
+    stop("This object has no assay '", paste(assay, collapse = ", "), "'. It has: ", listed(known),
+         ". Pass assay = \"", known[1], "\".", call. = FALSE)
+  }
+  for (name in unique(c(assay, "RNA"))) {
+    if (!name %in% known || inherits(object[[name]], "SCTAssay")) next
+    layers <- count_layers(object[[name]], layer)
+    if (length(layers)) return(list(assay = name, layers = layers))
+  }
+  stop("Assay '", assay, "' has no raw counts (", if (inherits(object[[assay]], "SCTAssay")) "SCT holds corrected counts, "
+       else "", "layers: ", listed(SeuratObject::Layers(object[[assay]])), "), and there is no assay 'RNA' to take them ",
+       "from. Raw counts are needed: the null genes are drawn from count distributions. Pass an assay and layer that ",
+       "have them.", call. = FALSE)
+}
+
+# The layer itself, or the parts it is split into.
+count_layers <- function(assay, layer) {
+  known <- SeuratObject::Layers(assay)
+  found <- if (layer %in% known) layer else known[startsWith(known, paste0(layer, "."))]
+  Filter(function(name) all(dim(SeuratObject::LayerData(assay, layer = name)) > 0), found)
+}
+
+# Genes that take part: those given, else the variable features, else none, for the engine to select.
+seurat_features <- function(object, assays, genes, features) {
+  if (!is.null(features)) {
+    dashed <- gsub("_", "-", features, fixed = TRUE) # Seurat renames genes so
+    features <- ifelse(features %in% genes, features, dashed)
+    return(list(features = pick(features, genes), selection = selection_of(features), notes = character()))
+  }
+  for (name in unique(assays)) {
+    variable <- intersect(genes, SeuratObject::VariableFeatures(object[[name]]))
+    if (!length(variable)) next
+    notes <- if (name == assays[1]) character() else paste0("The variable features are those of assay '", name, "'.")
+    return(list(features = variable, selection = paste0("VariableFeatures of ", name), notes = notes))
+  }
+  list(features = NULL, selection = NULL, notes = paste0(
+    "Assay '", assays[1], "' has no variable features: they are selected on the counts (vst), for this run only. ",
+    "To choose them yourself: obj <- FindVariableFeatures(obj)"
+  ))
+}
+
+# Split layers side by side in the order of the cells; a gene that a layer does not have has no counts in it.
+join_layers <- function(assay, layers, features, cells, name) {
+  if (is.null(features) && length(layers) > 1) features <- rownames(assay)
+  parts <- lapply(layers, function(layer) {
+    matrix <- SeuratObject::LayerData(assay, layer = layer)
+    part <- read_matrix(matrix, if (is.null(features)) NULL else intersect(features, rownames(matrix)),
+                        paste0("layer '", layer, "' of assay '", name, "'"))
+    if (!is.null(features)) part$counts <- with_rows(part$counts, features)
+    part
+  })
+  counts <- if (length(parts) == 1) parts[[1]]$counts else do.call(cbind, lapply(parts, `[[`, "counts"))
+  totals <- unlist(lapply(parts, `[[`, "totals"))
+  missing <- setdiff(cells, colnames(counts))
+  if (length(missing)) {
+    stop(length(missing), " cells of assay '", name, "' are in none of its layers ", listed(layers), ": ",
+         listed(missing), ". Leave them out: obj[, ...]", call. = FALSE)
+  }
+  if (!identical(colnames(counts), cells)) {
+    order <- match(cells, colnames(counts))
+    counts <- counts[, order, drop = FALSE]
+    totals <- totals[order]
+  }
+  all_genes <- !is.null(features) && length(features) == nrow(assay)
+  list(counts = counts, totals = if (is.null(features)) NULL else totals, all_genes = all_genes)
+}
+
+with_rows <- function(counts, features) {
+  absent <- setdiff(features, rownames(counts))
+  if (length(absent)) {
+    none <- Matrix::sparseMatrix(i = integer(), j = integer(), x = numeric(), dims = c(length(absent), ncol(counts)),
+                                 dimnames = list(absent, colnames(counts)))
+    counts <- rbind(counts, none)
+  }
+  if (identical(rownames(counts), features)) counts else counts[features, , drop = FALSE]
+}
+
+# Counts of `features` (all where NULL) as a dgCMatrix, and each cell's total over all genes.
+read_matrix <- function(matrix, features, where) {
+  if (in_memory(matrix)) {
+    matrix <- as_dgCMatrix(matrix, where)
+    if (is.null(features)) return(list(counts = refuse_no_counts(matrix, where), totals = NULL))
+    counts <- if (identical(features, rownames(matrix))) matrix else matrix[features, , drop = FALSE]
+    return(list(counts = refuse_no_counts(counts, where), totals = Matrix::colSums(matrix)))
+  }
+  starts <- seq(1, ncol(matrix), by = BLOCK)
+  blocks <- lapply(starts, function(start) {
+    cells <- start:min(start + BLOCK - 1, ncol(matrix))
+    block <- as_dgCMatrix(matrix[, cells], where)
+    list(counts = if (is.null(features)) block else block[features, , drop = FALSE], totals = Matrix::colSums(block))
+  })
+  counts <- do.call(cbind, lapply(blocks, `[[`, "counts"))
+  list(counts = refuse_no_counts(counts, where),
+       totals = if (is.null(features)) NULL else unlist(lapply(blocks, `[[`, "totals")))
+}
+
+in_memory <- function(matrix) is.matrix(matrix) || methods::is(matrix, "Matrix")
+
+# Any kind of matrix as a dgCMatrix; one of a package that is not installed is refused.
+as_dgCMatrix <- function(matrix, where) {
+  if (methods::is(matrix, "dgCMatrix")) return(matrix)
+  package <- attr(class(matrix), "package")
+  if (!in_memory(matrix) && !is.null(package) && !requireNamespace(package, quietly = TRUE)) {
+    stop(where, " is a ", class(matrix)[1], " of package ", package, ", which is not installed. Install it, or bring ",
+         "the counts into memory where it is: as(counts, \"dgCMatrix\")", call. = FALSE)
+  }
+  tryCatch(
+    {
+      if (is.matrix(matrix)) storage.mode(matrix) <- "double"
+      if (methods::is(matrix, "Matrix")) matrix <- methods::as(methods::as(matrix, "dMatrix"), "generalMatrix")
+      methods::as(matrix, if (methods::is(matrix, "Matrix")) "CsparseMatrix" else "dgCMatrix")
+    },
+    error = function(error) {
+      stop(where, " is a ", class(matrix)[1], " that cannot be read as a sparse matrix (", conditionMessage(error),
+           ").", call. = FALSE)
+    }
+  )
+}
+
+# Refuses what is no raw count, before anything is computed.
+refuse_no_counts <- function(counts, where) {
+  values <- counts@x
+  problem <- if (anyNA(values)) "missing values" else if (any(values < 0)) "negative values" else if (any(values != round(values))) {
+    paste("values that are not integers, such as", format(values[values != round(values)][1], digits = 4))
+  }
+  if (!is.null(problem)) {
+    stop(where, " holds ", problem, ", but raw counts are needed: the null genes are drawn from count distributions. ",
+         "Pass the layer or assay that has them.", call. = FALSE)
+  }
+  counts
+}
+
+new_input <- function(counts, totals, labels, batch, selection) {
+  refuse_unusable(counts)
+  if (anyNA(labels)) {
+    stop("'", batch, "' has no value for ", sum(is.na(labels)), " cells. Leave those cells out first.", call. = FALSE)
+  }
+  list(x = counts@x, i = counts@i, p = counts@p, genes = rownames(counts), cells = colnames(counts), totals = totals,
+       batch = if (is.null(labels)) NULL else as.character(labels), selection = selection, notes = character())
+}
+
+refuse_unusable <- function(counts) {
+  if (ncol(counts) < 2) {
+    stop("There are ", ncol(counts), " cells; clustering needs at least two.", call. = FALSE)
+  }
+  if (anyDuplicated(rownames(counts))) {
+    stop("Gene names are not unique: ", listed(unique(rownames(counts)[duplicated(rownames(counts))])),
+         ". Mend them: make.unique(rownames(...))", call. = FALSE)
+  }
+  empty <- which(diff(counts@p) == 0)
+  if (length(empty)) {
+    names <- if (is.null(colnames(counts))) empty else colnames(counts)[empty]
+    stop(length(empty), if (length(empty) == 1) " cell has" else " cells have", " no counts in the ", nrow(counts),
+         " selected genes: ", listed(names), ". Leave them out, or select more genes.", call. = FALSE)
+  }
+}
+
+# Genes that were asked for, in the order of the rows: the draws of a seed follow that order.
+pick <- function(features, genes) {
+  if (is.null(features)) return(NULL)
+  absent <- setdiff(features, genes)
+  if (length(absent)) {
+    stop(length(absent), " of the features are no genes of this object: ", listed(absent), ".", call. = FALSE)
+  }
+  intersect(genes, features)
+}
+
+selection_of <- function(features) if (is.null(features)) NULL else "features"
+
+column_of <- function(frame, name) {
+  if (!is.character(name) || length(name) != 1 || !name %in% colnames(frame)) {
+    stop("There is no column '", paste(name, collapse = ", "), "' in the cell metadata. There are: ",
+         listed(colnames(frame)), ".", call. = FALSE)
+  }
+  frame[[name]]
+}
+
+refuse_absent <- function(package) {
+  if (!requireNamespace(package, quietly = TRUE)) {
+    stop("The package ", package, " is needed for this object and is not installed.", call. = FALSE)
+  }
+}
+
+refuse_no_matrix <- function(object, called) {
+  if (length(dim(object)) == 2 && !is.data.frame(object)) return(invisible())
+  stop(called, " takes a Seurat object, a SingleCellExperiment or a matrix of counts, genes x cells, not an object of ",
+       "class ", class(object)[1], ".", call. = FALSE)
+}
+
+listed <- function(names) {
+  shown <- paste(utils::head(names, 5), collapse = ", ")
+  if (!length(names)) "none" else if (length(names) > 5) paste0(shown, " and ", length(names) - 5, " more") else shown
+}

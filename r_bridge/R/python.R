@@ -1,0 +1,65 @@
+# Calling Python: plain arrays go there, plain vectors come back.
+
+cluster_input <- function(input, asked, verbose) {
+  found <- call_engine("cluster", python_matrix(input), asked$options, n_top_genes = asked$n_top_genes,
+                       knockoffs = python_knockoffs(asked$knockoffs, input), say = if (verbose) tell)
+  for (text in unlist(found$messages)) warning(said_in_r(text), call. = FALSE)
+  list(labels = labels_of(found$labels, input$cells), record = record_of(found, input))
+}
+
+# One-dimensional arrays become NumPy arrays that share R's memory; bare vectors would become lists.
+python_matrix <- function(input) {
+  list(x = array(input$x), i = array(input$i), p = array(input$p), genes = as.list(input$genes),
+       totals = if (is.null(input$totals)) NULL else array(input$totals),
+       batch = if (is.null(input$batch)) NULL else as.list(input$batch))
+}
+
+python_knockoffs <- function(knockoffs, input) {
+  if (is.null(knockoffs)) return(NULL)
+  if (!identical(dim(knockoffs), c(length(input$genes), length(input$cells)))) {
+    stop("knockoffs has ", paste(dim(knockoffs), collapse = " x "), " entries; one row for each of the ",
+         length(input$genes), " selected genes and one column for each of the ", length(input$cells),
+         " cells are needed.", call. = FALSE)
+  }
+  knockoffs <- refuse_no_counts(as_dgCMatrix(knockoffs, "knockoffs"), "knockoffs")
+  list(x = array(knockoffs@x), i = array(knockoffs@i), p = array(knockoffs@p))
+}
+
+tell <- function(text) {
+  message(text)
+  NULL
+}
+
+say <- function(notes, verbose) if (verbose) for (note in notes) message(note)
+
+call_engine <- function(name, ...) {
+  engine <- python_engine()
+  tryCatch(engine[[name]](...), error = function(error) stop(said_in_r(conditionMessage(error)), call. = FALSE))
+}
+
+python_engine <- function() {
+  tryCatch(reticulate::import("recall_py.r_entry"), error = function(error) {
+    stop("The Python package recall_py cannot be loaded", python_found(), ": ", first_line(conditionMessage(error)),
+         "\nrecallpy::install_recallpy() says what to run.", call. = FALSE)
+  })
+}
+
+python_found <- function() {
+  if (!reticulate::py_available()) return(" (no Python was found)")
+  paste0(" from ", reticulate::py_config()$python)
+}
+
+# The engine speaks of Python arguments: the same sentence with R's names and values.
+said_in_r <- function(text) {
+  text <- sub("^([A-Za-z.]*(Error|Exception)): ", "", first_line(text))
+  for (pair in list(c("\\b([a-z_]+)='([^']*)'", "\\1 = \"\\2\""), c("\\b([a-z_]+)=True\\b", "\\1 = TRUE"),
+                    c("\\b([a-z_]+)=False\\b", "\\1 = FALSE"), c("\\b([a-z_]+)=([0-9.]*[0-9])", "\\1 = \\2"),
+                    c("\\bdims = ([0-9]+)", "dims = 1:\\1"), c("\\bfdr\\b", "q"),
+                    c("(the start \\()resolution", "\\1resolution_start"),
+                    c("Pass a higher resolution\\b", "Pass a higher resolution_start"))) {
+    text <- gsub(pair[1], pair[2], text)
+  }
+  text
+}
+
+first_line <- function(text) strsplit(text, "\n", fixed = TRUE)[[1]][1]

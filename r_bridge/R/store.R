@@ -1,0 +1,56 @@
+# Writing: labels and the record of a run into an object, and nothing else. Serves the Python entry as well.
+
+# What the engine found, as plain R values.
+record_of <- function(found, input) {
+  record <- found[setdiff(names(found), c("labels", "messages"))]
+  for (name in intersect(c("iterations", "pairs", "markers", "cluster_markers"), names(record))) {
+    record[[name]] <- as_frame(record[[name]])
+  }
+  record$genes <- as.character(unlist(record$genes))
+  record$untested <- as.character(unlist(record$untested))
+  record$seconds <- unlist(record$seconds)
+  if (!is.null(input$selection)) record$selection <- input$selection
+  record$assay <- input$assay
+  names(record)[names(record) == "level"] <- "resolution"
+  record
+}
+
+as_frame <- function(columns) {
+  values <- lapply(columns, function(column) if (length(column)) as.vector(unlist(column)) else logical())
+  data.frame(values, stringsAsFactors = FALSE)
+}
+
+# Labels as a factor in numeric order, named by cell.
+labels_of <- function(codes, cells) {
+  codes <- as.integer(codes)
+  structure(factor(codes, levels = seq(0, max(codes))), names = cells)
+}
+
+# Cells that took no part, as those outside a sketch, have no label: Seurat's FindClusters does the same.
+store_in_seurat <- function(object, result, input, params, call, column = "recall_clusters") {
+  everywhere <- result$labels[match(colnames(object), input$cells)]
+  names(everywhere) <- colnames(object)
+  object[[column]] <- everywhere
+  SeuratObject::Idents(object) <- column
+  object@misc[["recall"]] <- result$record
+  log_command(object, input$assay, params, call)
+}
+
+# LogSeuratCommand would keep the whole object among the parameters, because of its name.
+log_command <- function(object, assay, params, call) {
+  name <- paste("FindClustersRecall", assay, sep = ".")
+  class <- methods::getClass("SeuratCommand", where = asNamespace("SeuratObject"))
+  params <- params[!vapply(params, is.null, logical(1))]
+  object@commands[[name]] <- methods::new(class, name = name, time.stamp = Sys.time(), assay.used = assay,
+                                          call.string = sub("FindClustersRecall.Seurat", "FindClustersRecall", paste(trimws(call), collapse = " "),
+                                                            fixed = TRUE), params = params)
+  object
+}
+
+store_in_sce <- function(object, result) {
+  labels <- unname(result$labels)
+  SummarizedExperiment::colData(object)[["recall_clusters"]] <- labels
+  SingleCellExperiment::colLabels(object) <- labels
+  S4Vectors::metadata(object)[["recall"]] <- result$record
+  object
+}
