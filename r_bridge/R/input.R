@@ -53,7 +53,7 @@ counts_assay <- function(object, assay, layer) {
   }
   for (name in unique(c(assay, "RNA"))) {
     if (!name %in% known || inherits(object[[name]], "SCTAssay")) next
-    layers <- count_layers(object[[name]], layer)
+    layers <- count_layers(object[[name]], layer, name)
     if (length(layers)) return(list(assay = name, layers = layers))
   }
   stop("Assay '", assay, "' has no raw counts (", if (inherits(object[[assay]], "SCTAssay")) "SCT holds corrected counts, "
@@ -63,9 +63,13 @@ counts_assay <- function(object, assay, layer) {
 }
 
 # The layer itself, or the parts it is split into.
-count_layers <- function(assay, layer) {
+count_layers <- function(assay, layer, assay_name) {
   known <- SeuratObject::Layers(assay)
   found <- if (layer %in% known) layer else known[startsWith(known, paste0(layer, "."))]
+  if (methods::is(assay, "StdAssay")) { # before SeuratObject meets a matrix that it cannot read
+    stored <- methods::slot(assay, "layers")
+    for (name in found) refuse_foreign(stored[[name]], paste0("layer '", name, "' of assay '", assay_name, "'"))
+  }
   Filter(function(name) all(dim(SeuratObject::LayerData(assay, layer = name)) > 0), found)
 }
 
@@ -145,14 +149,19 @@ read_matrix <- function(matrix, features, where) {
 
 in_memory <- function(matrix) is.matrix(matrix) || methods::is(matrix, "Matrix")
 
-# Any kind of matrix as a dgCMatrix; one of a package that is not installed is refused.
-as_dgCMatrix <- function(matrix, where) {
-  if (methods::is(matrix, "dgCMatrix")) return(matrix)
+# Refuses a matrix of a package that is not installed, as an object that was made where BPCells is.
+refuse_foreign <- function(matrix, where) {
   package <- attr(class(matrix), "package")
-  if (!in_memory(matrix) && !is.null(package) && !requireNamespace(package, quietly = TRUE)) {
+  if (!is.null(package) && !package %in% c(".GlobalEnv", "Matrix") && !requireNamespace(package, quietly = TRUE)) {
     stop(where, " is a ", class(matrix)[1], " of package ", package, ", which is not installed. Install it, or bring ",
          "the counts into memory where it is: as(counts, \"dgCMatrix\")", call. = FALSE)
   }
+}
+
+# Any kind of matrix as a dgCMatrix.
+as_dgCMatrix <- function(matrix, where) {
+  if (methods::is(matrix, "dgCMatrix")) return(matrix)
+  refuse_foreign(matrix, where)
   tryCatch(
     {
       if (is.matrix(matrix)) storage.mode(matrix) <- "double"

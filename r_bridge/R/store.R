@@ -36,7 +36,7 @@ store_in_seurat <- function(object, result, input, params, call, column = "recal
   log_command(object, input$assay, params, call)
 }
 
-# LogSeuratCommand would keep the whole object among the parameters, because of its name.
+# Made by hand: LogSeuratCommand reads the frames of the R call, and this is also called from Python.
 log_command <- function(object, assay, params, call) {
   name <- paste("FindClustersRecall", assay, sep = ".")
   class <- methods::getClass("SeuratCommand", where = asNamespace("SeuratObject"))

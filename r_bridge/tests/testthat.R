@@ -1,0 +1,4 @@
+library(testthat)
+library(recallpy)
+
+test_check("recallpy")
