@@ -115,6 +115,8 @@ def cluster(
 ) -> None:
     """Cluster the cells of IN so that every pair of clusters has markers that beat knockoff genes.
 
+    IN and OUT may be .rds files with a Seurat object, where R, Seurat 5 and rpy2 are: pip install 'recall-py[r]'.
+
     Example: recall-py cluster pbmc.h5ad -o labelled.h5ad --resolution 2
     """
     options: dict[str, Any] = {

@@ -38,7 +38,7 @@ def reported_errors(context: typer.Context) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        bad_input = isinstance(error, ValueError | KeyError | OSError)
+        bad_input = isinstance(error, ValueError | KeyError | OSError | ImportError)
         text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         said = as_options(" ".join(str(text).split()), context.params)
         typer.echo(

@@ -145,22 +145,42 @@ def refuse_unwritable(path: Path | None) -> None:
 
 
 def cluster_file(source: Path, target: Path, request: ClusterRequest, *, json: Path | None, quiet: bool) -> None:
-    """Cluster one file and write the labelled file."""
-    from recall_py.files import read_h5ad, write_h5ad
-
+    """Cluster one file and write the labelled file: .h5ad, or .rds with a Seurat object."""
     refuse_unwritable(json)
-    adata = read_h5ad(source)
+    robj = None
+    if ".rds" in (source.suffix.lower(), target.suffix.lower()):
+        from recall_py import seurat
+
+        robj = _read_seurat(source, target)
+        adata = seurat.to_anndata(robj)
+    else:
+        from recall_py.files import read_h5ad, write_h5ad
+
+        adata = read_h5ad(source)
     if request.drop_empty_cells:
         adata = _without_empty_cells(adata, quiet=quiet)
     request.apply(adata, progress=not quiet)
     key = request.final_key
-    _add_embedding(adata, key, request.shared, quiet=quiet)
-    write_h5ad(adata, target)
+    if robj is None:
+        _add_embedding(adata, key, request.shared, quiet=quiet)
+        write_h5ad(adata, target)
+    else:
+        seurat.write_rds(seurat.labels_to_seurat(adata, robj, key), target)
     if json is not None:
         write_json(json, cluster_summary(adata, key, source, target))
     if not quiet:
         print_search(adata, key)
         typer.echo(f"wrote {target}")
+
+
+def _read_seurat(source: Path, target: Path) -> Any:
+    """The Seurat object of an .rds file that is to be written to another."""
+    from recall_py import seurat
+
+    if not source.suffix.lower() == target.suffix.lower() == ".rds":
+        msg = f"{source.name} and {target.name} are of different kinds. Labels go to the kind of file they came from."
+        raise ValueError(msg)
+    return seurat.read_rds(source)
 
 
 def test_file(

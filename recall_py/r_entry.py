@@ -73,9 +73,9 @@ def cluster(
 
     Returns
     -------
-    ``labels`` (codes from 0 by decreasing size), ``iterations``, ``pairs``, ``markers`` and ``cluster_markers`` (columns
-    by name), ``genes``, ``untested``, ``params``, ``seconds``, ``messages`` (what the user must know about the outcome)
-    and the scalars of the record.
+    ``labels`` (codes from 0 by decreasing size), ``iterations``, ``pairs``, ``markers`` and ``cluster_markers``
+    (columns by name), ``genes``, ``untested``, ``params``, ``seconds``, ``messages`` (what the user must know about
+    the outcome) and the scalars of the record.
 
     Raises
     ------
@@ -105,15 +105,18 @@ def cluster(
     codes = result.search.partition.labels
     names = [str(code) for code in range(result.search.partition.n_clusters)]
     write_clusters(adata, _KEY, names, np.asarray(names)[codes], data, params, result, {})
-    record = adata.uns[_KEY][keys.RECORD]
+    return {"labels": codes, **record_of(adata, _KEY), "messages": list(outcome_messages(result.search, params))}
+
+
+def record_of(adata: AnnData, key: str) -> dict[str, Any]:
+    """The record of a clustering in `adata` as plain columns and scalars; see :func:`cluster`."""
+    record = adata.uns[key][keys.RECORD]
     return {
-        "labels": codes,
-        "iterations": _columns(get.iterations(adata, _KEY)),
-        **_tables(adata),
+        "iterations": _columns(get.iterations(adata, key)),
+        **_tables(adata, key),
         **{name: record[name] for name in _SCALARS},
         "params": record["params"],
         "seconds": record["seconds"],
-        "messages": list(outcome_messages(result.search, params)),
     }
 
 
@@ -141,7 +144,7 @@ def test(
     adata.obs[_GROUP] = pd.Categorical(list(labels))
     batch_key = None if matrix.get("batch") is None else _BATCH
     tl.test_clusters(adata, _GROUP, key_added=_KEY, batch_key=batch_key, n_top_genes=n_top_genes, **options)
-    return {**_tables(adata), "params": adata.uns[_KEY][keys.PARAMS]}
+    return {**_tables(adata, _KEY), "params": adata.uns[_KEY][keys.PARAMS]}
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
@@ -205,13 +208,13 @@ def _unused(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _tables(adata: AnnData) -> dict[str, Any]:
+def _tables(adata: AnnData, key: str) -> dict[str, Any]:
     """Pairs and markers, and which labels and genes they are about."""
-    record = adata.uns[_KEY][keys.RECORD]
+    record = adata.uns[key][keys.RECORD]
     return {
-        "pairs": _columns(get.pairs(adata, _KEY)),
-        "markers": _columns(get.markers(adata, _KEY)),
-        "cluster_markers": _columns(get.markers(adata, _KEY, by="cluster")),
+        "pairs": _columns(get.pairs(adata, key)),
+        "markers": _columns(get.markers(adata, key)),
+        "cluster_markers": _columns(get.markers(adata, key, by="cluster")),
         "genes": [str(gene) for gene in record["genes"]],
         "untested": [str(label) for label in record["untested"]],
     }
