@@ -17,7 +17,11 @@ from scipy import sparse
 from recall_py import get, seurat, tl
 from recall_py.observe import CalibrationWarning
 
-pytestmark = [pytest.mark.r, pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")]
+pytestmark = [
+    pytest.mark.r,
+    pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning"),
+    pytest.mark.filterwarnings("ignore:Assay 'RNA' has no variable features"),
+]
 
 METADATA = """
 function(object) {
@@ -114,14 +118,15 @@ def test_split_layers_and_batches(ro, pbmc):
 
 
 @pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")
-def test_genes_chosen_by_itself_and_a_doubtful_outcome_are_warned_about(ro, pbmc):
-    robj, _ = pbmc
-    bare = ro.r("function(object) { VariableFeatures(object[['RNA']]) <- character(); object }")(robj)
-    with (
-        pytest.warns(CalibrationWarning, match="start may be too coarse"),
-        pytest.warns(UserWarning, match="no variable"),
-    ):
+def test_genes_chosen_by_itself_and_a_doubtful_outcome_are_warned_about(pbmc):
+    adata = pbmc[1].copy()
+    del adata.var["highly_variable"]
+    bare = seurat.to_seurat(adata)
+    with pytest.warns(UserWarning, match="no variable features|too coarse") as caught:
         seurat.find_clusters(bare, 0.2, n_top_genes=300)
+    said = {str(one.message): one.category for one in caught}
+    assert any(text.startswith("Assay 'RNA' has no variable features") for text in said)
+    assert any("start may be too coarse" in text and said[text] is CalibrationWarning for text in said)
 
 
 def test_bad_input_is_an_error_with_the_sentence_of_r(ro, pbmc):

@@ -5,6 +5,7 @@ set -euo pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export R_REPOSITORIES=NULL # the check need not ask a mirror
 export RECALL_PY_CHECKOUT=$PWD RECALL_PY_SHARED=${RECALL_PY_SHARED:-$PWD/../shared}
 
 (cd "$work" && R CMD build "$RECALL_PY_CHECKOUT/r_bridge") > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
