@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint
+.PHONY: demo test test-r lint
 
 $(BIN)/recall-py: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,11 +18,19 @@ $(VENV)/.lint: pyproject.toml $(BIN)/recall-py
 	$(BIN)/python -m pip install --quiet --editable '.[lint]'
 	touch $@
 
+$(VENV)/.test-r: pyproject.toml $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --editable '.[test,r]'
+	touch $@
+
 demo: $(BIN)/recall-py
 	$(BIN)/recall-py demo data/pbmc68k.h5ad --output demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
+
+# On a machine with its own R and Seurat 5; r_bridge/tests/run makes a root with them where there are none.
+test-r: $(VENV)/.test-r
+	PATH="$(abspath $(BIN)):$$PATH" RETICULATE_PYTHON="$(abspath $(BIN))/python" bash r_bridge/tests/inside.sh
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
