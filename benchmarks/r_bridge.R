@@ -22,10 +22,10 @@ object <- readRDS(arguments[1])
 invisible(gc())
 before <- memory("VmRSS:")
 writeLines("5", "/proc/self/clear_refs") # the peak starts anew
-seconds <- system.time(
+taken <- system.time(
   found <- suppressWarnings(FindClustersRecall(object, as.numeric(arguments[2]), verbose = FALSE))
-)[["elapsed"]]
+)
 peak <- memory("VmHWM:")
-cat(sprintf('{"seconds": %.6f, "engine": %.6f, "before": %.3f, "peak": %.3f, "labels": [%s]}\n', seconds,
-            sum(Misc(found, "recall")$seconds), before, peak,
-            paste(as.character(found$recall_clusters), collapse = ", ")))
+cat(sprintf('{"seconds": %.6f, "cpu": %.6f, "engine": %.6f, "before": %.3f, "peak": %.3f, "labels": [%s]}\n',
+            taken[["elapsed"]], taken[["user.self"]] + taken[["sys.self"]], sum(Misc(found, "recall")$seconds), before,
+            peak, paste(as.character(found$recall_clusters), collapse = ", ")))

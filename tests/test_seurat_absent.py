@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from golden import REPOSITORY
 
 from recall_py import r_values, seurat
 
@@ -54,5 +56,11 @@ def test_command_line_does_not_mix_kinds_of_files(tmp_path):
     assert "of different kinds" in done.stderr
 
 
-def test_code_for_r_is_where_the_package_looks_for_it():
-    assert any((Path(folder) / file).is_file() for folder in r_values._R_CODE for file in r_values._FILES)
+def test_wheels_hold_the_code_for_r_where_it_is_looked_for():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    installed, checkout = r_values._R_CODE
+    assert installed == Path(r_values.__file__).parent / "_r"
+    for file in r_values._FILES:
+        assert included[f"r_bridge/R/{file}"] == f"recall_py/_r/{file}"
+        assert (checkout / file).is_file()

@@ -114,8 +114,7 @@ join_layers <- function(assay, layers, features, cells, name) {
     counts <- counts[, order, drop = FALSE]
     totals <- totals[order]
   }
-  all_genes <- !is.null(features) && length(features) == nrow(assay)
-  list(counts = counts, totals = if (is.null(features)) NULL else totals, all_genes = all_genes)
+  list(counts = counts, totals = totals)
 }
 
 with_rows <- function(counts, features) {
