@@ -91,7 +91,7 @@ test_that("a start at which nothing fails warns with the name that R has for it"
 test_that("one kind of cell gives one cluster, an empty table of pairs, and a warning", {
   skip_without_seurat()
   object <- as_seurat(kinds_of_cells(1, each = 150))
-  expect_warning(found <- FindClustersRecall(object, verbose = FALSE), "One cluster is left")
+  suppressWarnings(expect_warning(found <- FindClustersRecall(object, verbose = FALSE), "One cluster is left"))
   expect_equal(levels(found$recall_clusters), "0")
   expect_equal(levels(SeuratObject::Idents(found)), "0")
   expect_equal(dim(RecallPairs(found)), c(0L, 8L))
