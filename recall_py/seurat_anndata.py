@@ -84,11 +84,22 @@ def to_seurat(adata: AnnData, *, layer: str | None = None, assay: str | None = N
     Returns
     -------
     A Seurat object with counts, metadata, reductions and their loadings, and variable features.
+
+    Raises
+    ------
+    ImportError
+        Without rpy2, R or SeuratObject, with what to install.
+    ValueError
+        If the values are no counts.
     """
     kept = adata.uns.get(_SLOT, {})
     name = assay or str(kept.get("assay", "RNA"))
     source = layer or (keys.COUNTS_LAYER if keys.COUNTS_LAYER in adata.layers else None)
     counts = sparse.csr_matrix(adata.X if source is None else adata.layers[source])
+    if (counts.data != np.rint(counts.data)).any() or (counts.data < 0).any():
+        where = "X" if source is None else f"layers[{source!r}]"
+        msg = f"{where} holds values that are no counts. Pass the layer that has raw counts: layer='...'"
+        raise ValueError(msg)
     counts.sort_indices()
     create = """function(x, i, p, genes, cells, metadata, assay, variable) {
         counts <- methods::new("dgCMatrix", x = x, i = i, p = p, Dim = c(length(genes), length(cells)),

@@ -137,6 +137,8 @@ def test_bad_input_is_an_error_with_the_sentence_of_r(ro, pbmc):
         seurat.find_clusters(robj, strategy="nosuch")
     with pytest.raises(ValueError, match="cells of adata are not in the Seurat object, such as 'x'"):
         seurat.labels_to_seurat(ad.AnnData(np.ones((1, 2)), obs=pd.DataFrame({"k": ["a"]}, index=["x"])), robj, "k")
+    with pytest.raises(ValueError, match="X holds values that are no counts"):
+        seurat.to_seurat(ad.AnnData(np.array([[0.5, 1], [2, 3]])))
     with pytest.raises(KeyError, match="nosuch"):
         seurat.labels_to_seurat(ad.AnnData(np.ones((1, 2))), robj, "nosuch")
 
