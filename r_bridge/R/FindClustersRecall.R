@@ -50,9 +50,10 @@ FindClustersRecall.dgCMatrix <- function(seurat_obj, resolution_start = 0.8, red
   structure(result$labels, recall = result$record)
 }
 
+# Matrices of other kinds, on disk as well, are converted as they are read.
 FindClustersRecall.default <- function(seurat_obj, ...) {
   refuse_no_matrix(seurat_obj, "FindClustersRecall")
-  FindClustersRecall.dgCMatrix(as_dgCMatrix(seurat_obj, "the matrix"), ...)
+  FindClustersRecall.dgCMatrix(seurat_obj, ...)
 }
 
 # The number of components: the original's ten, or those above the noise where the preset says so.

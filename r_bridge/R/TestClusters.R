@@ -31,9 +31,10 @@ TestClusters.dgCMatrix <- function(seurat_obj, group.by, external = FALSE, null_
   test_input(matrix_input(seurat_obj, features, batch), group.by, "group.by", asked)
 }
 
+# Matrices of other kinds, on disk as well, are converted as they are read.
 TestClusters.default <- function(seurat_obj, ...) {
   refuse_no_matrix(seurat_obj, "TestClusters")
-  TestClusters.dgCMatrix(as_dgCMatrix(seurat_obj, "the matrix"), ...)
+  TestClusters.dgCMatrix(seurat_obj, ...)
 }
 
 tests_asked_for <- function(external, null_method, cores, seed, q, pair_test, offset = 1, n_draws = NULL,
