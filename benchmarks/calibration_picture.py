@@ -19,7 +19,7 @@ KINDS = {
     "plain": ("s", "0.35"),
     "recall": ("^", "#D55E00"),
     "knockoff": ("o", "#0072B2"),
-    "synthetic": ("D", "#009E73"),
+    "calibrated": ("D", "#009E73"),
 }
 """Marker and colour by the first word of a method's name; Okabe and Ito's colours, told apart by the colour-blind."""
 
@@ -55,7 +55,7 @@ def draw(found):
     figure, axes = plt.subplots(1, 2, figsize=(10, 1.6 + 0.27 * len(order)), sharey=True, layout="constrained")
     for part, table in found.items():
         for method, row in table.iterrows():
-            marker, colour = KINDS.get(method.split("-")[0], KINDS["synthetic"])
+            marker, colour = KINDS[method.split("-")[0]]
             style = {"marker": marker, "color": colour, "fillstyle": PARTS[part], "markersize": 7, "clip_on": False}
             for axis, name in zip(axes, ("split", "ari"), strict=True):
                 axis.plot(row[name], order.get_loc(method), **style)
