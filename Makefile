@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-r lint
+.PHONY: demo test test-r lint docs dist
 
 $(BIN)/recall-py: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,6 +22,14 @@ $(VENV)/.test-r: pyproject.toml $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --editable '.[test,r]'
 	touch $@
 
+$(VENV)/.docs: pyproject.toml $(BIN)/recall-py
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+$(VENV)/.dist: pyproject.toml $(BIN)/recall-py
+	$(BIN)/python -m pip install --quiet --editable '.[dist]'
+	touch $@
+
 demo: $(BIN)/recall-py
 	$(BIN)/recall-py demo data/pbmc68k.h5ad --output demo
 
@@ -36,3 +44,13 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The site, in docs/_build/html. Notebooks are run anew; warnings are errors.
+docs: $(VENV)/.docs
+	rm -rf docs/_build/html docs/generated
+	$(BIN)/sphinx-build -W --keep-going -j 2 -d docs/_build/doctrees -E docs docs/_build/html
+
+# The wheel is built from the sdist, so it shows that the sdist is complete.
+dist: $(VENV)/.dist
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation

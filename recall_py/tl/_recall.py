@@ -74,8 +74,9 @@ def recall(
     key_added
         Slot of ``obs`` and ``uns`` to write to; ``"recall_clusters_R"`` when left alone with `restrict_to`.
     {copy}
-    fdr, offset, strategy, pair_test, n_draws, min_auc, exact_below, batch_key, layer, n_top_genes, max_iterations,
-    raise_start, n_jobs, progress
+    fdr, offset, strategy, pair_test, n_draws, min_auc, exact_below, batch_key
+        As in :func:`leiden`.
+    layer, n_top_genes, max_iterations, raise_start, n_jobs, progress
         As in :func:`leiden`.
 
     {returns}
