@@ -32,6 +32,13 @@ def test_docstring_names_every_parameter(function):
     assert not missing
 
 
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda function: f"{function.__module__}.{function.__name__}")
+def test_docstring_has_an_example_that_shows_a_result(function):
+    lines = doctest.DocTestParser().get_examples(function.__doc__)
+    assert any(function.__name__ in line.source for line in lines)
+    assert any(line.want for line in lines)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[1])

@@ -1,0 +1,63 @@
+"""What a release and the list of ecosystem packages ask for, kept in step with the code."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import recall_py
+
+REPOSITORY = Path(__file__).parents[1]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+TUTORIALS = sorted((REPOSITORY / "docs" / "tutorials").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("file", ["CITATION.cff", "meta.yaml"])
+def test_version_is_that_of_the_package(file):
+    found = re.search(r"^version: v?(\S+)$", (REPOSITORY / file).read_text(), flags=re.MULTILINE)
+    assert found is not None
+    assert found[1] == PROJECT["version"] == recall_py.__version__
+
+
+def test_licence_is_mit_everywhere():
+    assert PROJECT["license"] == "MIT"
+    assert (REPOSITORY / "LICENSE").read_text().startswith("MIT License")
+    for file in ("CITATION.cff", "meta.yaml"):
+        assert "\nlicense: MIT\n" in (REPOSITORY / file).read_text()
+
+
+def test_workflows_run_what_the_ci_script_runs():
+    script = set(re.findall(r"^\s*make ([\w-]+)", (REPOSITORY / ".ci" / "run").read_text(), flags=re.MULTILINE))
+    workflows = "\n".join(file.read_text() for file in (REPOSITORY / ".github" / "workflows").glob("*.yml"))
+    assert set(re.findall(r"run: make ([\w-]+)", workflows)) == script >= {"test", "lint", "docs", "dist"}
+
+
+def test_workflows_test_every_python_that_the_package_names():
+    named = {text.rpartition(" ")[2] for text in PROJECT["classifiers"] if "Python :: 3." in text}
+    matrix = re.search(r"python-version: \[(.*)\]", (REPOSITORY / ".github" / "workflows" / "test.yml").read_text())
+    assert matrix is not None
+    assert set(re.findall(r"3\.\d+", matrix[1])) == named
+
+
+@pytest.mark.parametrize("notebook", TUTORIALS, ids=lambda notebook: notebook.stem)
+def test_tutorials_hold_no_outputs(notebook):
+    cells = json.loads(notebook.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def test_there_are_tutorials():
+    assert {notebook.stem for notebook in TUTORIALS} == {"pbmc3k", "over-split"}
+
+
+def test_every_page_is_in_the_documentation():
+    docs = REPOSITORY / "docs"
+    listed = set(re.findall(r"^([\w/.-]+)$", (docs / "index.md").read_text(), flags=re.MULTILINE))
+    built = ("_build", "generated", "measured")
+    pages = [page for page in docs.rglob("*") if page.suffix in {".md", ".ipynb"}]
+    written = {page.relative_to(docs).with_suffix("") for page in pages}
+    expected = {str(page) for page in written if page.parts[0] not in built and str(page) != "index"}
+    assert {page for page in expected if "checkpoint" not in page} <= listed
