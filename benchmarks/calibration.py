@@ -85,6 +85,7 @@ def main():
     rows.sort(key=lambda row: list(sets(args.part)).index(row["set"]))
     command = (
         f'python -m benchmarks.calibration --part "{args.part}" --seeds {args.seeds} --methods {" ".join(args.methods)}'
+        + (" --keep" if args.keep else "")
     )
     write_csv(rows, name, args.out)
     write_markdown(
