@@ -32,7 +32,12 @@ html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 html_title = "recall_py"
 html_show_sourcelink = False
-html_theme_options = {"show_toc_level": 2, "home_page_in_toc": True, "use_download_button": True}
+html_theme_options = {
+    "show_toc_level": 2,
+    "home_page_in_toc": True,
+    "use_download_button": True,
+    "navbar_persistent": [],
+}
 pygments_style = "default"
 
 # Names of other packages become links only where their inventories may be fetched: set RECALL_PY_INTERSPHINX=1.
