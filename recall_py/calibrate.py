@@ -99,8 +99,11 @@ def calibrate(
         Called with each step as it is done.
     """
     iterations: list[Iteration] = []
+    codes: list[NDArray[np.int32]] = []
 
     def record(level: float, partition: Partition, pairs: PairTable, merged: tuple[int, int] | None = None) -> None:
+        flow = cells_in_common(codes[-1] if codes else None, partition.labels)
+        codes[1:] = [partition.labels]  # the first and the latest are kept
         iterations.append(
             Iteration(
                 level=level,
@@ -109,6 +112,8 @@ def calibrate(
                 n_failing=int(pairs.failing.sum()),
                 min_selected=int(pairs.n_selected.min()) if len(pairs.pairs) else 0,
                 merged=merged,
+                flow=flow,
+                failing=np.unique(pairs.pairs[pairs.failing]),
             )
         )
         on_iteration(iterations[-1])
@@ -116,7 +121,7 @@ def calibrate(
     def end(level: float, partition: Partition, pairs: PairTable, reason: Reason | None = None) -> Search:
         if reason is None:
             reason = "calibrated" if partition.n_clusters - pairs.untested.size > 1 else "one cluster"
-        return Search(partition, level, pairs, tuple(iterations), reason, first_passed)
+        return Search(partition, level, pairs, tuple(iterations), reason, first_passed, codes[0])
 
     level = params.start
     partition = cluster(level)
@@ -166,3 +171,11 @@ def weakest_failing_pair(pairs: PairTable) -> tuple[int, int]:
 def merge_clusters(partition: Partition, a: int, b: int) -> Partition:
     """The partition with clusters a and b as one; its modularity is left for the graph to say."""
     return Partition(by_decreasing_size(np.where(partition.labels == b, a, partition.labels)), math.nan)
+
+
+def cells_in_common(before: NDArray[np.int32] | None, after: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(n_flows, 3) code in `before` (-1 where there is none), code in `after`, and how many cells have both."""
+    source = np.full(after.size, -1, dtype=np.int64) if before is None else before.astype(np.int64)
+    n_after = int(after.max()) + 1
+    joint, n_cells = np.unique((source + 1) * n_after + after, return_counts=True)
+    return np.column_stack((joint // n_after - 1, joint % n_after, n_cells))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from recall_py import keys
+from recall_py.stored import find_record
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -47,6 +47,38 @@ def iterations(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     )
     merged = zip(stored["merged_a"], stored["merged_b"], strict=True)
     return table.assign(merged=["" if a < 0 else f"{a} + {b}" for a, b in merged])
+
+
+def flow(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
+    """Which clusters of each step of the search became which of the next.
+
+    Parameters
+    ----------
+    adata
+        With a calibrated clustering.
+    key
+        Where it was written, ``key_added``.
+
+    Returns
+    -------
+    One row for each cluster of a step and each cluster of the step before that it has cells of: ``step`` (from 0, a row
+    of :func:`iterations`), ``source`` (code in the step before, -1 in the first), ``target`` (code in this step),
+    ``n_cells`` that both have, and whether ``target`` takes part in a failing pair, ``fails``. Codes of the final step
+    are the labels.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.get.flow(adata).groupby("step")["n_cells"].sum().unique().tolist()
+    [700]
+    """
+    stored = _record(adata, key, "flow")
+    table = pd.DataFrame({name: stored[name] for name in ("step", "source", "target", "n_cells")})
+    failing = _record(adata, key, "failing")
+    among = set(zip(failing["step"], failing["cluster"], strict=True))
+    return table.assign(fails=[found in among for found in zip(table["step"], table["target"], strict=True)])
 
 
 def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
@@ -141,11 +173,7 @@ def _natural(labels: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _record(adata: AnnData, key: str, name: str) -> Any:
-    record = adata.uns.get(key, {}).get(keys.RECORD) if hasattr(adata.uns.get(key, {}), "get") else None
-    if record is None:
-        stored = [slot for slot, value in adata.uns.items() if hasattr(value, "get") and keys.RECORD in value]
-        msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {', '.join(stored) or 'nothing'}."
-        raise KeyError(msg)
+    record = find_record(adata, key)
     if name not in record:
         msg = f"uns[{key!r}] holds no {name}: test_clusters makes no search."
         raise KeyError(msg)

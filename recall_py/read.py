@@ -63,12 +63,21 @@ def read_counts(
     """
     refuse_unusable(adata)
     batches = None if batch_key is None else read_labels(adata, batch_key).cat.remove_unused_categories()
-    matrix, names, source = _find_counts(adata, layer)
+    matrix, names, source = find_counts(adata, layer)
     chosen, selection = _select_genes(adata, matrix, names, n_top_genes)
+    data = count_data((matrix, names, source), chosen, selection, batches)
+    _refuse_empty_cells(data.counts, adata.obs_names, selection)
+    return data
+
+
+def count_data(
+    found: tuple[Any, pd.Index, str], chosen: NDArray[Any], selection: str, batches: pd.Series[Any] | None
+) -> CountData:
+    """The `chosen` columns, a mask or positions, of counts that were found."""
+    matrix, names, source = found
     counts = sparse.csc_array(matrix[:, chosen])
     counts = counts.astype(np.float32 if counts.data.max(initial=0) < 2**24 else np.float64)
     counts.eliminate_zeros()
-    _refuse_empty_cells(counts, adata.obs_names, selection)
     depth = _totals(matrix)
     return CountData(
         counts,
@@ -109,26 +118,26 @@ def refuse_small_batches(data: CountData) -> None:
         raise ValueError(msg)
 
 
-def _find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]:
+def find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]:
     """The counts matrix, its gene names and where it was found."""
     if layer is not None:
         if layer not in adata.layers:
             named = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as None
             msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(named)}."
             raise KeyError(msg)
-        return _accept_counts(adata.layers[layer], f"layers[{layer!r}]"), adata.var_names, f"layers[{layer!r}]"
+        return accept_counts(adata.layers[layer], f"layers[{layer!r}]"), adata.var_names, f"layers[{layer!r}]"
     if keys.COUNTS_LAYER in adata.layers:
         source = f"layers[{keys.COUNTS_LAYER!r}]"
-        return _accept_counts(adata.layers[keys.COUNTS_LAYER], source), adata.var_names, source
+        return accept_counts(adata.layers[keys.COUNTS_LAYER], source), adata.var_names, source
     if adata.raw is not None and _problem(adata.raw.X) is None:
         if not adata.raw.var_names.is_unique:
             msg = "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass layer='...'"
             raise ValueError(msg)
         return adata.raw.X, adata.raw.var_names, "raw.X"
-    return _accept_counts(adata.X, "X"), adata.var_names, "X"
+    return accept_counts(adata.X, "X"), adata.var_names, "X"
 
 
-def _accept_counts(matrix: Any, source: str) -> Any:
+def accept_counts(matrix: Any, source: str) -> Any:
     problem = "nothing" if matrix is None else _problem(matrix)
     if problem is None:
         return matrix

@@ -102,6 +102,10 @@ class Iteration:
     """Selected genes of the pair that has the fewest; 0 if there is no pair."""
     merged: tuple[int, int] | None = None
     """Codes of the pair merged after this step."""
+    flow: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), dtype=np.int64), compare=False)
+    """(n_flows, 3) code in the step before (-1 in the first), code in this step, and how many cells have both."""
+    failing: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64), compare=False)
+    """Codes of the clusters that a failing pair has."""
 
 
 Reason = Literal["calibrated", "one cluster", "max_iterations", "disconnected"]
@@ -120,6 +124,8 @@ class Search:
     """Why it stopped."""
     first_passed: bool
     """Whether no pair failed at the start, so that the start may be too coarse."""
+    start: NDArray[np.int32]
+    """(n_cells,) codes of the first partition."""
 
     @property
     def converged(self) -> bool:

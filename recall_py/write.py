@@ -68,9 +68,13 @@ def write_clusters(
             "source": data.source,
             "selection": data.selection,
             "genes": data.genes,
+            "labels": np.asarray(names, dtype=np.str_),
             "params": _recorded(params),
             "seconds": dict(result.seconds),
             "iterations": _iteration_columns(search.iterations),
+            "flow": _flow_columns(search.iterations),
+            "failing": _failing_columns(search.iterations),
+            "start": search.start.astype(np.min_scalar_type(int(search.start.max()))),
             "pairs": pair_columns(search.pairs, names),
             "untested": np.asarray(names, dtype=np.str_)[search.pairs.untested],
             "markers": marker_columns(result.markers),
@@ -106,6 +110,7 @@ def write_pair_tests(
             "source": data.source,
             "selection": data.selection,
             "genes": data.genes,
+            "labels": np.asarray(names, dtype=np.str_),
             "pairs": pair_columns(pairs, names),
             "untested": np.asarray(names, dtype=np.str_)[pairs.untested],
             "markers": marker_columns(markers),
@@ -140,6 +145,19 @@ def _iteration_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any
     }
     merged = [iteration.merged or (-1, -1) for iteration in iterations]
     return {**columns, "merged_a": np.array([a for a, _ in merged]), "merged_b": np.array([b for _, b in merged])}
+
+
+def _flow_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any]]:
+    """Which clusters of a step became which of the next; the first step comes from -1."""
+    rows = np.concatenate([iteration.flow for iteration in iterations])
+    step = np.repeat(np.arange(len(iterations)), [len(iteration.flow) for iteration in iterations])
+    return {"step": step, "source": rows[:, 0], "target": rows[:, 1], "n_cells": rows[:, 2]}
+
+
+def _failing_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any]]:
+    """The clusters of each step that take part in a failing pair."""
+    step = np.repeat(np.arange(len(iterations)), [iteration.failing.size for iteration in iterations])
+    return {"step": step, "cluster": np.concatenate([iteration.failing for iteration in iterations])}
 
 
 def _recorded(params: RunParams) -> dict[str, Any]:
