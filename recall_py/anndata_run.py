@@ -179,6 +179,8 @@ def cluster_adata(
         recorded["n_iterations"] = params.partition.n_iterations
     if calibration.batch_key is not None:
         recorded["batch_key"] = calibration.batch_key
+    if calibration.neighbors_key is not None:
+        recorded["neighbors_key"] = calibration.neighbors_key
     if restrict_to is not None:
         recorded["restrict_to"] = f"{restrict_to[0]}:{','.join(restrict_to[1])}"
     write_clusters(target, key_added, names, labels, data, params, result, recorded)

@@ -12,11 +12,23 @@ from recall_py import cli_run as run
 from recall_py import params
 from recall_py.cli_errors import reported_errors
 
+
+def _examples(*commands: str) -> str:
+    """Lines below the options of a command; the control character keeps click from joining them."""
+    return "\n".join(("\b", "Examples:", *(f"  recall-py {command}" for command in commands)))
+
+
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Calibrated single-cell clustering with knockoff genes, on .h5ad files.",
+    epilog=_examples(
+        "info pbmc.h5ad",
+        "cluster pbmc.h5ad -o labelled.h5ad --preset calibrated --report report.html",
+        "test clustered.h5ad --groupby leiden",
+        "report labelled.h5ad -o report.html",
+        "--install-completion   (completes commands and options in your shell)",
+    ),
 )
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -39,6 +51,7 @@ Jobs = Annotated[int | None, typer.Option("--n-jobs", help="Threads; all cores b
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write a summary as JSON; - for standard output.")
 ]
+Report = Annotated[Path | None, typer.Option("--report", metavar="PAGE", help="Write a report as an HTML page.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -60,7 +73,14 @@ def _root(
     """Set up nothing: the options of the program itself act on their own."""
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "cluster pbmc.h5ad -o labelled.h5ad --resolution 2",
+        "cluster pbmc.h5ad -o labelled.h5ad --preset calibrated --report report.html",
+        "cluster pbmc.h5ad -o labelled.h5ad --algorithm kmeans --num-clusters-start 15",
+        "cluster labelled.h5ad --in-place --restrict-to leiden:0,3 --resolution 1",
+    )
+)
 def cluster(
     context: typer.Context,
     source: In,
@@ -110,14 +130,13 @@ def cluster(
     seed: Seed = 0,
     n_jobs: Jobs = None,
     json: Json = None,
+    report: Report = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Cluster the cells of IN so that every pair of clusters has markers that beat knockoff genes.
 
     IN and OUT may be .rds files with a Seurat object, where R, Seurat 5 and rpy2 are: pip install 'recall-py[r]'.
-
-    Example: recall-py cluster pbmc.h5ad -o labelled.h5ad --resolution 2
     """
     options: dict[str, Any] = {
         "null_method": null_method,
@@ -161,10 +180,16 @@ def cluster(
             louvain={"use_weights": use_weights, "n_orders": n_orders},
             shared=options,
         )
-        run.cluster_file(source, run.target_file(source, output, in_place=in_place), request, json=json, quiet=quiet)
+        target = run.target_file(source, output, in_place=in_place)
+        run.cluster_file(source, target, request, json=json, report=report, quiet=quiet)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "test clustered.h5ad --groupby leiden",
+        "test sorted.h5ad --groupby gate --external -o tested.h5ad --report report.html",
+    )
+)
 def test(
     context: typer.Context,
     source: In,
@@ -190,14 +215,13 @@ def test(
     seed: Seed = 0,
     n_jobs: Jobs = None,
     json: Json = None,
+    report: Report = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Test which pairs of given labels have markers that beat null genes, for a clustering that may be over-split.
 
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
-
-    Example: recall-py test clustered.h5ad --groupby leiden
     """
     with reported_errors(context):
         target = run.target_file(source, output, in_place=in_place) if output or in_place else None
@@ -215,10 +239,10 @@ def test(
             "random_state": seed,
             "n_jobs": n_jobs,
         }
-        run.test_file(source, groupby, target, options, json=json, quiet=quiet)
+        run.test_file(source, groupby, target, options, json=json, report=report, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=_examples("knockoffs pbmc.h5ad -o augmented.h5ad"))
 def knockoffs(
     context: typer.Context,
     source: In,
@@ -231,10 +255,7 @@ def knockoffs(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write the selected genes of IN and one knockoff for each, as raw counts.
-
-    Example: recall-py knockoffs pbmc.h5ad -o augmented.h5ad
-    """
+    """Write the selected genes of IN and one knockoff for each, as raw counts."""
     with reported_errors(context):
         options = {
             "null_method": null_method,
@@ -246,7 +267,7 @@ def knockoffs(
         run.knockoffs_file(source, run.target_file(source, output), options, quiet=quiet)
 
 
-@app.command()
+@app.command(epilog=_examples("demo data/pbmc68k.h5ad"))
 def demo(
     context: typer.Context,
     source: In,
@@ -257,12 +278,48 @@ def demo(
     seed: Seed = 0,
     debug: Debug = False,
 ) -> None:
-    """Cluster IN, print clusters and markers, and draw plain Leiden beside calibrated Leiden.
-
-    Example: recall-py demo data/pbmc68k.h5ad
-    """
+    """Cluster IN, print clusters and markers, and draw plain Leiden beside calibrated Leiden."""
     with reported_errors(context):
         run.demo_file(source, output, resolution=resolution, seed=seed)
+
+
+@app.command(
+    epilog=_examples("report labelled.h5ad -o report.html", "report labelled.h5ad -o report.html --key leiden_R")
+)
+def report(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An .h5ad file with a result of recall-py.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PAGE", help="The .html to write.")] = None,
+    key: Annotated[str | None, typer.Option(help="Entry of uns with the result, where there are several.")] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write an HTML page about a result: what was found, how sure it is, pictures, tables, and how to get it again."""
+    with reported_errors(context):
+        run.report_file(source, run.target_file(source, output), key, quiet=quiet)
+
+
+@app.command(epilog=_examples("info pbmc.h5ad"))
+def info(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad file to look at.")],
+    layer: Layer = None,
+    n_top_genes: TopGenes = 2000,
+    debug: Debug = False,
+) -> None:
+    """Say what IN holds and what would be used: counts, genes, neighbours, labels and results."""
+    from recall_py.cli_inspect import describe_file
+
+    with reported_errors(context):
+        typer.echo(describe_file(source, layer=layer, n_top_genes=n_top_genes))
+
+
+@app.command(epilog=_examples("doctor"))
+def doctor() -> None:
+    """Say what this installation consists of: versions, threads, caches, and whether the R bridge is there."""
+    from recall_py.cli_inspect import describe_installation
+
+    typer.echo(describe_installation())
 
 
 def main() -> None:

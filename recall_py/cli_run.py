@@ -144,9 +144,12 @@ def refuse_unwritable(path: Path | None) -> None:
         raise ValueError(msg)
 
 
-def cluster_file(source: Path, target: Path, request: ClusterRequest, *, json: Path | None, quiet: bool) -> None:
+def cluster_file(
+    source: Path, target: Path, request: ClusterRequest, *, json: Path | None, report: Path | None, quiet: bool
+) -> None:
     """Cluster one file and write the labelled file: .h5ad, or .rds with a Seurat object."""
     refuse_unwritable(json)
+    _refuse_data_as_page(report, source, target)
     robj = None
     if ".rds" in (source.suffix.lower(), target.suffix.lower()):
         from recall_py import seurat
@@ -168,9 +171,13 @@ def cluster_file(source: Path, target: Path, request: ClusterRequest, *, json: P
         seurat.write_rds(seurat.labels_to_seurat(adata, robj, key), target)
     if json is not None:
         write_json(json, cluster_summary(adata, key, source, target))
+    if report is not None:
+        _write_report(adata, report, key, source, target)
     if not quiet:
         print_search(adata, key)
         typer.echo(f"wrote {target}")
+        if report is not None:
+            typer.echo(f"wrote {report}")
 
 
 def _read_seurat(source: Path, target: Path) -> Any:
@@ -184,13 +191,21 @@ def _read_seurat(source: Path, target: Path) -> Any:
 
 
 def test_file(
-    source: Path, groupby: str, target: Path | None, options: dict[str, Any], *, json: Path | None, quiet: bool
+    source: Path,
+    groupby: str,
+    target: Path | None,
+    options: dict[str, Any],
+    *,
+    json: Path | None,
+    report: Path | None,
+    quiet: bool,
 ) -> None:
     """Test the labels of one file."""
     from recall_py import get, tl
     from recall_py.files import read_h5ad, write_h5ad
 
     refuse_unwritable(json)
+    _refuse_data_as_page(report, source, target)
     adata = read_h5ad(source)
     tl.test_clusters(adata, groupby, **options)
     pairs = get.pairs(adata, options["key_added"])
@@ -198,11 +213,49 @@ def test_file(
         write_h5ad(adata, target)
     if json is not None:
         write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
+    if report is not None:
+        _write_report(adata, report, options["key_added"], source, target or source)
     if not quiet:
         columns = ["group", "reference", "n_group", "n_reference", "n_selected", "passes"]
         print_table(f"pairs of {groupby}", pairs[columns])
         supported = int(pairs["passes"].sum())
         typer.echo(f"{supported} of {len(pairs)} pairs are supported by markers, {len(pairs) - supported} are not")
+
+
+def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
+    """Write the report of a result that a file holds."""
+    from recall_py.files import read_h5ad
+    from recall_py.stored import results
+
+    _refuse_data_as_page(target, source, None)
+    adata = read_h5ad(source)
+    stored = results(adata)
+    if key is None:
+        if len(stored) != 1:
+            found = (
+                f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}" if stored else "no result"
+            )
+            make = "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
+            msg = f"{source} holds {found}{make}"
+            raise ValueError(msg)
+        key = stored[0]
+    _write_report(adata, target, key, source, Path("labelled.h5ad"))
+    if not quiet:
+        typer.echo(f"wrote {target}")
+
+
+def _refuse_data_as_page(page: Path | None, source: Path, target: Path | None) -> None:
+    """Refuse a report in the place of data, before anything is computed."""
+    refuse_unwritable(page)
+    if page is not None and page.resolve() in {path.resolve() for path in (source, target) if path is not None}:
+        msg = f"The report {page} is the .h5ad file itself. Pass another name, such as {page.with_suffix('.html')}."
+        raise ValueError(msg)
+
+
+def _write_report(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:
+    from recall_py.report import write_report
+
+    write_report(adata, page, key, source=str(source), target=str(target))
 
 
 def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet: bool) -> None:

@@ -138,6 +138,7 @@ def find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]:
 
 
 def accept_counts(matrix: Any, source: str) -> Any:
+    """The matrix itself, if it holds raw counts."""
     problem = "nothing" if matrix is None else _problem(matrix)
     if problem is None:
         return matrix

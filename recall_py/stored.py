@@ -29,6 +29,8 @@ class StoredRun:
     record: Mapping[str, Any]
     params: Mapping[str, Any]
     """As recorded: of a search or of the tests of given labels."""
+    around: Mapping[str, Any]
+    """``uns[key]["params"]``, as scanpy keeps it."""
     names: NDArray[np.str_]
     """(n_clusters,) label of each code."""
     codes: NDArray[np.int32]
@@ -47,6 +49,12 @@ class StoredRun:
     def n_clusters(self) -> int:
         """Number of clusters."""
         return len(self.names)
+
+    @property
+    def layer(self) -> str | None:
+        """The layer with the counts; None where they are in ``X`` or ``raw``."""
+        source = str(self.record["source"])
+        return None if source in ("X", "raw.X") else literal_eval(source.removeprefix("layers[").removesuffix("]"))
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -100,6 +108,7 @@ def read_run(adata: AnnData, key: str) -> StoredRun:
         column=column,
         record=record,
         params=params,
+        around=around,
         names=names,
         codes=codes,
         filter=_filter(params, "filter_" if keys.PARAMS in record else ""),
@@ -122,7 +131,8 @@ def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
     entry = adata.uns.get(key, {})
     if hasattr(entry, "get") and keys.RECORD in entry:
         return entry[keys.RECORD]
-    msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {', '.join(results(adata)) or 'nothing'}."
+    stored = ", ".join(results(adata)) or "nothing"
+    msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {stored}."
     raise KeyError(msg)
 
 
@@ -150,7 +160,7 @@ def recorded_counts(adata: AnnData, run: StoredRun) -> CountData:
         holder = cells if source == "X" else cells.raw
         found = accept_counts(holder.X, source), holder.var_names, source
     else:
-        found = find_counts(cells, literal_eval(source.removeprefix("layers[").removesuffix("]")))
+        found = find_counts(cells, run.layer)
     columns = found[1].get_indexer(genes)
     if (columns < 0).any():
         missing = genes[columns < 0]

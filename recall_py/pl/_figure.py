@@ -1,0 +1,121 @@
+"""What the pictures share: a figure to draw on, how it is handed over, colours, and how it is described."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from recall_py.read import read_labels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from recall_py.stored import StoredRun
+
+_Function = TypeVar("_Function")
+
+FAILING = "#D55E00"
+"""Vermilion of Okabe & Ito: told apart from blue by every kind of colour vision, and darker in grey than its ground."""
+PASSING = "#0072B2"
+NULL = "0.55"
+QUIET = "0.75"
+DPI = 150
+
+_COMMON = {
+    "adata": """\
+adata
+    With a calibrated clustering, or the tests of given labels.
+key
+    ``key_added`` of the call that wrote it.""",
+    "show": """\
+show
+    Show the figure; by default if it is neither saved nor returned, and no axes were given. With False, the axes are
+    returned, as in scanpy.
+save
+    File to write it to.
+return_fig
+    Return the figure.""",
+    "returns": """\
+Returns
+-------
+The figure if `return_fig`, the axes if `show` is False, else None.""",
+    "raises": """\
+Raises
+------
+KeyError
+    If there is no such result.
+ValueError
+    If the labels have changed since.""",
+}
+
+
+def with_plot_docs(function: _Function) -> _Function:
+    """Fill what all pictures share into a docstring."""
+    parts = {name: indent(text, "    ").lstrip() for name, text in _COMMON.items()}
+    function.__doc__ = cleandoc((function.__doc__ or "").format(**parts))
+    return function
+
+
+def axes_to_draw_on(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """The given axes, or a new figure of `size` inches."""
+    import matplotlib.pyplot as plt
+
+    if ax is not None:
+        return ax.figure, ax
+    return plt.subplots(figsize=size, layout="constrained")
+
+
+def hand_over(
+    figure: Figure, axes: Any, *, given: bool, show: bool | None, save: str | Path | None, return_fig: bool
+) -> Any:
+    """Save, show and return a figure as asked; one that is neither returned nor on `given` axes is closed."""
+    import matplotlib.pyplot as plt
+
+    if save is not None:
+        figure.savefig(save, dpi=DPI)
+    if show or (show is None and save is None and not return_fig and not given):
+        plt.show()
+    if return_fig:
+        return figure
+    if show is False:
+        return axes
+    if not given:
+        plt.close(figure)
+    return None
+
+
+def say_instead(ax: Axes, text: str) -> None:
+    """Say in words why there is nothing to draw."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, wrap=True)
+
+
+def shortened(name: str, most: int = 18) -> str:
+    """A name that a title has room for."""
+    return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+def palette(adata: AnnData, run: StoredRun) -> list[str]:
+    """A colour for each cluster: those in ``uns``, else scanpy's default ones."""
+    import matplotlib as mpl
+    from scanpy.plotting import palettes
+
+    categories = read_labels(adata, run.column).cat.categories
+    colours = adata.uns.get(f"{run.column}_colors", ())
+    if len(colours) < len(categories):
+        choices = (mpl.rcParams["axes.prop_cycle"].by_key()["color"], palettes.default_20, palettes.default_28)
+        colours = next((some for some in choices if len(some) >= len(categories)), palettes.default_102)
+    of_category = {name: str(colours[i % len(colours)]) for i, name in enumerate(categories)}
+    return [of_category[name] for name in run.names]
+
+
+def every(n_items: int, at_most: int) -> int:
+    """The step that leaves at most so many of some items."""
+    return max(1, int(np.ceil(n_items / at_most)))

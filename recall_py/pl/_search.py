@@ -1,0 +1,98 @@
+"""The search step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recall_py.pl._figure import FAILING, PASSING, QUIET, axes_to_draw_on, every, hand_over, with_plot_docs
+from recall_py.stored import read_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+_TICKS = 12
+_NAMED = 20
+"""Steps whose number of failing pairs is written beside them, at most."""
+
+
+@with_plot_docs
+def search(
+    adata: AnnData,
+    key: str = "leiden",
+    *,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+    return_fig: bool = False,
+) -> Any:
+    """Number of clusters at each step of the search; steps with failing pairs have open marks and say how many.
+
+    Parameters
+    ----------
+    {adata}
+    ax
+        Axes to draw on.
+    {show}
+
+    {returns}
+
+    {raises}
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.pl.search(adata, show=False).get_ylabel()
+    'clusters'
+    """
+    from recall_py import get
+
+    steps = get.iterations(adata, key)
+    run = read_run(adata, key)
+    figure, axis = axes_to_draw_on(ax, (max(4.5, min(11.0, 2.5 + 0.5 * len(steps))), 4.0))
+    number, clusters = np.arange(1, len(steps) + 1), steps["n_clusters"].to_numpy()
+    fails = steps["n_failing"].to_numpy() > 0
+    stands = run.standing_step
+    axis.plot(number, clusters, color=QUIET, zorder=1)
+    marks: dict[str, Any] = {"s": 55, "linewidths": 1.8, "zorder": 2}
+    if fails.any():
+        axis.scatter(
+            number[fails], clusters[fails], facecolors="white", edgecolors=FAILING, label="some pairs fail", **marks
+        )
+    if not fails.all():
+        axis.scatter(number[~fails], clusters[~fails], color=PASSING, label="every pair passes", **marks)
+    axis.scatter(
+        number[stands], clusters[stands], s=190, facecolors="none", edgecolors="black", label="the result", zorder=3
+    )
+    gap = every(len(steps), _NAMED)
+    for i in np.flatnonzero(fails)[::gap]:
+        text = f"{steps['n_failing'].iloc[i]}"
+        axis.annotate(text, (number[i], clusters[i]), (0, 7), textcoords="offset points", ha="center", size=8)
+    _label_axes(axis, number, steps, str(run.params["partition_algorithm"]))
+    axis.set_ylim(0, clusters.max() * 1.2 + 0.5)
+    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.legend(frameon=False, fontsize=8, labelspacing=0.9, title="number: failing pairs", title_fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_title(f"{clusters[0]} clusters at the start, {clusters[stands]} in the result")
+    return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
+
+
+def _label_axes(axis: Axes, number: np.ndarray[Any, Any], steps: Any, algorithm: str) -> None:
+    """Levels under the steps; where they stay the same, because clusters are merged, once for all."""
+    shown = number[:: every(len(number), _TICKS)]
+    axis.set_ylabel("clusters")
+    axis.set_xlim(0.5, len(number) + 0.5)
+    word = "resolution" if algorithm in ("leiden", "louvain") else "clusters asked for"
+    levels = steps["level"].to_numpy()
+    if (levels == levels[0]).all():
+        axis.set_xticks(shown)
+        axis.set_xlabel(f"step ({word} {levels[0]:.3g})")
+    else:
+        axis.set_xticks(shown, [f"{i}\n{levels[i - 1]:.2g}" for i in shown])
+        axis.set_xlabel(f"step and {word}")
