@@ -87,7 +87,8 @@ preset
 n_jobs
     Threads; all cores by default. Decides only the speed.
 progress
-    Show progress on standard error.""",
+    Show progress on standard error: stage, resolution, clusters so far, memory, and the longest time that is left
+    where it is known. Nothing at scanpy's verbosity 0.""",
     "returns": """\
 Returns
 -------

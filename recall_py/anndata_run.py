@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py import keys
-from recall_py.observe import ConsoleProgress, ScanpyLog, warn_about
+from recall_py.observe import ScanpyLog, warn_about
 from recall_py.params import GRAPHS, FilterParams, GraphParams, PartitionParams, RunParams, SearchParams, given, one_of
 from recall_py.partition import refuse_unfit_options
 from recall_py.read import (
@@ -197,12 +197,12 @@ def cluster_adata(
 
 
 def _observer(stack: ExitStack, params: RunParams, *, progress: bool) -> Observer:
-    by_resolution = params.partition.by_resolution
-    if not progress:
-        return ScanpyLog(by_resolution=by_resolution)
+    from scanpy import settings
+
+    if not progress or settings.verbosity <= 0:
+        return ScanpyLog(by_resolution=params.partition.by_resolution)
     from rich.console import Console
 
-    from recall_py.pipeline import STAGES
+    from recall_py.progress import ConsoleProgress
 
-    shown = ConsoleProgress(Console(stderr=True), by_resolution=by_resolution, n_stages=len(STAGES))
-    return stack.enter_context(shown)
+    return stack.enter_context(ConsoleProgress(Console(stderr=True), params))

@@ -6,9 +6,11 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
+from recall_py.cli_interrupt import prompt_interrupt
 from recall_py.observe import CalibrationWarning
 
 _LIBRARY_NAMES = {"random_state": "seed"}
@@ -26,8 +28,9 @@ def reported_errors(context: typer.Context) -> Iterator[None]:
     def show(message: Warning | str, *_: object, **__: object) -> None:
         typer.echo(f"warning: {as_options(str(message), context.params)}", err=True)
 
+    paths = [value for value in context.params.values() if isinstance(value, Path)]
     try:
-        with warnings.catch_warnings():
+        with prompt_interrupt(paths), warnings.catch_warnings():
             if not debug:
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", CalibrationWarning)

@@ -11,8 +11,6 @@ from recall_py.results import Iteration, Search
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
 
 class CalibrationWarning(UserWarning):
     """The labels are not what a calibrated clustering usually is: read the message."""
@@ -42,38 +40,6 @@ class ScanpyLog:
         from scanpy import logging
 
         logging.info(f"    {describe(iteration, by_resolution=self._by_resolution)}")
-
-
-class ConsoleProgress:
-    """A progress bar over the stages on a terminal, plain lines elsewhere; each iteration stays visible."""
-
-    def __init__(self, console: Console, *, by_resolution: bool, n_stages: int) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self._console = console
-        self._by_resolution = by_resolution
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("starting", total=n_stages)
-        self._n_begun = 0
-
-    def __enter__(self) -> ConsoleProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def stage(self, name: str) -> None:
-        """Show the stage."""
-        self._progress.update(self._task, description=name, completed=self._n_begun)
-        self._n_begun += 1
-        if not self._console.is_terminal:
-            self._console.print(f"stage: {name}", highlight=False)
-
-    def iteration(self, iteration: Iteration) -> None:
-        """Show the step."""
-        self._console.print(describe(iteration, by_resolution=self._by_resolution), highlight=False)
 
 
 def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
@@ -116,6 +82,10 @@ def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
 
 
 def warn_about(search: Search, params: RunParams) -> None:
-    """Issue a visible warning for each message about the outcome."""
+    """Issue a visible warning for each message about the outcome; none at scanpy's verbosity 0."""
+    from scanpy import settings
+
+    if settings.verbosity <= 0:
+        return
     for message in outcome_messages(search, params):
         warnings.warn(message, CalibrationWarning, stacklevel=4)

@@ -26,7 +26,11 @@ def map_blocks(work: Callable[[_Task], _Result], tasks: Iterable[_Task], n_jobs:
     if n_jobs == 1:
         return [work(task) for task in tasks]
     with ThreadPoolExecutor(n_jobs) as pool:
-        return list(pool.map(work, tasks))
+        try:
+            return list(pool.map(work, tasks))
+        except BaseException:  # Ctrl-C above all: what has not begun must not begin
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def even_blocks(n_items: int, block: int) -> list[tuple[int, int]]:

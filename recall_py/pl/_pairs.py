@@ -117,7 +117,7 @@ def _draw(axis: Axes, run: StoredRun) -> None:
         top.plot((np.array(at) - 5) / 10, height, color="0.3", lw=1)
     top.set(xlim=(-0.5, n - 0.5), ylim=(0, None))
     top.set_axis_off()
-    top.set_title("selected genes of each pair of clusters")
+    axis.set_title("selected genes of each pair of clusters", y=1.16)
     bar = axis.figure.colorbar(
         image, ax=axis, shrink=0.6, label="selected genes", format="%d", ticks=_ticks(lowest, highest)
     )
