@@ -32,6 +32,7 @@ app = typer.Typer(
     ),
 )
 
+_INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for wrong arguments; it lives in click or in typer itself, by version."""
 
@@ -326,11 +327,14 @@ def doctor() -> None:
 def main() -> None:
     """Run the command line; what is wrong with the arguments is said in one line, with exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
     except _UsageError as error:
         typer.echo(f"error: {error.format_message().removesuffix('.')}. See recall-py --help.", err=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
         typer.echo("interrupted", err=True)
         sys.stdout.flush()
-        os._exit(130)  # nothing is left to be done, and the clean-up of threads could take long
+        os._exit(_INTERRUPTED)  # nothing is left to be done, and the clean-up of threads could take long
+    sys.exit(code)

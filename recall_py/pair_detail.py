@@ -146,7 +146,8 @@ def _against_knockoffs(
     log10_p, log10_p_null, w = test.every_gene(labels)
     found = select(w, fdr=run.filter.fdr, offset=run.filter.offset)
     return PairDetail(
-        *(str(run.names[code]) for code in codes),
+        str(run.names[codes[0]]),
+        str(run.names[codes[1]]),
         data.genes,
         log10_p,
         np.median(log10_p_null, axis=0),
@@ -199,7 +200,8 @@ def _against_null_cells(
     log10_p, log10_p_null, w, selected, threshold = test.every_gene(labels, pieces, codes)
     real, null = test.null_counts(labels, codes)
     return PairDetail(
-        *(str(run.names[code]) for code in codes),
+        str(run.names[codes[0]]),
+        str(run.names[codes[1]]),
         data.genes,
         log10_p,
         log10_p_null,

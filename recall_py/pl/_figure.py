@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from recall_py.stored import StoredRun
 
@@ -63,7 +62,7 @@ def with_plot_docs(function: _Function) -> _Function:
     return function
 
 
-def axes_to_draw_on(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+def axes_to_draw_on(ax: Axes | None, size: tuple[float, float]) -> tuple[Any, Axes]:
     """The given axes, or a new figure of `size` inches."""
     import matplotlib.pyplot as plt
 
@@ -73,7 +72,7 @@ def axes_to_draw_on(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure,
 
 
 def hand_over(
-    figure: Figure, axes: Any, *, given: bool, show: bool | None, save: str | Path | None, return_fig: bool
+    figure: Any, axes: Any, *, given: bool, show: bool | None, save: str | Path | None, return_fig: bool
 ) -> Any:
     """Save, show and return a figure as asked; one that is neither returned nor on `given` axes is closed."""
     import matplotlib.pyplot as plt

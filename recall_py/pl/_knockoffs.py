@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,7 +11,6 @@ from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead,
 from recall_py.stored import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from anndata import AnnData
@@ -98,7 +98,7 @@ def knockoffs(
         drawn = {"filter": _filter, "variance": _variance, "zeros": _zeros}
         for axis, name in zip(axes, panels, strict=True):
             drawn[name](axis, detail, null)
-    shown = axes[0] if ax is not None and not np.ndim(ax) else axes
+    shown = axes[0] if ax is not None and not isinstance(ax, Sequence | np.ndarray) else axes
     return hand_over(axes[0].figure, shown, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 

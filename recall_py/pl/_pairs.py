@@ -100,11 +100,12 @@ def _draw(axis: Axes, run: StoredRun) -> None:
     highest = max(2.0, np.nanmax(ordered, initial=2.0))
     lowest = min(run.filter.min_selected, highest / 2)
     shown = np.ma.masked_where(~(ordered > 0), ordered)
-    image = axis.imshow(shown, cmap="cividis", norm=LogNorm(lowest, highest), interpolation="nearest")
+    norm: Any = LogNorm(lowest, highest)
+    image = axis.imshow(shown, cmap="cividis", norm=norm, interpolation="nearest")
     _mark(axis, ordered)
     if n <= _WITH_NUMBERS:
         for i, j in zip(*np.nonzero(ordered > 0), strict=True):
-            dark = image.norm(ordered[i, j]) < 0.55
+            dark = float(norm(ordered[i, j])) < 0.55
             axis.text(j, i, f"{ordered[i, j]:.0f}", ha="center", va="center", size=7, color="w" if dark else "k")
     names, size = run.names[order], 9 if n <= 20 else 7 if n <= 40 else 5
     axis.set_xticks(range(n), names, rotation=90 if max(map(len, names)) > 2 or n > 30 else 0, size=size)

@@ -51,6 +51,8 @@ def search(
     >>> recall_py.pl.search(adata, show=False).get_ylabel()
     'clusters'
     """
+    from matplotlib.ticker import MaxNLocator
+
     from recall_py import get
 
     steps = get.iterations(adata, key)
@@ -76,7 +78,7 @@ def search(
         axis.annotate(text, (number[i], clusters[i]), (0, 7), textcoords="offset points", ha="center", size=8)
     _label_axes(axis, number, steps, str(run.params["partition_algorithm"]))
     axis.set_ylim(0, clusters.max() * 1.2 + 0.5)
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False, fontsize=8, labelspacing=0.9, title="number: failing pairs", title_fontsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title(f"{clusters[0]} clusters at the start, {clusters[stands]} in the result")

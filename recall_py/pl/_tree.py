@@ -96,9 +96,8 @@ def tree(
         ax, (max(3.5, min(13.0, 2.0 + 1.1 * len(columns))), max(4.0, min(11.0, 2.5 + 0.14 * most)))
     )
     colours = palette(adata, run)
-    for i, table in flow.groupby("step"):
-        if i:
-            _ribbons(axis, i, table, columns[i - 1], columns[i], colours)
+    for i in range(1, len(columns)):
+        _ribbons(axis, i, flow[flow["step"] == i], columns[i - 1], columns[i], colours)
     for i, column in enumerate(columns):
         _bars(axis, i, column, colours, alone=run.names if i == len(columns) - 1 else None)
     _label(axis, steps, run)
