@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from recall_py._kernels.negative_binomial import invert_negative_binomial
-
 MAX_FACTORS = 20
 _RANDOM_STARTS = 3
 _SHUFFLES = 3
@@ -110,6 +108,8 @@ def _largest_by_chance(residuals: NDArray[np.float64], rng: np.random.Generator)
 
 def draw_population(population: Population, rng: np.random.Generator) -> NDArray[np.float64]:
     """(n_cells, n_genes) counts of cells with the same depths and batches, and new factors."""
+    from recall_py._kernels.negative_binomial import invert_negative_binomial
+
     rate, loadings = population.mean, population.loadings
     if loadings.shape[1]:
         factors = rng.standard_normal((len(rate), loadings.shape[1]))

@@ -104,6 +104,7 @@ def shortened(name: str, most: int = 18) -> str:
 def palette(adata: AnnData, run: StoredRun) -> list[str]:
     """A colour for each cluster: those in ``uns``, else scanpy's default ones."""
     import matplotlib as mpl
+    from matplotlib.colors import to_hex
     from scanpy.plotting import palettes
 
     categories = read_labels(adata, run.column).cat.categories
@@ -111,7 +112,7 @@ def palette(adata: AnnData, run: StoredRun) -> list[str]:
     if len(colours) < len(categories):
         choices = (mpl.rcParams["axes.prop_cycle"].by_key()["color"], palettes.default_20, palettes.default_28)
         colours = next((some for some in choices if len(some) >= len(categories)), palettes.default_102)
-    of_category = {name: str(colours[i % len(colours)]) for i, name in enumerate(categories)}
+    of_category = {name: to_hex(colours[i % len(colours)]) for i, name in enumerate(categories)}
     return [of_category[name] for name in run.names]
 
 
