@@ -68,7 +68,7 @@ def look(page, folder, *, width=1100, dark=False):
         f'<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">{frame}<script>{PROBE}</script>', encoding="utf-8"
     )
     command = [
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
         f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=10000",
         f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--dump-dom", (folder / "probe.html").as_uri(),
     ]  # fmt: skip
