@@ -122,10 +122,17 @@ IN_COMPILED_CODE = "sum(range(10**14))"
 """Takes days, and Python does not look for signals before it is done."""
 
 
+def obey_interrupts() -> None:
+    """As a shell starts a command in the foreground; what starts the tests may have been told to ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted(code, arguments, ready):
     """Start a command and interrupt it when it says `ready`: its exit code and what it wrote."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=obey_interrupts
+    )
     lines = []
     for line in process.stdout:
         lines.append(line)
