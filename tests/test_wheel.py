@@ -36,7 +36,7 @@ def commands(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_installed_wheel_clusters_a_file_outside_the_checkout(commands, tmp_path):
     code = "import recall_py; print(recall_py.__file__); recall_py.datasets.pbmc68k().write_h5ad('in.h5ad')"
     imported = run(commands / "python", "-c", code, cwd=tmp_path)
