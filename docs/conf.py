@@ -56,6 +56,8 @@ nb_execution_timeout = 1800  # a busy machine is no error
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
+# tqdm asks for widgets that a page cannot show.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 autosummary_generate = True
 autosummary_ignore_module_all = False
