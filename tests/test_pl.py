@@ -46,6 +46,7 @@ def pbmc():
 
 @pytest.fixture(autouse=True)
 def _no_figure_is_left():
+    plt.close("all")
     yield
     plt.close("all")
 
