@@ -19,7 +19,7 @@ from recall_py.pair_test import EXACT_PARTNER, KnockoffTest, limited
 from recall_py.pipeline import draw_knockoffs
 from recall_py.ranksum import sort_genes
 from recall_py.representation import log_normalise
-from recall_py.stored import StoredRun, recorded_counts
+from recall_py.stored import ChangedError, StoredRun, recorded_counts
 from recall_py.synthetic_null import draw_population, fit_population, strata_of
 from recall_py.synthetic_test import MAX_CELLS, SyntheticTest
 from recall_py.threads import resolve_n_jobs
@@ -82,7 +82,7 @@ def pair_detail(adata: AnnData, run: StoredRun, pair: tuple[str, str], *, n_jobs
             f"{pair[1]}, where uns[{run.key!r}] has {n_selected}: the counts or the version of recall_py are not those "
             "of the run. Run the clustering again."
         )
-        raise ValueError(msg)
+        raise ChangedError(msg)
     return detail
 
 

@@ -20,7 +20,7 @@ from recall_py import pl
 from recall_py.files import write_atomically
 from recall_py.report_tables import clusters_table, markers_table, pairs_table, parameters_table, steps_table
 from recall_py.report_words import CITATION, reproduce, summary, sureness, warnings_of
-from recall_py.stored import StoredRun, read_run
+from recall_py.stored import ChangedError, StoredRun, read_run, recorded_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -102,6 +102,8 @@ def _drawing() -> Iterator[None]:
 
 def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[_Section]:
     key = run.key
+    no_counts = _why_no_counts(adata, run)
+    no_umap = None if "X_umap" in adata.obsm else "the file has no UMAP (obsm['X_umap'])."
     sections: list[_Section] = []
     if run.searched:
         steps = _picture(
@@ -115,6 +117,7 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[_Section]:
         umap = _picture(
             lambda: pl.umap_compare(adata, None, key, return_fig=True),
             "The cells, coloured by the clusters at the start and by those of the result, on the UMAP of the file.",
+            missing=no_umap,
         )
         sections += [
             ("search", "Search", steps + _table(steps_table(adata, run))),
@@ -128,17 +131,20 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[_Section]:
     dots = _picture(
         lambda: pl.markers(adata, key, return_fig=True),
         "Expression of the strongest markers. Shade: mean; size: share of cells that express the gene.",
+        missing=no_counts,
     )
     nulls = _picture(
         lambda: pl.knockoffs(adata, key, return_fig=True),
         "The weakest pair: every gene against its null gene, and how well the null counts fit the real ones. Sound "
         "nulls lie on the real genes, apart from what sets the clusters apart.",
+        missing=no_counts,
     )
+    table = _reason(no_counts) if no_counts else _table(markers_table(adata, run))
     return [
         *sections,
         ("clusters", "Clusters", _table(clusters_table(adata, run))),
         ("pairs", "Pairs", matrix + _table(pairs_table(adata, run))),
-        ("markers", "Markers", dots + _table_or_reason(lambda: markers_table(adata, run))),
+        ("markers", "Markers", dots + table),
         ("nulls", "Null genes", nulls),
     ]
 
@@ -159,14 +165,25 @@ def _how_it_was_made(run: StoredRun, source: str, target: str) -> list[_Section]
     ]
 
 
-def _picture(draw: Callable[[], Figure], caption: str) -> str:
-    """A picture in the page, or the reason why it cannot be drawn."""
+def _why_no_counts(adata: AnnData, run: StoredRun) -> str | None:
+    """Why the counts of the run cannot be read again, or None."""
+    try:
+        recorded_counts(adata, run)
+    except (KeyError, ValueError) as error:
+        return str(error.args[0])
+    return None
+
+
+def _picture(draw: Callable[[], Figure], caption: str, *, missing: str | None = None) -> str:
+    """A picture in the page, or the reason why it cannot be drawn: what is `missing`, or has changed since the run."""
     import matplotlib.pyplot as plt
 
+    if missing:
+        return _reason(missing)
     try:
         figure = draw()
-    except (KeyError, ValueError) as error:
-        return _reason(error)
+    except ChangedError as error:
+        return _reason(str(error))
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     plt.close(figure)
@@ -178,16 +195,8 @@ def _picture(draw: Callable[[], Figure], caption: str) -> str:
     )
 
 
-def _table_or_reason(make: Callable[[], Table]) -> str:
-    try:
-        return _table(make())
-    except (KeyError, ValueError) as error:
-        return _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    text = error.args[0] if error.args else str(error)
-    return f'<p class="quiet">Not shown: {escape(str(text))}</p>\n'
+def _reason(text: str) -> str:
+    return f'<p class="quiet">Not shown: {escape(text)}</p>\n'
 
 
 def _table(table: Table) -> str:

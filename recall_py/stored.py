@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+class ChangedError(ValueError):
+    """Labels or counts are no longer those that a result was made from."""
+
+
 @dataclass(frozen=True)
 class StoredRun:
     """What one call of the library has left in an AnnData."""
@@ -90,7 +94,7 @@ def read_run(adata: AnnData, key: str) -> StoredRun:
     ------
     KeyError
         If there is no result, or its labels are gone.
-    ValueError
+    ChangedError
         If the labels are no longer those of the result.
     """
     record = find_record(adata, key)
@@ -189,4 +193,4 @@ def _refuse_changed(run: StoredRun, n_obs: int) -> None:
                     f"obs[{run.column!r}] is not what uns[{run.key!r}] was recorded for: cluster {name} has "
                     f"{sizes[str(name)]} of {n_obs} cells, and had {size}. Run the clustering again on these cells."
                 )
-                raise ValueError(msg)
+                raise ChangedError(msg)

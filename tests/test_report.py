@@ -136,7 +136,7 @@ def test_report_goes_on_without_counts_and_umap_and_says_what_is_missing(pbmc, t
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 3
     assert "Not shown: X holds values that are not integers" in unescape(page)
-    assert "Not shown: obs" in unescape(page)
+    assert "Not shown: the file has no UMAP" in unescape(page)
 
 
 @pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
