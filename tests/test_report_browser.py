@@ -28,7 +28,8 @@ const frame = document.querySelector("iframe");
 frame.addEventListener("load", () => {
   const page = frame.contentDocument, found = {};
   const column = (table, i) => [...table.tBodies[0].rows].map(row => row.cells[i].textContent);
-  found.width = [page.documentElement.scrollWidth, frame.clientWidth];
+  found.width = frame.clientWidth;
+  found.overflow = page.documentElement.scrollWidth - page.documentElement.clientWidth;
   found.ground = frame.contentWindow.getComputedStyle(page.body).backgroundColor;
   found.text = frame.contentWindow.getComputedStyle(page.body).color;
   found.pictures = [...page.images].map(image => image.complete && image.naturalWidth > 0);
@@ -87,7 +88,7 @@ def test_page_works_on_desktop_and_phone_in_light_and_dark(page, tmp_path, width
     found, console = look(page, tmp_path, width=width, dark=dark)
     assert console == []
     assert found["pictures"] == [True] * 6
-    assert found["width"] == [width, width]
+    assert (found["width"], found["overflow"]) == (width, 0)
     assert (luminance(found["ground"]) < 60) == dark
     assert abs(luminance(found["ground"]) - luminance(found["text"])) > 150
     numbers = [int(text) for text in found["before"]]
