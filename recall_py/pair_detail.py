@@ -183,7 +183,8 @@ class _WithinPieces(SyntheticTest):
         strata = strata_of(None if self._batches is None else self._batches[cells], cells.size)
         null = np.zeros(counts.shape)
         present = counts.any(axis=0)
-        population = fit_population(counts[:, present], strata, self._pieces_of(cells), rng)
+        is_first = labels[cells] == codes[0]
+        population = fit_population(counts[:, present], strata, self._pieces_of(cells), is_first, rng)
         null[:, present] = draw_population(population, rng)
         return counts, null
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, svds
 from threadpoolctl import threadpool_limits
 
@@ -20,15 +21,20 @@ from recall_py.threads import even_blocks
 
 TARGET_TOTAL = 1e4
 MAX_SCALED = 10.0
+MANY_CELLS = 50_000
+"""Above it, components come from the covariance of the genes, and scaled values have single precision."""
+_BLOCK = 2048
+_STRIP = 512
+_Components = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Scores, singular values, decreasing, and loadings."""
 
 
 @dataclass(frozen=True)
 class ScaledGenes:
     """Standardised values Z = scaled - 1 offset', held as sparse `scaled` and one `offset` for each gene."""
 
-    by_cell: sparse.csr_array
     by_gene: sparse.csc_array
-    """The same values as `by_cell`."""
+    """(n_cells, n_genes) `scaled`."""
     offset: NDArray[np.float64]
     """(n_genes,) mean over standard deviation; 0 for a constant gene."""
 
@@ -69,27 +75,25 @@ def scale(values: sparse.csc_array) -> ScaledGenes:
     column_moments(values.indptr, values.data, n_cells, mean, variance)
     constant = variance <= 1e-12 * mean**2
     inverse_sd = np.where(constant, 0.0, 1.0 / np.sqrt(np.where(constant, 1.0, variance)))
-    scaled = np.empty(values.data.size)
+    scaled = np.empty(values.data.size, dtype=np.float32 if n_cells > MANY_CELLS else np.float64)
     scale_clipped(values.indptr, values.data, mean, inverse_sd, MAX_SCALED, scaled)
     by_gene = sparse.csc_array((scaled, values.indices, values.indptr), shape=values.shape)
-    return ScaledGenes(by_gene.tocsr(), by_gene, mean * inverse_sd)
+    return ScaledGenes(by_gene, mean * inverse_sd)
 
 
 def embed(genes: ScaledGenes, n_components: int, *, n_jobs: int = 1) -> Embedding:
-    """Leading principal components by ARPACK (Lanczos) on the implicit standardised matrix.
+    """Leading principal components of the implicit standardised matrix.
 
-    The sign of a component is fixed: its largest loading in absolute value is positive. BLAS is held to one thread, the
-    start vector is fixed, and each thread has whole rows of the products. So the scores have the same bits for any
-    `n_jobs`.
+    By ARPACK (Lanczos), or from the covariance of the genes where there are more than `MANY_CELLS` cells. The sign of a
+    component is fixed: its largest loading in absolute value is positive. BLAS is held to one thread, and how the work
+    is cut into parts does not depend on `n_jobs`. So the scores have the same bits for any `n_jobs`.
     """
-    with ThreadPoolExecutor(n_jobs) as pool:
-        cell_rows = _RowBlocks(genes.by_cell, n_jobs, pool)
-        gene_rows = _RowBlocks(genes.by_gene.T, n_jobs, pool)
-        left, singular, right = _leading_components(cell_rows, gene_rows, genes.offset, n_components)
-    order = np.argsort(-singular)
-    left, singular, loadings = left[:, order], singular[order], right[order].T
+    n_cells = genes.by_gene.shape[0]
+    solve = _from_covariance if n_cells > MANY_CELLS else _by_lanczos
+    with threadpool_limits(1), ThreadPoolExecutor(n_jobs) as pool:
+        scores, singular, loadings = solve(genes, n_components, n_jobs, pool)
     sign = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_components)])
-    return Embedding(left * singular * sign, loadings * sign, singular / np.sqrt(max(1, cell_rows.n_rows - 1)))
+    return Embedding(scores * sign, loadings * sign, singular / np.sqrt(max(1, n_cells - 1)))
 
 
 def n_components_above_noise(
@@ -132,10 +136,11 @@ class _RowBlocks:
         return np.concatenate(list(self._pool.map(lambda block: block @ vector, self._blocks)))
 
 
-def _leading_components(
-    cell_rows: _RowBlocks, gene_rows: _RowBlocks, offset: NDArray[np.float64], n_components: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Singular triplets of the standardised matrix, in the order of ARPACK."""
+def _by_lanczos(genes: ScaledGenes, n_components: int, n_jobs: int, pool: ThreadPoolExecutor) -> _Components:
+    """Each thread has whole rows of the products with vectors."""
+    offset = genes.offset
+    cell_rows = _RowBlocks(genes.by_gene.tocsr(), n_jobs, pool)
+    gene_rows = _RowBlocks(genes.by_gene.T, n_jobs, pool)
     shape = (cell_rows.n_rows, gene_rows.n_rows)
     operator = LinearOperator(
         shape,
@@ -143,6 +148,29 @@ def _leading_components(
         rmatvec=lambda y: gene_rows @ np.ravel(y) - offset * np.sum(y),
         dtype=np.float64,
     )
-    with threadpool_limits(1):
-        start = np.random.default_rng(0).standard_normal(min(shape))
-        return svds(operator, k=n_components, v0=start)
+    start = np.random.default_rng(0).standard_normal(min(shape))
+    left, singular, right = svds(operator, k=n_components, v0=start)
+    order = np.argsort(-singular)
+    return left[:, order] * singular[order], singular[order], right[order].T
+
+
+def _from_covariance(genes: ScaledGenes, n_components: int, n_jobs: int, pool: ThreadPoolExecutor) -> _Components:
+    """One pass over blocks of cells; each thread has whole rows of the covariance."""
+    del n_jobs  # the pool has that many threads, and the parts are the same for any number
+    by_cell = genes.by_gene.tocsr()
+    n_cells, n_genes = by_cell.shape
+    covariance = np.zeros((n_genes, n_genes))
+    strips = even_blocks(n_genes, _STRIP)
+    for first, last in even_blocks(n_cells, _BLOCK):
+        block = by_cell[first:last].toarray() - genes.offset.astype(np.float32)
+
+        def add(strip: tuple[int, int], block: NDArray[np.float32] = block) -> None:
+            rows = slice(*strip)
+            covariance[rows, : strip[1]] += block[:, rows].T @ block[:, : strip[1]]
+
+        list(pool.map(add, strips))
+    values, vectors = eigh(
+        covariance, subset_by_index=[n_genes - n_components, n_genes - 1], overwrite_a=True, check_finite=False
+    )
+    loadings = vectors[:, ::-1]
+    return by_cell @ loadings - genes.offset @ loadings, np.sqrt(np.maximum(values[::-1], 0.0)), loadings

@@ -20,6 +20,8 @@ _LARGE_MEAN = 200.0
 """Above it, gamma and Poisson draws are faster than adding up terms, and exp(-mean) is far from underflow below it."""
 _SMALL_DISPERSION = 1e-8
 _CUT_STEPS = 5
+_LEAST_SHARE = 0.05
+"""Of the variance that a cluster of its size has along a factor in which all cells vary alike."""
 Strata = list[NDArray[np.int64]]
 """Cells of each batch."""
 
@@ -37,16 +39,21 @@ class Population:
 
 
 def fit_population(
-    counts: NDArray[np.float64], strata: Strata, pieces: NDArray[np.integer], rng: np.random.Generator
+    counts: NDArray[np.float64],
+    strata: Strata,
+    pieces: NDArray[np.integer],
+    is_first: NDArray[np.bool_],
+    rng: np.random.Generator,
 ) -> Population:
     """Fit one population to (n_cells, n_genes) counts.
 
     Moments, in closed form: mean m_j s_i with s_i the relative depth; overdispersion phi_j = max(0, sum((x - mu)^2 - x)
     / sum(mu^2)). What varies continuously varies within the pieces too, a gap between kinds of cells does not: the
     directions of the factors are the components of the Pearson residuals within pieces whose eigenvalues pass those of
-    the same residuals with each gene shuffled. A factor is as strong as the variance of all cells along it, shrunk as
-    a spiked covariance model has it (Paul, Stat. Sinica 2007; Donoho, Gavish & Johnstone, Ann. Stat. 2018, doi
-    10.1214/17-AOS1601).
+    the same residuals with each gene shuffled. One that hardly varies in one of the two clusters is left out: it is a
+    gap within the other, which then holds two kinds itself. A factor is as strong as the variance of all cells along
+    it, shrunk as a spiked covariance model has it (Paul, Stat. Sinica 2007; Donoho, Gavish & Johnstone, Ann. Stat.
+    2018, doi 10.1214/17-AOS1601).
 
     Parameters
     ----------
@@ -56,6 +63,8 @@ def fit_population(
         From :func:`strata_of`: the means are those within batches.
     pieces
         (n_cells,) codes 0..n-1 of the clusters that were joined to make up the two that are compared.
+    is_first
+        (n_cells,) which of the two clusters a cell is in.
     rng
         Shuffles the residuals.
     """
@@ -67,7 +76,8 @@ def fit_population(
     bound = np.sqrt(len(counts))
     residuals = np.clip((counts - mean) / np.sqrt(unit), -bound, bound)
     loadings = (
-        _factors(residuals, pieces, rng) / np.maximum(np.sqrt((squared / unit).mean(axis=0)), 1e-6)[:, np.newaxis]
+        _factors(residuals, pieces, is_first, rng)
+        / np.maximum(np.sqrt((squared / unit).mean(axis=0)), 1e-6)[:, np.newaxis]
     )
     explained = (loadings**2).sum(axis=1)
     loadings *= np.sqrt(np.minimum(1.0, np.log1p(dispersion) / np.maximum(explained, 1e-12)))[:, np.newaxis]
@@ -76,7 +86,10 @@ def fit_population(
 
 
 def _factors(
-    residuals: NDArray[np.float64], pieces: NDArray[np.integer], rng: np.random.Generator
+    residuals: NDArray[np.float64],
+    pieces: NDArray[np.integer],
+    is_first: NDArray[np.bool_],
+    rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """(n_genes, n_factors) directions within pieces, each as long as the standard deviation of all cells along it."""
     n_cells, n_genes = residuals.shape
@@ -87,8 +100,11 @@ def _factors(
         return np.zeros((n_genes, 0))
     values, vectors = leading_eigenvectors(within @ within.T, min(MAX_FACTORS, freedom - 1))
     edge = float(np.mean([_largest_by_chance(within, rng) for _ in range(_SHUFFLES)]))
-    n_factors = int((values > edge).sum())
-    values, vectors = values[:n_factors], vectors[:, :n_factors]
+    kept = values > edge
+    for side in (is_first, ~is_first):
+        share_of_side = (side.sum() - np.unique(pieces[side]).size) / freedom
+        kept &= (vectors[side] ** 2).sum(axis=0) >= _LEAST_SHARE * share_of_side
+    values, vectors = values[kept], vectors[:, kept]
     directions = within.T @ vectors / np.sqrt(values)
     variance = np.maximum(values / freedom, ((residuals @ directions) ** 2).mean(axis=0))
     aspect = n_genes / freedom

@@ -171,7 +171,7 @@ class SyntheticTest:
         values = _normalised(counts)
         log10_p, auc = _rank_sum(values, is_first, exact=exact)
         strata = strata_of(None if self._batches is None else self._batches[chosen], chosen.size)
-        population = fit_population(counts, strata, self._pieces_of(chosen), rng)
+        population = fit_population(counts, strata, self._pieces_of(chosen), is_first, rng)
         scaled = _scaled(values)
         direction = scaled[is_first].mean(axis=0) - scaled[~is_first].mean(axis=0)
         w, log10_p_null = np.empty((2, self._params.n_draws, log10_p.size))

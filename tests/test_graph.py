@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anndata as ad
+import numba
 import numpy as np
 import pytest
 import scanpy as sc
@@ -88,6 +89,36 @@ def test_each_of_many_identical_cells_is_its_own_first_neighbour(scores, n_ident
     found = nearest_neighbours(scores, 10)
     np.testing.assert_array_equal(found[:, 0], np.arange(250))
     assert all(len(set(row)) == 10 for row in found.tolist())
+
+
+@pytest.fixture
+def many(rng) -> np.ndarray:
+    centres = rng.normal(scale=4, size=(12, 10))
+    return centres[rng.integers(12, size=4000)] + rng.normal(size=(4000, 10))
+
+
+def test_approximate_neighbours_are_nearly_all_exact(many, monkeypatch):
+    exact = nearest_neighbours(many, 20)
+    monkeypatch.setattr("recall_py.graph.EXACT_CELLS", 3999)
+    found = nearest_neighbours(many, 20)
+    np.testing.assert_array_equal(found[:, 0], np.arange(4000))
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True)]
+    assert np.mean(hits) / 20 > 0.99
+
+
+@pytest.mark.parametrize("kind", ["snn", "umap"])
+def test_approximate_graph_does_not_depend_on_the_number_of_threads(many, kind, monkeypatch):
+    monkeypatch.setattr("recall_py.graph.EXACT_CELLS", 3999)
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        first = build_graph(many, GraphParams(kind=kind))
+        numba.set_num_threads(threads)
+        second = build_graph(many, GraphParams(kind=kind))
+    finally:
+        numba.set_num_threads(threads)
+    np.testing.assert_array_equal(first.indices, second.indices)
+    np.testing.assert_array_equal(first.data, second.data)
 
 
 # scanpy warns of itself where a cell is not among its own neighbours.

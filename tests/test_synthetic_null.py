@@ -20,10 +20,11 @@ def dense(**options):
     return counts[:, counts.any(axis=0)], adata.obs["batch"].cat.codes.to_numpy()
 
 
-def fit_and_draw(counts, batches=None, n_draws: int = N_DRAWS, pieces=None):
+def fit_and_draw(counts, batches=None, n_draws: int = N_DRAWS, pieces=None, is_first=None):
     rng = np.random.default_rng(0)
     pieces = np.zeros(len(counts), dtype=int) if pieces is None else pieces
-    population = fit_population(counts, strata_of(batches, len(counts)), pieces, rng)
+    is_first = np.arange(len(counts)) % 2 == 0 if is_first is None else is_first
+    population = fit_population(counts, strata_of(batches, len(counts)), pieces, is_first, rng)
     return population, np.stack([draw_population(population, rng) for _ in range(n_draws)])
 
 
@@ -125,6 +126,26 @@ def test_batches_keep_their_means():
     assert np.corrcoef(fold(counts), fold(within.mean(axis=0)))[0, 1] > 0.99
     _, without = fit_and_draw(counts)
     assert np.abs(fold(without.mean(axis=0))).max() < 0.5 * np.abs(fold(counts)).max()
+
+
+def test_a_gap_within_one_of_the_two_clusters_is_no_factor():
+    """One piece holds two kinds of cells, the other a third: the gap within the first must not widen the null."""
+    adata = simulate(
+        300, 300, group_shares=(0.34, 0.33, 0.33), n_markers=60, log2_fold_change=2, mean_depth=2000, dispersion=0.0
+    )
+    counts = adata.X.toarray().astype(float)
+    counts = counts[:, counts.any(axis=0)]
+    third = adata.obs["group"].cat.codes.to_numpy() == 2
+    population, _ = fit_and_draw(counts, n_draws=1, pieces=third.astype(int), is_first=third)
+    mixed, _ = fit_and_draw(counts, n_draws=1, pieces=third.astype(int))
+    assert (mixed.loadings**2).sum() > 20 * max((population.loadings**2).sum(), 1e-9)
+
+
+def test_a_factor_of_both_clusters_is_kept_where_a_cluster_has_pieces_of_one_cell(module_data):
+    pieces = np.zeros(len(module_data), dtype=int)
+    pieces[:5] = np.arange(1, 6)
+    population, _ = fit_and_draw(module_data, n_draws=1, pieces=pieces, is_first=pieces > 0)
+    assert population.loadings.shape[1] >= 1
 
 
 def test_a_gap_between_pieces_is_no_factor():
