@@ -281,8 +281,10 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Cluster IN, print clusters and markers, and draw plain Leiden beside calibrated Leiden."""
+    from recall_py.cli_demo import demo_file
+
     with reported_errors(context):
-        run.demo_file(source, output, resolution=resolution, seed=seed)
+        demo_file(source, output, resolution=resolution, seed=seed)
 
 
 @app.command(

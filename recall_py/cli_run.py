@@ -162,10 +162,11 @@ def cluster_file(
         adata = read_h5ad(source)
     if request.drop_empty_cells:
         adata = _without_empty_cells(adata, quiet=quiet)
+    _refuse_labels_of_others(adata, request.final_key)
     request.apply(adata, progress=not quiet)
     key = request.final_key
     if robj is None:
-        _add_embedding(adata, key, request.shared, quiet=quiet)
+        add_plot_slots(adata, key, request.shared, quiet=quiet)
         write_h5ad(adata, target)
     else:
         seurat.write_rds(seurat.labels_to_seurat(adata, robj, key), target)
@@ -178,6 +179,22 @@ def cluster_file(
         typer.echo(f"wrote {target}")
         if report is not None:
             typer.echo(f"wrote {report}")
+
+
+def _refuse_labels_of_others(adata: AnnData, column: str) -> None:
+    """Refuse to replace a column that is not, or no longer, what a run of recall_py has left there."""
+    from recall_py.stored import read_run
+
+    if column not in adata.obs:
+        return
+    try:
+        read_run(adata, column)
+    except (KeyError, ValueError) as error:
+        msg = (
+            f"obs[{column!r}] is there already and is no result of recall-py, or was changed since; it would be lost. "
+            f"Write beside it: --key-added {column}_recall."
+        )
+        raise ValueError(msg) from error
 
 
 def _read_seurat(source: Path, target: Path) -> Any:
@@ -269,40 +286,6 @@ def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet
         typer.echo(f"wrote {target}: {augmented.n_obs} cells, {augmented.n_vars // 2} genes and as many knockoffs")
 
 
-def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> None:
-    """Cluster one file, print clusters and markers, and draw plain Leiden beside calibrated Leiden."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import pandas as pd
-    import scanpy as sc
-
-    from recall_py import get, pl, tl
-    from recall_py.files import read_h5ad, write_atomically, write_h5ad
-
-    folder.mkdir(parents=True, exist_ok=True)
-    adata = read_h5ad(source)
-    plain, calibrated = "leiden", "leiden_calibrated"
-    tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
-    _add_embedding(adata, calibrated, {"random_state": seed}, quiet=True)
-    sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
-    print_search(adata, calibrated)
-    markers = get.markers(adata, calibrated, by="cluster").groupby("group", sort=False)["gene"]
-    sizes = adata.obs[calibrated].value_counts()
-    rows: dict[str, list[Any]] = {"cluster": [], "cells": [], "strongest markers": []}
-    for label in adata.obs[calibrated].cat.categories:
-        rows["cluster"].append(label)
-        rows["cells"].append(sizes[label])
-        rows["strongest markers"].append(
-            ", ".join(markers.get_group(label).head(5)) if label in markers.groups else "-"
-        )
-    print_table("markers, the most pairs first", pd.DataFrame(rows))
-    labelled, picture = folder / f"{source.stem}_labelled.h5ad", folder / f"{source.stem}_umap.png"
-    write_h5ad(adata, labelled)
-    write_atomically(picture, lambda partial: pl.umap_compare(adata, plain, calibrated, save=partial))
-    typer.echo(f"wrote {labelled}\nwrote {picture}")
-
-
 def _without_empty_cells(adata: AnnData, *, quiet: bool) -> AnnData:
     """The cells that have counts in X."""
     kept = np.asarray(adata.X.sum(axis=1)).ravel() > 0
@@ -311,7 +294,7 @@ def _without_empty_cells(adata: AnnData, *, quiet: bool) -> AnnData:
     return adata[kept].copy()
 
 
-def _add_embedding(adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool) -> None:
+def add_plot_slots(adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool) -> None:
     """On raw counts, add what a plot needs; a file that came with an embedding keeps its own."""
     from recall_py.plot_ready import add_embedding
 

@@ -207,6 +207,25 @@ def test_in_place_overwrites_the_input(tmp_path):
     assert "kmeans" in ad.read_h5ad(path).obs
 
 
+def test_labels_that_recall_did_not_write_are_not_replaced(tmp_path):
+    path, kmeans = tmp_path / "in.h5ad", ("--algorithm", "kmeans", "--num-clusters-start", 8, "--quiet")
+    path.write_bytes(PBMC.read_bytes())
+    run = recall("cluster", path, "--in-place", "--key-added", "annotation", *kmeans)
+    assert run.returncode == 2
+    assert "obs['annotation'] is there already" in run.stderr
+    assert "--key-added annotation_recall" in run.stderr
+    assert path.read_bytes() == PBMC.read_bytes()
+    for _ in range(2):  # its own result may be replaced
+        assert recall("cluster", path, "--in-place", *kmeans).returncode == 0
+    adata = ad.read_h5ad(path)
+    adata.obs["kmeans"] = adata.obs["kmeans"].cat.rename_categories({"0": "T cells"})
+    adata.write_h5ad(path)
+    run = recall("cluster", path, "--in-place", *kmeans)
+    assert run.returncode == 2
+    assert "changed since" in run.stderr
+    assert "T cells" in ad.read_h5ad(path).obs["kmeans"].cat.categories
+
+
 HALF_WRITTEN = """
 import sys, time
 from pathlib import Path
