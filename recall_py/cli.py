@@ -331,7 +331,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
-        typer.echo(f"error: {error.format_message().removesuffix('.')}. See recall-py --help.", err=True)
+        said = error.format_message()
+        typer.echo(f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See recall-py --help.", err=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED

@@ -78,6 +78,7 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),
         (["cluster", PBMC, "-o", "x.h5ad", "--layer", "raw"], "Layers of adata: none"),
         (["cluster", PBMC, "-o", "x.h5ad", "--no-such-option"], "--no-such-option"),
+        (["clusterr", PBMC], "No such command 'clusterr'."),
         (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
         (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
@@ -112,6 +113,7 @@ def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_pat
     assert run.returncode == 2
     assert message in run.stderr
     assert run.stderr.count("\n") == 1, run.stderr
+    assert "?." not in run.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.h5ad", "cut.h5ad"]
 
 
