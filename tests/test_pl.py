@@ -113,7 +113,7 @@ def test_pairs_says_how_far_a_failing_pair_is_from_passing(pbmc):
     assert written == sorted(2 * [percent(share) for share in failing])
     assert "where 5 % is needed" in axis.get_xlabel()
     title = recall_py.pl.knockoffs(pbmc, "tested", show=False)[0].get_title()
-    assert f"at best {percent(failing.max())} of them would be false, 5 % at most may be" in title
+    assert f"at best {percent(failing.max())} of genes would be false; 5 % at most may be" in title
 
 
 def test_pictures_of_records_without_false_share_are_drawn(pbmc):

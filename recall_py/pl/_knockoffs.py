@@ -124,7 +124,7 @@ def _filter(axis: Axes, detail: PairDetail, null: str, *, target: float) -> None
     names = " and ".join(shortened(name) for name in (detail.group, detail.reference))
     title = f"{names}: {n_selected or 'no'} genes selected"
     if not n_selected:
-        title += f"\nat best {percent(detail.false_share)} of them would be false, {percent(target)} at most may be"
+        title += f"\nat best {percent(detail.false_share)} of genes would be false; {percent(target)} at most may be"
     axis.set_title(title, size=None if n_selected else 10)
     axis.legend(frameon=False, fontsize=7, loc="upper right")
     axis.spines[["top", "right"]].set_visible(False)

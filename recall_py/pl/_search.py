@@ -68,7 +68,7 @@ def search(
             number[fails], clusters[fails], facecolors="white", edgecolors=FAILING, label="some pairs fail", **marks
         )
     if not fails.all():
-        axis.scatter(number[~fails], clusters[~fails], color=PASSING, label="every pair passes", **marks)
+        axis.scatter(number[~fails], clusters[~fails], color=PASSING, label="no pair fails", **marks)
     axis.scatter(
         number[stands], clusters[stands], s=190, facecolors="none", edgecolors="black", label="the result", zorder=3
     )
