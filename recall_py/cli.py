@@ -300,7 +300,7 @@ def report(
 ) -> None:
     """Write an HTML page about a result: what was found, how sure it is, pictures, tables, and how to get it again."""
     with reported_errors(context):
-        run.report_file(source, run.target_file(source, output), key, quiet=quiet)
+        run.report_file(source, run.target_file(source, output, suffixes=run.PAGE), key, quiet=quiet)
 
 
 @app.command(epilog=_examples("info pbmc.h5ad"))

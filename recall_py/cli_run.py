@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+DATA = (".h5ad", ".rds")
+"""How the names of files of data end; of reports, below."""
+PAGE = (".html", ".htm")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClusterRequest:
     """Arguments of ``recall-py cluster``."""
@@ -114,7 +119,9 @@ def partition_class(name: str | None) -> type | None:
     return getattr(leidenalg, name)
 
 
-def target_file(source: Path, output: Path | None, *, in_place: bool | None = None) -> Path:
+def target_file(
+    source: Path, output: Path | None, *, in_place: bool | None = None, suffixes: tuple[str, ...] = DATA
+) -> Path:
     """The file to write; IN itself only where that was asked for, and never by a command without ``--in-place``."""
     if output is None and not in_place:
         other = "" if in_place is None else ", or --in-place to write the result over IN"
@@ -125,12 +132,12 @@ def target_file(source: Path, output: Path | None, *, in_place: bool | None = No
         other = "" if in_place is None else ", or --in-place to overwrite it"
         msg = f"-o {target} is the input file itself. Pass another name{other}."
         raise ValueError(msg)
-    refuse_unwritable(target)
+    refuse_unwritable(target, () if output is None else suffixes)
     return target
 
 
-def refuse_unwritable(path: Path | None) -> None:
-    """Refuse a file that cannot be written, before anything is computed."""
+def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse a file that cannot be written or has the name of another kind, before anything is computed."""
     if path is None:
         return
     if not path.parent.is_dir():
@@ -141,6 +148,9 @@ def refuse_unwritable(path: Path | None) -> None:
         raise ValueError(msg)
     if not os.access(path.parent, os.W_OK):
         msg = f"The folder {path.parent} cannot be written to."
+        raise ValueError(msg)
+    if suffixes and path.suffix.lower() not in suffixes:
+        msg = f"{path} is to be an {suffixes[0]} file. Name it so: {path.with_suffix(suffixes[0])}."
         raise ValueError(msg)
 
 
@@ -233,10 +243,13 @@ def test_file(
     if report is not None:
         _write_report(adata, report, options["key_added"], source, target or source)
     if not quiet:
-        columns = ["group", "reference", "n_group", "n_reference", "n_selected", "passes"]
+        columns = ["group", "reference", "n_group", "n_reference", "n_selected", "false_share", "passes"]
         print_table(f"pairs of {groupby}", pairs[columns])
         supported = int(pairs["passes"].sum())
         typer.echo(f"{supported} of {len(pairs)} pairs are supported by markers, {len(pairs) - supported} are not")
+        untested = adata.uns[options["key_added"]][keys.RECORD]["untested"]
+        if len(untested):
+            typer.echo(f"too small to be tested: {', '.join(untested)}")
 
 
 def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
@@ -263,10 +276,10 @@ def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> 
 
 def _refuse_data_as_page(page: Path | None, source: Path, target: Path | None) -> None:
     """Refuse a report in the place of data, before anything is computed."""
-    refuse_unwritable(page)
     if page is not None and page.resolve() in {path.resolve() for path in (source, target) if path is not None}:
         msg = f"The report {page} is the .h5ad file itself. Pass another name, such as {page.with_suffix('.html')}."
         raise ValueError(msg)
+    refuse_unwritable(page, PAGE)
 
 
 def _write_report(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:

@@ -104,6 +104,8 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         ),
         (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
         (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
+        (["cluster", PBMC, "-o", "x.csv"], "x.csv is to be an .h5ad file. Name it so: x.h5ad."),
+        (["cluster", PBMC, "-o", "x.h5ad", "--report", "x.pdf"], "x.pdf is to be an .html file. Name it so: x.html."),
     ],
 )
 def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_path):
