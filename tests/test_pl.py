@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 import recall_py
 from recall_py.observe import CalibrationWarning
-from recall_py.pl._figure import FAILING, palette, percent
+from recall_py.pl._figure import FAILING, palette, percent, shortened
 from recall_py.report import report_page
 from recall_py.stored import read_run
 
@@ -98,7 +98,8 @@ def test_pairs_outlines_failing_pairs_and_no_others(pbmc, key):
     pairs = recall_py.get.pairs(pbmc, key)
     assert len(outlined) == 2 * int((~pairs["passes"]).sum()) > 0
     names = [text.get_text() for text in axis.get_xticklabels()]
-    failing = {frozenset(pair) for pair in pairs.loc[~pairs["passes"], ["group", "reference"]].to_numpy()}
+    rows = pairs.loc[~pairs["passes"], ["group", "reference"]].to_numpy()
+    failing = {frozenset(shortened(name, 24) for name in pair) for pair in rows}
     found = {frozenset((names[round(p.get_x() + 0.44)], names[round(p.get_y() + 0.44)])) for p in outlined}
     assert found == failing
 
