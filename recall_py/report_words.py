@@ -129,9 +129,13 @@ def _failing_means(run: StoredRun) -> str:
 
 def _sureness(run: StoredRun) -> str:
     """What a pass means, and what it does not."""
-    null = (
-        "a knockoff gene: an artificial gene with the same distribution of counts that belongs to no cell type. "
+    fair = (
         "Knockoffs took part in the clustering"
+        if run.searched
+        else "This is a fair test only of labels that do not come from these counts"
+    )
+    null = (
+        f"a knockoff gene: an artificial gene with the same distribution of counts that belongs to no cell type. {fair}"
         if run.pair_test == "knockoff"
         else "the same gene in null cells: artificial cells of one population, fitted to the two clusters together and "
         "cut in two as a clustering would cut them. Each cluster is tested against its nearest neighbours"

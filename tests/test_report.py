@@ -114,8 +114,9 @@ def test_page_says_what_was_joined_why_and_how_sure(page, pbmc):
 def test_failing_pairs_of_labels_are_explained(pbmc):
     adata = recall_py.tl.test_clusters(pbmc, "annotation", external=True, copy=True)
     worst = recall_py.get.pairs(adata, "recall_test").sort_values("false_share").iloc[-1]
-    text = dict(explained(read_run(adata, "recall_test")))["What failing means"]
-    assert f"{worst['group']} and {worst['reference']}: at best" in text
+    said = dict(explained(read_run(adata, "recall_test")))
+    assert f"{worst['group']} and {worst['reference']}: at best" in said["What failing means"]
+    assert "took part in the clustering" not in said["How sure"]
 
 
 @pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")
