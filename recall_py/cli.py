@@ -281,8 +281,10 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Cluster IN, print clusters and markers, and draw plain Leiden beside calibrated Leiden."""
+    from recall_py.cli_demo import demo_file
+
     with reported_errors(context):
-        run.demo_file(source, output, resolution=resolution, seed=seed)
+        demo_file(source, output, resolution=resolution, seed=seed)
 
 
 @app.command(
@@ -298,7 +300,7 @@ def report(
 ) -> None:
     """Write an HTML page about a result: what was found, how sure it is, pictures, tables, and how to get it again."""
     with reported_errors(context):
-        run.report_file(source, run.target_file(source, output), key, quiet=quiet)
+        run.report_file(source, run.target_file(source, output, suffixes=run.PAGE), key, quiet=quiet)
 
 
 @app.command(epilog=_examples("info pbmc.h5ad"))
@@ -329,7 +331,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
-        typer.echo(f"error: {error.format_message().removesuffix('.')}. See recall-py --help.", err=True)
+        said = error.format_message()
+        typer.echo(f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See recall-py --help.", err=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED

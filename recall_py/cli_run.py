@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+DATA = (".h5ad", ".rds")
+"""How the names of files of data end; of reports, below."""
+PAGE = (".html", ".htm")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClusterRequest:
     """Arguments of ``recall-py cluster``."""
@@ -114,7 +119,9 @@ def partition_class(name: str | None) -> type | None:
     return getattr(leidenalg, name)
 
 
-def target_file(source: Path, output: Path | None, *, in_place: bool | None = None) -> Path:
+def target_file(
+    source: Path, output: Path | None, *, in_place: bool | None = None, suffixes: tuple[str, ...] = DATA
+) -> Path:
     """The file to write; IN itself only where that was asked for, and never by a command without ``--in-place``."""
     if output is None and not in_place:
         other = "" if in_place is None else ", or --in-place to write the result over IN"
@@ -125,12 +132,12 @@ def target_file(source: Path, output: Path | None, *, in_place: bool | None = No
         other = "" if in_place is None else ", or --in-place to overwrite it"
         msg = f"-o {target} is the input file itself. Pass another name{other}."
         raise ValueError(msg)
-    refuse_unwritable(target)
+    refuse_unwritable(target, () if output is None else suffixes)
     return target
 
 
-def refuse_unwritable(path: Path | None) -> None:
-    """Refuse a file that cannot be written, before anything is computed."""
+def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse a file that cannot be written or has the name of another kind, before anything is computed."""
     if path is None:
         return
     if not path.parent.is_dir():
@@ -141,6 +148,9 @@ def refuse_unwritable(path: Path | None) -> None:
         raise ValueError(msg)
     if not os.access(path.parent, os.W_OK):
         msg = f"The folder {path.parent} cannot be written to."
+        raise ValueError(msg)
+    if suffixes and path.suffix.lower() not in suffixes:
+        msg = f"{path} is to be an {suffixes[0]} file. Name it so: {path.with_suffix(suffixes[0])}."
         raise ValueError(msg)
 
 
@@ -162,10 +172,11 @@ def cluster_file(
         adata = read_h5ad(source)
     if request.drop_empty_cells:
         adata = _without_empty_cells(adata, quiet=quiet)
+    _refuse_labels_of_others(adata, request.final_key)
     request.apply(adata, progress=not quiet)
     key = request.final_key
     if robj is None:
-        _add_embedding(adata, key, request.shared, quiet=quiet)
+        add_plot_slots(adata, key, request.shared, quiet=quiet)
         write_h5ad(adata, target)
     else:
         seurat.write_rds(seurat.labels_to_seurat(adata, robj, key), target)
@@ -178,6 +189,22 @@ def cluster_file(
         typer.echo(f"wrote {target}")
         if report is not None:
             typer.echo(f"wrote {report}")
+
+
+def _refuse_labels_of_others(adata: AnnData, column: str) -> None:
+    """Refuse to replace a column that is not, or no longer, what a run of recall_py has left there."""
+    from recall_py.stored import read_run
+
+    if column not in adata.obs:
+        return
+    try:
+        read_run(adata, column)
+    except (KeyError, ValueError) as error:
+        msg = (
+            f"obs[{column!r}] is there already and is no result of recall-py, or was changed since; it would be lost. "
+            f"Write beside it: --key-added {column}_recall."
+        )
+        raise ValueError(msg) from error
 
 
 def _read_seurat(source: Path, target: Path) -> Any:
@@ -216,10 +243,13 @@ def test_file(
     if report is not None:
         _write_report(adata, report, options["key_added"], source, target or source)
     if not quiet:
-        columns = ["group", "reference", "n_group", "n_reference", "n_selected", "passes"]
+        columns = ["group", "reference", "n_group", "n_reference", "n_selected", "false_share", "passes"]
         print_table(f"pairs of {groupby}", pairs[columns])
         supported = int(pairs["passes"].sum())
         typer.echo(f"{supported} of {len(pairs)} pairs are supported by markers, {len(pairs) - supported} are not")
+        untested = adata.uns[options["key_added"]][keys.RECORD]["untested"]
+        if len(untested):
+            typer.echo(f"too small to be tested: {', '.join(untested)}")
 
 
 def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
@@ -246,10 +276,10 @@ def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> 
 
 def _refuse_data_as_page(page: Path | None, source: Path, target: Path | None) -> None:
     """Refuse a report in the place of data, before anything is computed."""
-    refuse_unwritable(page)
     if page is not None and page.resolve() in {path.resolve() for path in (source, target) if path is not None}:
         msg = f"The report {page} is the .h5ad file itself. Pass another name, such as {page.with_suffix('.html')}."
         raise ValueError(msg)
+    refuse_unwritable(page, PAGE)
 
 
 def _write_report(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:
@@ -269,40 +299,6 @@ def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet
         typer.echo(f"wrote {target}: {augmented.n_obs} cells, {augmented.n_vars // 2} genes and as many knockoffs")
 
 
-def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> None:
-    """Cluster one file, print clusters and markers, and draw plain Leiden beside calibrated Leiden."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import pandas as pd
-    import scanpy as sc
-
-    from recall_py import get, pl, tl
-    from recall_py.files import read_h5ad, write_atomically, write_h5ad
-
-    folder.mkdir(parents=True, exist_ok=True)
-    adata = read_h5ad(source)
-    plain, calibrated = "leiden", "leiden_calibrated"
-    tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
-    _add_embedding(adata, calibrated, {"random_state": seed}, quiet=True)
-    sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
-    print_search(adata, calibrated)
-    markers = get.markers(adata, calibrated, by="cluster").groupby("group", sort=False)["gene"]
-    sizes = adata.obs[calibrated].value_counts()
-    rows: dict[str, list[Any]] = {"cluster": [], "cells": [], "strongest markers": []}
-    for label in adata.obs[calibrated].cat.categories:
-        rows["cluster"].append(label)
-        rows["cells"].append(sizes[label])
-        rows["strongest markers"].append(
-            ", ".join(markers.get_group(label).head(5)) if label in markers.groups else "-"
-        )
-    print_table("markers, the most pairs first", pd.DataFrame(rows))
-    labelled, picture = folder / f"{source.stem}_labelled.h5ad", folder / f"{source.stem}_umap.png"
-    write_h5ad(adata, labelled)
-    write_atomically(picture, lambda partial: pl.umap_compare(adata, plain, calibrated, save=partial))
-    typer.echo(f"wrote {labelled}\nwrote {picture}")
-
-
 def _without_empty_cells(adata: AnnData, *, quiet: bool) -> AnnData:
     """The cells that have counts in X."""
     kept = np.asarray(adata.X.sum(axis=1)).ravel() > 0
@@ -311,7 +307,7 @@ def _without_empty_cells(adata: AnnData, *, quiet: bool) -> AnnData:
     return adata[kept].copy()
 
 
-def _add_embedding(adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool) -> None:
+def add_plot_slots(adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool) -> None:
     """On raw counts, add what a plot needs; a file that came with an embedding keeps its own."""
     from recall_py.plot_ready import add_embedding
 

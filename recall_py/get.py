@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-_PAIR_COLUMNS = ("group", "reference", "n_group", "n_reference", "n_selected", "threshold", "evidence", "passes")
+_PAIR_COLUMNS = (
+    "group", "reference", "n_group", "n_reference", "n_selected", "threshold", "evidence", "false_share", "passes",
+)  # fmt: skip
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
 
 
@@ -94,7 +96,9 @@ def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     Returns
     -------
     One row for each pair: ``group``, ``reference``, their sizes ``n_group`` and ``n_reference``, ``n_selected`` genes,
-    ``threshold`` tau (``inf`` where nothing is selected), ``evidence`` and whether the pair ``passes``.
+    ``threshold`` tau (``inf`` where nothing is selected), ``evidence`` (the largest lead of real over null genes),
+    ``false_share`` (the lowest share of false discoveries that the filter estimates at any threshold: at most ``fdr``
+    where the pair passes) and whether the pair ``passes``. Records of earlier versions have no ``false_share``.
 
     Examples
     --------
@@ -105,7 +109,7 @@ def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     True
     """
     stored = _record(adata, key, "pairs")
-    return pd.DataFrame({name: stored[name] for name in _PAIR_COLUMNS})
+    return pd.DataFrame({name: stored[name] for name in _PAIR_COLUMNS if name in stored})
 
 
 def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster"] = "pair") -> pd.DataFrame:

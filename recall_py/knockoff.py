@@ -24,6 +24,8 @@ class Selection(NamedTuple):
     """(n_genes,) W >= tau and W > 0."""
     evidence: float
     """Largest lead of the real genes over their knockoffs, max over t of #{W >= t} - #{W <= -t}."""
+    false_share: float
+    """Lowest estimate of the share of false discoveries, min over t of (offset + #{W <= -t}) / max(1, #{W >= t})."""
 
 
 def contrast(log10_p: NDArray[np.float64], log10_p_knockoff: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,11 +74,12 @@ def select(w: ArrayLike, *, fdr: float = 0.05, offset: int = 1) -> Selection:
     w = np.atleast_2d(np.nan_to_num(np.asarray(w, dtype=np.float64), nan=0.0, posinf=largest, neginf=-largest))
     t, all_real, all_null = _counts_beyond(w)
     n_real, n_null = all_real / len(w), all_null / len(w)
-    passing = np.flatnonzero((offset + n_null) / np.maximum(1, n_real) <= fdr)
+    false_share = (offset + n_null) / np.maximum(1, n_real)
+    passing = np.flatnonzero(false_share <= fdr)
     threshold = float(t[passing[0]]) if passing.size else np.inf
     middle = np.median(w, axis=0) if len(w) > 1 else w[0]
     selected = (middle >= threshold) & (middle > 0)
-    return Selection(threshold, selected, float(np.max(n_real - n_null)))
+    return Selection(threshold, selected, float(np.max(n_real - n_null)), float(false_share.min()))
 
 
 def is_settled(

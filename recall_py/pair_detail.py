@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.knockoff import contrast, drop_weak, select
+from recall_py.knockoff import Selection, contrast, drop_weak, select
 from recall_py.nulls.moments import Moments, observed_moments
 from recall_py.pair_test import EXACT_PARTNER, KnockoffTest, limited
 from recall_py.pipeline import draw_knockoffs
@@ -48,6 +48,8 @@ class PairDetail:
     """(n_genes,)."""
     threshold: float
     """tau, ``inf`` where nothing is selected."""
+    false_share: float
+    """Lowest estimated share of false discoveries at any threshold."""
     real: Moments
     """Of the counts that the nulls were fitted to."""
     null: Moments
@@ -87,11 +89,12 @@ def pair_detail(adata: AnnData, run: StoredRun, pair: tuple[str, str], *, n_jobs
 
 
 def weakest_pair(run: StoredRun) -> tuple[str, str] | None:
-    """The tested pair with the fewest selected genes, the least evidence among equals; None if there is no pair."""
+    """The tested pair with the fewest selected genes, the largest share of false ones among equals; None if no pair."""
     table = run.record["pairs"]
     if not len(table["group"]):
         return None
-    row = np.lexsort((table["evidence"], table["n_selected"]))[0]
+    order = -table["false_share"] if "false_share" in table else table["evidence"]
+    row = np.lexsort((order, table["n_selected"]))[0]
     return str(table["group"][row]), str(table["reference"][row])
 
 
@@ -154,6 +157,7 @@ def _against_knockoffs(
         np.median(w, axis=0),
         found.selected,
         found.threshold,
+        found.false_share,
         observed_moments(augmented.counts[:, :n_genes]),
         observed_moments(augmented.counts[:, n_genes : 2 * n_genes]),
         len(labels),
@@ -165,11 +169,11 @@ class _WithinPieces(SyntheticTest):
 
     def every_gene(
         self, labels: NDArray[np.int32], pieces: NDArray[np.int32], codes: tuple[int, int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], float]:
-        """log10 p, that of the null, W, selection and threshold."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Selection]:
+        """log10 p, that of the null, W and what the filter selects."""
         self._pieces = pieces
         test = self._tests(labels, np.array([codes]))[0]
-        return test.log10_p, test.log10_p_null, test.w, test.selection.selected, test.selection.threshold
+        return test.log10_p, test.log10_p_null, test.w, test.selection
 
     def null_counts(
         self, labels: NDArray[np.int32], codes: tuple[int, int]
@@ -198,7 +202,7 @@ def _against_null_cells(
     )
     merged = run.searched and run.params["search_strategy"] == "merge"
     pieces = np.asarray(run.record["start"]).astype(np.int32) if merged else labels
-    log10_p, log10_p_null, w, selected, threshold = test.every_gene(labels, pieces, codes)
+    log10_p, log10_p_null, w, found = test.every_gene(labels, pieces, codes)
     real, null = test.null_counts(labels, codes)
     return PairDetail(
         str(run.names[codes[0]]),
@@ -207,8 +211,9 @@ def _against_null_cells(
         log10_p,
         log10_p_null,
         w,
-        selected,
-        threshold,
+        found.selected,
+        found.threshold,
+        found.false_share,
         observed_moments(sparse.csc_array(real)),
         observed_moments(sparse.csc_array(null)),
         len(real),

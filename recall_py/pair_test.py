@@ -147,6 +147,7 @@ def pair_table(
         np.array([selection.evidence for selection in selections], dtype=np.float64),
         distance,
         np.flatnonzero(sizes < params.min_cells),
+        np.array([selection.false_share for selection in selections], dtype=np.float64),
     )
 
 

@@ -18,8 +18,9 @@ import pandas as pd
 
 from recall_py import pl
 from recall_py.files import write_atomically
+from recall_py.pl._figure import counted
 from recall_py.report_tables import clusters_table, markers_table, pairs_table, parameters_table, steps_table
-from recall_py.report_words import CITATION, reproduce, summary, sureness, warnings_of
+from recall_py.report_words import CITATION, explained, reproduce, summary, warnings_of
 from recall_py.stored import ChangedError, StoredRun, read_run, recorded_counts
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ def report_page(adata: AnnData, key: str, *, source: str, target: str) -> str:
     run = read_run(adata, key)
     with _drawing():
         sections = [*_pictures_and_tables(adata, run), *_how_it_was_made(run, source, target)]
-    title = f"{_counted(run.n_clusters)} in {run.column}" if run.searched else f"Pairs of {run.column}"
+    title = f"{counted(run.n_clusters)} in {run.column}" if run.searched else f"Pairs of {run.column}"
     said = [f'<p class="lead">{escape(" ".join(summary(run)))}</p>']
     said += [f'<p class="warn" role="note">{escape(text)}</p>' for text in warnings_of(run)]
-    said.append(f'<p class="quiet">{escape(sureness(run))}</p>')
+    parts = "".join(f"<dt>{escape(heading)}</dt><dd>{escape(text)}</dd>" for heading, text in explained(run))
+    said.append(f"<dl>{parts}</dl>")
     template = Template(files("recall_py").joinpath("report_template.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(title),
@@ -126,7 +128,8 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[_Section]:
         ]
     matrix = _picture(
         lambda: pl.pairs(adata, key, return_fig=True),
-        "Genes that tell each pair of clusters apart better than null genes do. The fewer, the less sure.",
+        "Genes that tell each pair of clusters apart better than null genes do. The fewer, the less sure. Clusters "
+        "that few genes tell apart stand side by side.",
     )
     dots = _picture(
         lambda: pl.markers(adata, key, return_fig=True),
@@ -185,7 +188,7 @@ def _picture(draw: Callable[[], Figure], caption: str, *, missing: str | None = 
     except ChangedError as error:
         return _reason(str(error))
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
     text = escape(caption)
@@ -227,7 +230,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1e15 else "–"  # infinite or missing
     return f"{value:,}" if isinstance(value, int) else escape(str(value))
-
-
-def _counted(n_clusters: int) -> str:
-    return "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"

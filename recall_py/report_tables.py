@@ -10,7 +10,8 @@ import pandas as pd
 
 from recall_py import get
 from recall_py.expression import cluster_expression
-from recall_py.pl._pairs import selected_matrix
+from recall_py.pl._figure import percent
+from recall_py.pl._pairs import pair_matrix
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -51,7 +52,7 @@ def steps_table(adata: AnnData, run: StoredRun) -> Table:
 
 def clusters_table(adata: AnnData, run: StoredRun) -> Table:
     """Every cluster with its size, its weakest rival and its strongest markers."""
-    sizes, matrix = run.sizes, selected_matrix(run)
+    sizes, matrix = run.sizes, pair_matrix(run)
     best = get.markers(adata, run.key, by="cluster")
     genes = {name: table["gene"] for name, table in best.groupby("group")}
     rows = []
@@ -76,7 +77,12 @@ def clusters_table(adata: AnnData, run: StoredRun) -> Table:
 
 def pairs_table(adata: AnnData, run: StoredRun) -> Table:
     """Every tested pair, the weakest first."""
-    table = get.pairs(adata, run.key).sort_values(["n_selected", "evidence"], kind="stable")
+    table = get.pairs(adata, run.key)
+    if "false_share" in table:
+        table = table.sort_values(["n_selected", "false_share"], ascending=[True, False], kind="stable")
+        share = {"% false at best": 100.0 * table["false_share"].clip(upper=1.0)}
+    else:  # recorded by an earlier version
+        table, share = table.sort_values(["n_selected", "evidence"], kind="stable"), {}
     named = pd.DataFrame(
         {
             "cluster": table["group"],
@@ -85,11 +91,16 @@ def pairs_table(adata: AnnData, run: StoredRun) -> Table:
             "cells of the other": table["n_reference"],
             "selected genes": table["n_selected"],
             "threshold of W": table["threshold"],
-            "lead over null genes": table["evidence"],
+            **share,
             "passes": np.where(table["passes"], "yes", "no"),
         }
     )
-    note = f"A pair needs {run.filter.min_selected} selected genes or more to pass."
+    note = (
+        "A gene is selected if its lead over its null gene, W, reaches the threshold: the lowest one at which the "
+        f"share of false genes, estimated from the null genes, is {percent(run.filter.fdr)} at most. “% false at best” "
+        "is the lowest share that any threshold gives: above the target, no gene can be selected and the pair fails. A "
+        f"pair that passes has {run.filter.min_selected} selected genes or more."
+    )
     if len(named) > _MOST_PAIRS:
         note += f" The {_MOST_PAIRS:,} weakest of {len(named):,} pairs are shown; get.pairs has them all."
     return Table("pairs", named.head(_MOST_PAIRS), note)

@@ -58,6 +58,8 @@ class PairTable:
     pair with the least evidence is."""
     untested: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     """Codes of clusters that are too small to be tested; no pair of theirs is in the table."""
+    false_share: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """(n_pairs,) lowest estimated share of false discoveries at any threshold, above the target where a pair fails."""
 
     @property
     def failing(self) -> NDArray[np.bool_]:

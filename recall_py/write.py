@@ -129,6 +129,7 @@ def pair_columns(pairs: PairTable, names: Sequence[str]) -> dict[str, NDArray[An
         "n_selected": pairs.n_selected,
         "threshold": pairs.threshold,
         "evidence": pairs.evidence,
+        "false_share": pairs.false_share,
         "passes": ~pairs.failing,
     }
 

@@ -78,6 +78,7 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),
         (["cluster", PBMC, "-o", "x.h5ad", "--layer", "raw"], "Layers of adata: none"),
         (["cluster", PBMC, "-o", "x.h5ad", "--no-such-option"], "--no-such-option"),
+        (["clusterr", PBMC], "No such command 'clusterr'."),
         (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
         (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
@@ -103,6 +104,8 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         ),
         (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
         (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
+        (["cluster", PBMC, "-o", "x.csv"], "x.csv is to be an .h5ad file. Name it so: x.h5ad."),
+        (["cluster", PBMC, "-o", "x.h5ad", "--report", "x.pdf"], "x.pdf is to be an .html file. Name it so: x.html."),
     ],
 )
 def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_path):
@@ -112,6 +115,7 @@ def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_pat
     assert run.returncode == 2
     assert message in run.stderr
     assert run.stderr.count("\n") == 1, run.stderr
+    assert "?." not in run.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.h5ad", "cut.h5ad"]
 
 
@@ -205,6 +209,25 @@ def test_in_place_overwrites_the_input(tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     assert "kmeans" in ad.read_h5ad(path).obs
+
+
+def test_labels_that_recall_did_not_write_are_not_replaced(tmp_path):
+    path, kmeans = tmp_path / "in.h5ad", ("--algorithm", "kmeans", "--num-clusters-start", 8, "--quiet")
+    path.write_bytes(PBMC.read_bytes())
+    run = recall("cluster", path, "--in-place", "--key-added", "annotation", *kmeans)
+    assert run.returncode == 2
+    assert "obs['annotation'] is there already" in run.stderr
+    assert "--key-added annotation_recall" in run.stderr
+    assert path.read_bytes() == PBMC.read_bytes()
+    for _ in range(2):  # its own result may be replaced
+        assert recall("cluster", path, "--in-place", *kmeans).returncode == 0
+    adata = ad.read_h5ad(path)
+    adata.obs["kmeans"] = adata.obs["kmeans"].cat.rename_categories({"0": "T cells"})
+    adata.write_h5ad(path)
+    run = recall("cluster", path, "--in-place", *kmeans)
+    assert run.returncode == 2
+    assert "changed since" in run.stderr
+    assert "T cells" in ad.read_h5ad(path).obs["kmeans"].cat.categories
 
 
 HALF_WRITTEN = """

@@ -33,6 +33,10 @@ def evidence_by_definition(w: np.ndarray) -> int:
     return max(sum(w >= t) - sum(w <= -t) for t in {0.0, *np.abs(w).tolist()})
 
 
+def false_share_by_definition(w: np.ndarray, offset: int) -> float:
+    return min((offset + sum(w <= -t)) / max(1, sum(w >= t)) for t in {0.0, *np.abs(w).tolist()})
+
+
 contrasts = st.lists(st.integers(-4, 12).map(float) | st.floats(-5, 20), max_size=80).map(np.array)
 
 
@@ -43,6 +47,8 @@ def test_threshold_is_the_smallest_that_the_definition_allows(w, fdr, offset):
     assert found.threshold == threshold
     np.testing.assert_array_equal(found.selected, (w >= threshold) & (w > 0))
     assert found.evidence == evidence_by_definition(w)
+    assert found.false_share == false_share_by_definition(w, offset)
+    assert (found.false_share <= fdr) == np.isfinite(found.threshold)
 
 
 @pytest.mark.parametrize("name", edge_cases("knockoff_threshold.tsv").index)

@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle
 
 import recall_py
 from recall_py.observe import CalibrationWarning
-from recall_py.pl._figure import FAILING, palette
+from recall_py.pl._figure import FAILING, palette, percent, shortened
+from recall_py.report import report_page
 from recall_py.stored import read_run
 
 mpl.use("Agg")
@@ -97,9 +98,38 @@ def test_pairs_outlines_failing_pairs_and_no_others(pbmc, key):
     pairs = recall_py.get.pairs(pbmc, key)
     assert len(outlined) == 2 * int((~pairs["passes"]).sum()) > 0
     names = [text.get_text() for text in axis.get_xticklabels()]
-    failing = {frozenset(pair) for pair in pairs.loc[~pairs["passes"], ["group", "reference"]].to_numpy()}
+    rows = pairs.loc[~pairs["passes"], ["group", "reference"]].to_numpy()
+    failing = {frozenset(shortened(name, 24) for name in pair) for pair in rows}
     found = {frozenset((names[round(p.get_x() + 0.44)], names[round(p.get_y() + 0.44)])) for p in outlined}
     assert found == failing
+
+
+def test_pairs_says_how_far_a_failing_pair_is_from_passing(pbmc):
+    axis = recall_py.pl.pairs(pbmc, "tested", show=False)
+    pairs = recall_py.get.pairs(pbmc, "tested")
+    failing = pairs.loc[~pairs["passes"], "false_share"]
+    assert (failing > 0.05).all()
+    assert (pairs.loc[pairs["passes"], "false_share"] <= 0.05).all()
+    written = sorted(text.get_text() for text in axis.texts if text.get_text().endswith("%"))
+    assert written == sorted(2 * [percent(share) for share in failing])
+    assert "where 5 % is needed" in axis.get_xlabel()
+    title = recall_py.pl.knockoffs(pbmc, "tested", show=False)[0].get_title()
+    assert f"at best {percent(failing.max())} of genes would be false; 5 % at most may be" in title
+
+
+def test_pictures_of_records_without_false_share_are_drawn(pbmc):
+    adata = pbmc.copy()
+    del adata.uns["tested"]["recall"]["pairs"]["false_share"]
+    assert "outlined and crossed" in recall_py.pl.pairs(adata, "tested", show=False).get_xlabel()
+    assert "false_share" not in recall_py.get.pairs(adata, "tested")
+    assert report_page(adata, "tested", source="a", target="b")
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.05, "5 %"), (0.0504, "5.04 %"), (0.163, "16 %"), (1.0, "100 %"), (1.3, "100 %")]
+)
+def test_shares_near_the_target_are_told_from_it(share, text):
+    assert percent(share) == text
 
 
 def test_pairs_hatches_what_was_not_tested(pbmc):

@@ -15,7 +15,7 @@ import pytest
 import recall_py
 from recall_py.observe import CalibrationWarning
 from recall_py.report import write_report
-from recall_py.report_words import reproduce, summary, warnings_of
+from recall_py.report_words import explained, reproduce, summary, warnings_of
 from recall_py.stored import read_run
 
 PBMC = Path(__file__).parents[1] / "data" / "pbmc68k.h5ad"
@@ -95,6 +95,28 @@ def test_summary_says_what_happened(page, pbmc):
     assert f"{run.n_clusters} clusters are left, and every tested pair has markers" in text
     assert f"{weakest} genes, where 20 are needed" in text
     assert text in unescape(page)
+
+
+def test_page_says_what_was_joined_why_and_how_sure(page, pbmc):
+    run = read_run(pbmc, "leiden")
+    said = dict(explained(run))
+    assert list(said) == ["What became of the start", "Why", "How sure"]
+    start = np.asarray(run.record["start"])
+    became = [run.codes[start == piece] for piece in range(start.max() + 1)]
+    n_pieces = np.bincount([np.bincount(codes).argmax() for codes in became], minlength=run.n_clusters)
+    assert said["What became of the start"].startswith(f"Of the {len(became)} clusters of the start, {n_pieces.max()}")
+    steps = recall_py.get.iterations(pbmc)
+    assert f"{steps['n_failing'].iloc[0]} of {steps['n_pairs'].iloc[0]} tested pairs failed" in said["Why"]
+    for heading, text in said.items():
+        assert f"<dt>{heading}</dt><dd>{text}</dd>" in unescape(page)
+
+
+def test_failing_pairs_of_labels_are_explained(pbmc):
+    adata = recall_py.tl.test_clusters(pbmc, "annotation", external=True, copy=True)
+    worst = recall_py.get.pairs(adata, "recall_test").sort_values("false_share").iloc[-1]
+    said = dict(explained(read_run(adata, "recall_test")))
+    assert f"{worst['group']} and {worst['reference']}: at best" in said["What failing means"]
+    assert "took part in the clustering" not in said["How sure"]
 
 
 @pytest.mark.filterwarnings("ignore::recall_py.observe.CalibrationWarning")

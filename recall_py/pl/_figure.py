@@ -78,7 +78,7 @@ def hand_over(
     import matplotlib.pyplot as plt
 
     if save is not None:
-        figure.savefig(save, dpi=DPI)
+        figure.savefig(save, dpi=DPI, bbox_inches="tight")
     if show or (show is None and save is None and not return_fig and not given):
         plt.show()
     if return_fig:
@@ -99,6 +99,17 @@ def say_instead(ax: Axes, text: str) -> None:
 def shortened(name: str, most: int = 18) -> str:
     """A name that a title has room for."""
     return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+def counted(n_clusters: int) -> str:
+    """A number of clusters in words."""
+    return "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, 100 at most; three digits where a target such as 5 % is near."""
+    value = 100 * min(share, 1.0)
+    return f"{value:.0f} %" if value >= 10 else f"{value:.3g} %"
 
 
 def palette(adata: AnnData, run: StoredRun) -> list[str]:

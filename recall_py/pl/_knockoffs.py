@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead, shortened, with_plot_docs
+from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, percent, say_instead, shortened, with_plot_docs
 from recall_py.stored import read_run
 
 if TYPE_CHECKING:
@@ -95,14 +96,14 @@ def knockoffs(
     else:
         detail = pair_detail(adata, run, chosen, n_jobs=n_jobs)
         null = "knockoff" if run.pair_test == "knockoff" else "null"
-        drawn = {"filter": _filter, "variance": _variance, "zeros": _zeros}
+        drawn = {"filter": partial(_filter, target=run.filter.fdr), "variance": _variance, "zeros": _zeros}
         for axis, name in zip(axes, panels, strict=True):
             drawn[name](axis, detail, null)
     shown = axes[0] if ax is not None and not isinstance(ax, Sequence | np.ndarray) else axes
     return hand_over(axes[0].figure, shown, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 
-def _filter(axis: Axes, detail: PairDetail, null: str) -> None:
+def _filter(axis: Axes, detail: PairDetail, null: str, *, target: float) -> None:
     real, of_null = -detail.log10_p, -detail.log10_p_null
     chosen = detail.selected
     axis.scatter(of_null[~chosen], real[~chosen], s=9, color=NULL, marker="o", label="not selected", rasterized=True)
@@ -121,7 +122,10 @@ def _filter(axis: Axes, detail: PairDetail, null: str) -> None:
     axis.set(xlabel=f"-log10 p of its {null} gene", ylabel="-log10 p of the gene")
     n_selected = int(chosen.sum())
     names = " and ".join(shortened(name) for name in (detail.group, detail.reference))
-    axis.set_title(f"{names}: {n_selected or 'no'} genes selected")
+    title = f"{names}: {n_selected or 'no'} genes selected"
+    if not n_selected:
+        title += f"\nat best {percent(detail.false_share)} of genes would be false; {percent(target)} at most may be"
+    axis.set_title(title, size=None if n_selected else 10)
     axis.legend(frameon=False, fontsize=7, loc="upper right")
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -99,7 +99,10 @@ def _of_clusters(adata: AnnData, run: StoredRun, n_genes: int | None, ax: Axes |
         ax, (max(5.0, min(15.0, 2.6 + 0.24 * len(genes))), max(2.8, min(13.0, 1.8 + 0.24 * run.n_clusters)))
     )
     if not genes:
-        say_instead(axis, "No pair of clusters has a selected gene.")
+        one = run.n_clusters == 1
+        say_instead(
+            axis, "One cluster: there is no pair to show." if one else "No pair of clusters has a selected gene."
+        )
         return figure, axis
     mean, share = cluster_expression(adata, run, np.array(genes))
     relative = mean / np.maximum(mean.max(axis=0), 1e-12)

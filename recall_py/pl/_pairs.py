@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, say_instead, with_plot_docs
+from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, percent, say_instead, shortened, with_plot_docs
 from recall_py.stored import StoredRun, read_run
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _WITH_NUMBERS = 16
 """Clusters at most whose numbers of genes are written into the matrix."""
+_LONGEST = 24
+"""Letters of a name at most."""
 
 
 @with_plot_docs
@@ -30,10 +32,12 @@ def pairs(
     save: str | Path | None = None,
     return_fig: bool = False,
 ) -> Any:
-    """Selected genes of every pair of clusters, failing pairs outlined and crossed.
+    """Selected genes of every pair of clusters, failing pairs outlined.
 
     Clusters that few genes tell apart stand side by side: their order is that of average linkage on the number of
-    selected genes. Pairs that were not tested, because the clusters are no neighbours or too small, are hatched.
+    selected genes. Pairs that were not tested, because the clusters are no neighbours or too small, are hatched. A
+    failing pair has the lowest share of false discoveries that any threshold would give, where there is room for it,
+    and a cross where there is none.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ def pairs(
     (10, 10)
     """
     run = read_run(adata, key)
-    longest = 0.07 * max(map(len, run.names))
+    longest = 0.07 * max(len(shortened(name, _LONGEST)) for name in run.names)
     side = min(13.0, 3.4 + max(0.33, 0.17 if run.n_clusters > 20 else 0.42) * run.n_clusters)
     figure, axis = axes_to_draw_on(ax, (min(14.0, side + longest), min(13.0, side + 0.3 + longest)))
     if run.n_clusters < 2:
@@ -65,14 +69,14 @@ def pairs(
     return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 
-def selected_matrix(run: StoredRun) -> NDArray[np.float64]:
-    """(n_clusters, n_clusters) selected genes, NaN where a pair was not tested."""
+def pair_matrix(run: StoredRun, column: str = "n_selected") -> NDArray[np.float64]:
+    """(n_clusters, n_clusters) of what is recorded of each pair, NaN where a pair was not tested."""
     matrix = np.full((run.n_clusters, run.n_clusters), np.nan)
     stored = run.record["pairs"]
     first, second = (
         np.array([run.code(name) for name in stored[side]], dtype=np.int64) for side in ("group", "reference")
     )
-    matrix[first, second] = matrix[second, first] = stored["n_selected"]
+    matrix[first, second] = matrix[second, first] = stored.get(column, np.nan)  # earlier versions recorded less
     return matrix
 
 
@@ -92,7 +96,7 @@ def _draw(axis: Axes, run: StoredRun) -> None:
     from matplotlib.colors import LogNorm
     from scipy.cluster.hierarchy import dendrogram
 
-    matrix = selected_matrix(run)
+    matrix = pair_matrix(run)
     tree = dendrogram(similarity_tree(matrix), no_plot=True)
     order = np.array(tree["leaves"])
     ordered = matrix[np.ix_(order, order)]
@@ -102,17 +106,21 @@ def _draw(axis: Axes, run: StoredRun) -> None:
     shown = np.ma.masked_where(~(ordered > 0), ordered)
     norm: Any = LogNorm(lowest, highest)
     image = axis.imshow(shown, cmap="cividis", norm=norm, interpolation="nearest")
-    _mark(axis, ordered)
+    false_share = pair_matrix(run, "false_share")[np.ix_(order, order)]
+    if n > _WITH_NUMBERS:
+        false_share[:] = np.nan
+    _mark(axis, ordered, false_share)
     if n <= _WITH_NUMBERS:
         for i, j in zip(*np.nonzero(ordered > 0), strict=True):
             dark = float(norm(ordered[i, j])) < 0.55
             axis.text(j, i, f"{ordered[i, j]:.0f}", ha="center", va="center", size=7, color="w" if dark else "k")
-    names, size = run.names[order], 9 if n <= 20 else 7 if n <= 40 else 5
+    names = [shortened(name, _LONGEST) for name in run.names[order]]
+    size = 9 if n <= 20 else 7 if n <= 40 else 5
     axis.set_xticks(range(n), names, rotation=90 if max(map(len, names)) > 2 or n > 30 else 0, size=size)
     axis.set_yticks(range(n), names, size=size)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    _legend(axis, ordered)
+    _legend(axis, ordered, "" if np.isnan(false_share).all() else percent(run.filter.fdr))
     top = axis.inset_axes((0.0, 1.01, 1.0, 0.14))
     for at, height in zip(tree["icoord"], tree["dcoord"], strict=True):
         top.plot((np.array(at) - 5) / 10, height, color="0.3", lw=1)
@@ -131,8 +139,8 @@ def _ticks(lowest: float, highest: float) -> list[float]:
     return [value for value in rounded if lowest <= value <= highest]
 
 
-def _mark(axis: Axes, ordered: NDArray[np.float64]) -> None:
-    """Hatch what was not tested; outline and cross what fails."""
+def _mark(axis: Axes, ordered: NDArray[np.float64], false_share: NDArray[np.float64]) -> None:
+    """Hatch what was not tested; outline what fails, with its share of false discoveries or else a cross."""
     from matplotlib.patches import Rectangle
 
     n = len(ordered)
@@ -147,15 +155,22 @@ def _mark(axis: Axes, ordered: NDArray[np.float64]) -> None:
             axis.add_patch(
                 Rectangle((j - 0.44, i - 0.44), 0.88, 0.88, facecolor="white", edgecolor=FAILING, linewidth=width)
             )
+            if np.isfinite(false_share[i, j]):
+                axis.text(j, i, percent(false_share[i, j]), ha="center", va="center", size=7)
+                continue
             for ends in ((-0.4, 0.4), (0.4, -0.4)):
                 axis.plot((j - 0.4, j + 0.4), (i + ends[0], i + ends[1]), color=FAILING, lw=width / 2)
 
 
-def _legend(axis: Axes, ordered: NDArray[np.float64]) -> None:
+def _legend(axis: Axes, ordered: NDArray[np.float64], target: str) -> None:
     said = []
     off_diagonal = ordered[~np.eye(len(ordered), dtype=bool)]
     if (off_diagonal == 0).any():
-        said.append("outlined and crossed: fails, no gene selected")
+        said.append(
+            f"outlined: fails; the lowest share of false genes at any threshold, where {target} is needed"
+            if target
+            else "outlined and crossed: fails, no gene selected"
+        )
     if np.isnan(off_diagonal).any():
         said.append("hatched: not tested")
     axis.set_xlabel("\n".join(said), fontsize=9)

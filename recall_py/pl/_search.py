@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recall_py.pl._figure import FAILING, PASSING, QUIET, axes_to_draw_on, every, hand_over, with_plot_docs
+from recall_py.pl._figure import FAILING, PASSING, QUIET, axes_to_draw_on, counted, every, hand_over, with_plot_docs
 from recall_py.stored import read_run
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def search(
             number[fails], clusters[fails], facecolors="white", edgecolors=FAILING, label="some pairs fail", **marks
         )
     if not fails.all():
-        axis.scatter(number[~fails], clusters[~fails], color=PASSING, label="every pair passes", **marks)
+        axis.scatter(number[~fails], clusters[~fails], color=PASSING, label="no pair fails", **marks)
     axis.scatter(
         number[stands], clusters[stands], s=190, facecolors="none", edgecolors="black", label="the result", zorder=3
     )
@@ -79,9 +79,10 @@ def search(
     _label_axes(axis, number, steps, str(run.params["partition_algorithm"]))
     axis.set_ylim(0, clusters.max() * 1.2 + 0.5)
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(frameon=False, fontsize=8, labelspacing=0.9, title="number: failing pairs", title_fontsize=8)
+    title = "number: failing pairs" if fails.any() else None
+    axis.legend(frameon=False, fontsize=8, labelspacing=0.9, title=title, title_fontsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.set_title(f"{clusters[0]} clusters at the start, {clusters[stands]} in the result")
+    axis.set_title(f"{counted(clusters[0])} at the start, {clusters[stands]} in the result")
     return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recall_py.pl._figure import axes_to_draw_on, every, hand_over, palette, with_plot_docs
+from recall_py.pl._figure import axes_to_draw_on, counted, every, hand_over, palette, shortened, with_plot_docs
 from recall_py.stored import StoredRun, read_run
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _BAR = 0.16
 """Width of a column of clusters, where the steps are 1 apart."""
 _GAPS = 0.25
-"""Share of the height that is left between clusters."""
+"""Share of the height that is left between clusters, at most."""
+_WIDEST_GAP = 0.04
 _COLUMNS = 14
 """Columns at most that are drawn of a search by merging: in between, several pairs are merged at once."""
 _TICKS = 14
@@ -101,7 +102,8 @@ def tree(
     for i, column in enumerate(columns):
         _bars(axis, i, column, colours, alone=run.names if i == len(columns) - 1 else None)
     _label(axis, steps, run)
-    axis.set_title(f"{columns[0].sizes.size} clusters became {run.n_clusters}")
+    start = counted(columns[0].sizes.size)
+    axis.set_title(f"{start} became {run.n_clusters}" if len(columns) > 1 else f"{start} in the only step")
     return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 
@@ -148,7 +150,7 @@ def _columns(flow: pd.DataFrame, n_final: int) -> list[_Column]:
 
 def _stack(order: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Where each cluster begins, with the same gap between all."""
-    gap = _GAPS * sizes.sum() / max(1, sizes.size - 1) if sizes.size > 1 else 0.0
+    gap = min(_WIDEST_GAP, _GAPS / max(1, sizes.size - 1)) * sizes.sum()
     bottom = np.empty(sizes.size)
     bottom[order] = np.concatenate(([0.0], np.cumsum(sizes[order] + gap)[:-1]))
     return bottom
@@ -188,7 +190,7 @@ def _names(axis: Axes, x: int, column: _Column, names: NDArray[np.str_]) -> None
         at[i] = min(at[i], at[i + 1] - least)
     for code, middle, y in zip(column.order, wanted, at, strict=True):
         axis.plot([x + _BAR / 2, x + _BAR / 2 + 0.1], [middle, y], color="0.5", lw=0.6)
-        axis.text(x + _BAR / 2 + 0.12, y, f"{names[code]} ({column.sizes[code]:,})", va="center", size=size)
+        axis.text(x + _BAR / 2 + 0.12, y, f"{shortened(names[code])} ({column.sizes[code]:,})", va="center", size=size)
 
 
 def _ribbons(axis: Axes, x: int, table: pd.DataFrame, before: _Column, after: _Column, colours: list[str]) -> None:
@@ -232,7 +234,7 @@ def _label(axis: Axes, steps: list[int], run: StoredRun) -> None:
     if len(run.record["failing"]["step"]):
         said += "\nhatched, with a thick outline: in a failing pair"
     axis.set_xlabel(said)
-    longest = max(len(f"{name} (10,000)") for name in run.names)
+    longest = max(len(f"{shortened(name)} (10,000)") for name in run.names)
     axis.set_xlim(-0.3, len(steps) - 1 + 0.35 + 0.035 * longest * max(1.0, len(steps) / 4))
     axis.set_yticks([])
     axis.spines[["top", "right", "left"]].set_visible(False)

@@ -117,6 +117,12 @@ def test_clusters(
     if labels.cat.categories.size < 2:
         msg = f"obs[{groupby!r}] has one label; at least two are needed to test a pair."
         raise ValueError(msg)
+    if (labels.value_counts() >= filter_params.min_cells).sum() < 2:
+        msg = (
+            f"Fewer than two of the {labels.cat.categories.size} labels in obs[{groupby!r}] have "
+            f"{filter_params.min_cells} cells or more, so there is no pair to test. Is this the column of the clusters?"
+        )
+        raise ValueError(msg)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
     if pair_test == "knockoff":
         refuse_small_batches(data)

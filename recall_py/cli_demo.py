@@ -1,0 +1,45 @@
+"""The command ``recall-py demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from recall_py.cli_output import print_search, print_table
+from recall_py.cli_run import add_plot_slots
+
+
+def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> None:
+    """Cluster one file, print clusters and markers, and draw plain Leiden beside calibrated Leiden."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import pandas as pd
+    import scanpy as sc
+
+    from recall_py import get, pl, tl
+    from recall_py.files import read_h5ad, write_atomically, write_h5ad
+
+    folder.mkdir(parents=True, exist_ok=True)
+    adata = read_h5ad(source)
+    plain, calibrated = "leiden", "leiden_calibrated"
+    tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
+    add_plot_slots(adata, calibrated, {"random_state": seed}, quiet=True)
+    sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
+    print_search(adata, calibrated)
+    markers = get.markers(adata, calibrated, by="cluster").groupby("group", sort=False)["gene"]
+    sizes = adata.obs[calibrated].value_counts()
+    rows: dict[str, list[Any]] = {"cluster": [], "cells": [], "strongest markers": []}
+    for label in adata.obs[calibrated].cat.categories:
+        rows["cluster"].append(label)
+        rows["cells"].append(sizes[label])
+        rows["strongest markers"].append(
+            ", ".join(markers.get_group(label).head(5)) if label in markers.groups else "-"
+        )
+    print_table("markers, the most pairs first", pd.DataFrame(rows))
+    labelled, picture = folder / f"{source.stem}_labelled.h5ad", folder / f"{source.stem}_umap.png"
+    write_h5ad(adata, labelled)
+    write_atomically(picture, lambda partial: pl.umap_compare(adata, plain, calibrated, save=partial))
+    typer.echo(f"wrote {labelled}\nwrote {picture}")
