@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-r lint docs dist
+.PHONY: demo test test-r lint docs dist bench
 
 $(BIN)/recall-py: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ $(VENV)/.dist: pyproject.toml $(BIN)/recall-py
 	$(BIN)/python -m pip install --quiet --editable '.[dist]'
 	touch $@
 
+$(VENV)/.bench: pyproject.toml $(BIN)/recall-py
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
 demo: $(BIN)/recall-py
 	$(BIN)/recall-py demo data/pbmc68k.h5ad --output demo
 
@@ -54,3 +58,7 @@ docs: $(VENV)/.docs
 dist: $(VENV)/.dist
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+
+# Each hot path once, to prove that the suite runs; it asserts no times.
+bench: $(VENV)/.bench
+	cd benchmarks/asv && $(abspath $(BIN))/asv run --quick --python=same --strict --show-stderr

@@ -1,0 +1,37 @@
+"""Calibrated clustering from counts to labels, on the cells that ship with the package."""
+
+import warnings
+
+import recall_py
+from recall_py.observe import CalibrationWarning
+
+SETTINGS = {
+    "resolution": {"strategy": "resolution"},
+    "merge": {"strategy": "merge"},
+    "calibrated": {"preset": "calibrated"},
+}
+
+
+class Calibrate:
+    """``tl.leiden`` on 700 PBMC."""
+
+    params = tuple(SETTINGS)
+    param_names = ("setting",)
+
+    def setup(self, setting):
+        """Read; once to compile."""
+        self.adata = recall_py.datasets.pbmc68k()
+        self.time_leiden(setting)
+
+    def time_leiden(self, setting):
+        """From a start that is too fine."""
+        self._cluster(setting)
+
+    def peakmem_leiden(self, setting):
+        """From a start that is too fine."""
+        self._cluster(setting)
+
+    def _cluster(self, setting):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CalibrationWarning)
+            recall_py.tl.leiden(self.adata, 2, flavor="igraph", n_iterations=2, **SETTINGS[setting])
