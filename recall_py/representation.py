@@ -21,7 +21,7 @@ from recall_py.threads import even_blocks
 
 TARGET_TOTAL = 1e4
 MAX_SCALED = 10.0
-MANY_CELLS = 50_000
+MANY_CELLS = 20_000
 """Above it, components come from the covariance of the genes, and scaled values have single precision."""
 _BLOCK = 2048
 _STRIP = 512
