@@ -96,7 +96,11 @@ def knockoffs(
     else:
         detail = pair_detail(adata, run, chosen, n_jobs=n_jobs)
         null = "knockoff" if run.pair_test == "knockoff" else "null"
-        drawn = {"filter": partial(_filter, target=run.filter.fdr), "variance": _variance, "zeros": _zeros}
+        drawn: dict[str, Any] = {
+            "filter": partial(_filter, target=run.filter.fdr),
+            "variance": _variance,
+            "zeros": _zeros,
+        }
         for axis, name in zip(axes, panels, strict=True):
             drawn[name](axis, detail, null)
     shown = axes[0] if ax is not None and not isinstance(ax, Sequence | np.ndarray) else axes

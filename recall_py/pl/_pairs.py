@@ -156,7 +156,7 @@ def _mark(axis: Axes, ordered: NDArray[np.float64], false_share: NDArray[np.floa
                 Rectangle((j - 0.44, i - 0.44), 0.88, 0.88, facecolor="white", edgecolor=FAILING, linewidth=width)
             )
             if np.isfinite(false_share[i, j]):
-                axis.text(j, i, percent(false_share[i, j]), ha="center", va="center", size=7)
+                axis.text(j, i, percent(float(false_share[i, j])), ha="center", va="center", size=7)
                 continue
             for ends in ((-0.4, 0.4), (0.4, -0.4)):
                 axis.plot((j - 0.4, j + 0.4), (i + ends[0], i + ends[1]), color=FAILING, lw=width / 2)
