@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,7 +96,7 @@ def knockoffs(
     else:
         detail = pair_detail(adata, run, chosen, n_jobs=n_jobs)
         null = "knockoff" if run.pair_test == "knockoff" else "null"
-        drawn: dict[str, Callable[[Axes, PairDetail, str], None]] = {
+        drawn: dict[str, Any] = {
             "filter": partial(_filter, target=run.filter.fdr),
             "variance": _variance,
             "zeros": _zeros,
