@@ -61,7 +61,7 @@ def sections_of(rows, args):
         (
             "Growth",
             f"Exponent b of seconds = a cells^b, least squares on the logarithms, sizes from {FIT_FROM:,} on where "
-            "there are two; runs that were not ended.",
+            "there are two; runs that finished.",
             growth(rows),
         ),
     ]
@@ -79,6 +79,7 @@ def runs(rows):
             row[f"{name} [s]"] = this["wall_s"]
             row[f"{name}, ratio"] = this["wall_s"] / base["wall_s"]
         row["CPU [s]"] = this["cpu_s"]
+        row["CPU, ratio"] = this["cpu_s"] / base["cpu_s"]
         row["peak [GB]"] = this["peak_mib"] * 2**20 / 1e9
         row["peak, ratio"] = this["peak_mib"] / base["peak_mib"]
         row |= {name: _whole(run.get(name)) for name in ("steps", "clusters", "components")}
@@ -124,11 +125,9 @@ def growth(rows):
     """One row for each method, the exponent of each stage in a column."""
     found = []
     for (how, method), of_method in rows.groupby(["input", "method"], sort=False):
-        row = {"input": how, "method": method}
-        for name in ("run", "whole", *STAGES):
-            row[name] = exponent(of_method[of_method["stage"] == name])[0]
-        found.append({name: value for name, value in row.items() if value is not None})
-    return found
+        fitted = {name: exponent(of_method[of_method["stage"] == name])[0] for name in ("run", "whole", *STAGES)}
+        found.append({"input": how, "method": method} | fitted)
+    return [{name: row[name] for name in row if any(other[name] is not None for other in found)} for row in found]
 
 
 def exponent(rows):
