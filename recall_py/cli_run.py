@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,15 @@ import numpy as np
 import typer
 
 from recall_py import keys
+from recall_py.blocks import count_matrix, reading_once
 from recall_py.cli_output import cluster_summary, print_search, print_table, rows_of, write_json
+from recall_py.disk import LogLayer, in_memory, opened, rewrite, write_result
+from recall_py.files import is_store, remove
 from recall_py.params import CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +141,11 @@ def refuse_unwritable(path: Path | None) -> None:
     if not path.parent.is_dir():
         msg = f"The folder {path.parent} does not exist."
         raise ValueError(msg)
-    if path.is_dir():
+    if path.is_dir() and not is_store(path):
         msg = f"{path} is a folder; a file name is needed."
+        raise ValueError(msg)
+    if path.is_file() and path.suffix.lower() == ".zarr":
+        msg = f"{path} is a file, and a .zarr store is a folder. Pass another name."
         raise ValueError(msg)
     if not os.access(path.parent, os.W_OK):
         msg = f"The folder {path.parent} cannot be written to."
@@ -147,37 +155,44 @@ def refuse_unwritable(path: Path | None) -> None:
 def cluster_file(
     source: Path, target: Path, request: ClusterRequest, *, json: Path | None, report: Path | None, quiet: bool
 ) -> None:
-    """Cluster one file and write the labelled file: .h5ad, or .rds with a Seurat object."""
+    """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with a Seurat object."""
     refuse_unwritable(json)
     _refuse_data_as_page(report, source, target)
-    robj = None
-    if ".rds" in (source.suffix.lower(), target.suffix.lower()):
-        from recall_py import seurat
-
-        robj = _read_seurat(source, target)
-        adata = seurat.to_anndata(robj)
-    else:
-        from recall_py.files import read_h5ad, write_h5ad
-
-        adata = read_h5ad(source)
-    if request.drop_empty_cells:
-        adata = _without_empty_cells(adata, quiet=quiet)
-    request.apply(adata, progress=not quiet)
     key = request.final_key
-    if robj is None:
-        _add_embedding(adata, key, request.shared, quiet=quiet)
-        write_h5ad(adata, target)
-    else:
-        seurat.write_rds(seurat.labels_to_seurat(adata, robj, key), target)
-    if json is not None:
-        write_json(json, cluster_summary(adata, key, source, target))
-    if report is not None:
-        _write_report(adata, report, key, source, target)
-    if not quiet:
-        print_search(adata, key)
-        typer.echo(f"wrote {target}")
+    with ExitStack() as stack:
+        if ".rds" in (source.suffix.lower(), target.suffix.lower()):
+            adata = _cluster_seurat(source, target, request, quiet=quiet)
+        else:
+            stack.enter_context(reading_once())
+            adata = stack.enter_context(opened(source))
+            held = source
+            if request.drop_empty_cells:
+                adata, held = _without_empty_cells(stack, adata, source, target, quiet=quiet)
+            request.apply(adata, progress=not quiet)
+            added, layer = _add_embedding(adata, key, request.shared, quiet=quiet)
+            write_result(adata, held, target, [("obs", None), ("uns", key), *added], layer)
+        if json is not None:
+            write_json(json, cluster_summary(adata, key, source, target))
         if report is not None:
-            typer.echo(f"wrote {report}")
+            _write_report(adata, report, key, source, target)
+        if not quiet:
+            print_search(adata, key)
+            typer.echo(f"wrote {target}")
+            if report is not None:
+                typer.echo(f"wrote {report}")
+
+
+def _cluster_seurat(source: Path, target: Path, request: ClusterRequest, *, quiet: bool) -> AnnData:
+    """Cluster the Seurat object of an .rds file and write it with its labels."""
+    from recall_py import seurat
+
+    robj = _read_seurat(source, target)
+    adata = seurat.to_anndata(robj)
+    if request.drop_empty_cells:
+        adata = adata[_cells_with_counts(adata, quiet=quiet)].copy()
+    request.apply(adata, progress=not quiet)
+    seurat.write_rds(seurat.labels_to_seurat(adata, robj, request.final_key), target)
+    return adata
 
 
 def _read_seurat(source: Path, target: Path) -> Any:
@@ -202,19 +217,18 @@ def test_file(
 ) -> None:
     """Test the labels of one file."""
     from recall_py import get, tl
-    from recall_py.files import read_h5ad, write_h5ad
 
     refuse_unwritable(json)
     _refuse_data_as_page(report, source, target)
-    adata = read_h5ad(source)
-    tl.test_clusters(adata, groupby, **options)
-    pairs = get.pairs(adata, options["key_added"])
-    if target is not None:
-        write_h5ad(adata, target)
-    if json is not None:
-        write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
-    if report is not None:
-        _write_report(adata, report, options["key_added"], source, target or source)
+    with reading_once(), opened(source) as adata:
+        tl.test_clusters(adata, groupby, **options)
+        pairs = get.pairs(adata, options["key_added"])
+        if target is not None:
+            write_result(adata, source, target, [("uns", options["key_added"])], None)
+        if json is not None:
+            write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
+        if report is not None:
+            _write_report(adata, report, options["key_added"], source, target or source)
     if not quiet:
         columns = ["group", "reference", "n_group", "n_reference", "n_selected", "passes"]
         print_table(f"pairs of {groupby}", pairs[columns])
@@ -224,22 +238,25 @@ def test_file(
 
 def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
     """Write the report of a result that a file holds."""
-    from recall_py.files import read_h5ad
     from recall_py.stored import results
 
     _refuse_data_as_page(target, source, None)
-    adata = read_h5ad(source)
-    stored = results(adata)
-    if key is None:
-        if len(stored) != 1:
-            found = (
-                f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}" if stored else "no result"
-            )
-            make = "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
-            msg = f"{source} holds {found}{make}"
-            raise ValueError(msg)
-        key = stored[0]
-    _write_report(adata, target, key, source, Path("labelled.h5ad"))
+    with reading_once(), opened(source) as adata:
+        stored = results(adata)
+        if key is None:
+            if len(stored) != 1:
+                found = (
+                    f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}"
+                    if stored
+                    else "no result"
+                )
+                make = (
+                    "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
+                )
+                msg = f"{source} holds {found}{make}"
+                raise ValueError(msg)
+            key = stored[0]
+        _write_report(adata, target, key, source, Path("labelled.h5ad"))
     if not quiet:
         typer.echo(f"wrote {target}")
 
@@ -255,16 +272,19 @@ def _refuse_data_as_page(page: Path | None, source: Path, target: Path | None) -
 def _write_report(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:
     from recall_py.report import write_report
 
+    if "X_umap" in adata.obsm:
+        adata.obsm["X_umap"] = in_memory(adata.obsm["X_umap"])
     write_report(adata, page, key, source=str(source), target=str(target))
 
 
 def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet: bool) -> None:
     """Write the augmented counts of one file."""
     from recall_py import pp
-    from recall_py.files import read_h5ad, write_h5ad
+    from recall_py.files import write_adata
 
-    augmented = pp.knockoffs(read_h5ad(source), **options)
-    write_h5ad(augmented, target)
+    with opened(source) as adata:
+        augmented = pp.knockoffs(adata, **options)
+    write_adata(augmented, target)
     if not quiet:
         typer.echo(f"wrote {target}: {augmented.n_obs} cells, {augmented.n_vars // 2} genes and as many knockoffs")
 
@@ -278,14 +298,16 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
     import scanpy as sc
 
     from recall_py import get, pl, tl
-    from recall_py.files import read_h5ad, write_atomically, write_h5ad
+    from recall_py.files import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
-    adata = read_h5ad(source)
     plain, calibrated = "leiden", "leiden_calibrated"
-    tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
-    _add_embedding(adata, calibrated, {"random_state": seed}, quiet=True)
-    sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
+    labelled, picture = folder / f"{source.stem}_labelled{source.suffix}", folder / f"{source.stem}_umap.png"
+    with reading_once(), opened(source) as adata:
+        tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
+        added, layer = _add_embedding(adata, calibrated, {"random_state": seed}, quiet=True)
+        sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
+        write_result(adata, source, labelled, [("obs", None), ("uns", calibrated), ("uns", plain), *added], layer)
     print_search(adata, calibrated)
     markers = get.markers(adata, calibrated, by="cluster").groupby("group", sort=False)["gene"]
     sizes = adata.obs[calibrated].value_counts()
@@ -297,31 +319,53 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
             ", ".join(markers.get_group(label).head(5)) if label in markers.groups else "-"
         )
     print_table("markers, the most pairs first", pd.DataFrame(rows))
-    labelled, picture = folder / f"{source.stem}_labelled.h5ad", folder / f"{source.stem}_umap.png"
-    write_h5ad(adata, labelled)
     write_atomically(picture, lambda partial: pl.umap_compare(adata, plain, calibrated, save=partial))
     typer.echo(f"wrote {labelled}\nwrote {picture}")
 
 
-def _without_empty_cells(adata: AnnData, *, quiet: bool) -> AnnData:
-    """The cells that have counts in X."""
-    kept = np.asarray(adata.X.sum(axis=1)).ravel() > 0
+def _without_empty_cells(
+    stack: ExitStack, adata: AnnData, source: Path, target: Path, *, quiet: bool
+) -> tuple[AnnData, Path]:
+    """The contents without the cells that have no counts in X, and the file that holds them."""
+    kept = _cells_with_counts(adata, quiet=quiet)
+    if kept.all():
+        return adata, source
+    without = target.resolve().with_name(f".{target.stem}-kept.{os.getpid()}.partial{target.suffix}")
+    stack.callback(remove, without)
+    rewrite(adata, without, kept)
+    return stack.enter_context(opened(without)), without
+
+
+def _cells_with_counts(adata: AnnData, *, quiet: bool) -> NDArray[np.bool_]:
+    totals = np.zeros(adata.n_obs)
+    for cells, _, values in count_matrix(adata.X).entries():
+        totals += np.bincount(cells, values, adata.n_obs)
     if not quiet:
-        typer.echo(f"dropped {int((~kept).sum())} cells without counts")
-    return adata[kept].copy()
+        typer.echo(f"dropped {np.count_nonzero(totals <= 0)} cells without counts")
+    return totals > 0
 
 
-def _add_embedding(adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool) -> None:
-    """On raw counts, add what a plot needs; a file that came with an embedding keeps its own."""
-    from recall_py.plot_ready import add_embedding
+def _add_embedding(
+    adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool
+) -> tuple[list[tuple[str, str]], LogLayer | None]:
+    """On raw counts, add what a plot needs; a file that came with an embedding keeps its own.
+
+    Returns the slots that were added, and the layer that is made while the file is written.
+    """
+    from recall_py.plot_ready import add_embedding, log_layer
 
     record = adata.uns[key][keys.RECORD]
     if record["source"] == "raw.X" or "X_umap" in adata.obsm:
         if not quiet:
             reason = "it is there" if "X_umap" in adata.obsm else "the counts are in raw"
             typer.echo(f"no embedding was added: {reason}")
-        return
-    layer = None if record["source"] == "X" else options.get("layer") or keys.COUNTS_LAYER
-    added = add_embedding(adata, record["genes"], layer, options["random_state"])
+        return [], None
+    layer = options.get("layer") or keys.COUNTS_LAYER
+    counts = count_matrix(adata.X if record["source"] == "X" else adata.layers[layer])
+    added, log = add_embedding(adata, counts, record["genes"], options["random_state"]), log_layer(adata, counts)
     if not quiet:
-        typer.echo(f"added for plotting: {', '.join(added)}. X still holds counts.")
+        named = [*([] if log is None else [("layers", log.name)]), *added]
+        typer.echo(
+            f"added for plotting: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}. X still holds counts."
+        )
+    return added, log
