@@ -123,8 +123,7 @@ def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) 
 
     kept = np.ones(adata.n_obs, dtype=bool) if cells is None else cells
     tables = ad.AnnData(obs=adata.obs[kept], var=adata.var, uns=adata.uns)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the version of zarr, which is anndata's to choose
+    with _choices_of_anndata():
         write = tables.write_zarr if is_zarr(path) else tables.write_h5ad
         write(path, convert_strings_to_categoricals=False)
     with _changing(path) as store:
@@ -142,7 +141,9 @@ def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) 
             if name is not None:  # anndata 0.13 lists X as None
                 _write_matrix(store["layers"], name, stored, only, kept)
         if adata.raw is not None:
-            raw = store.require_group("raw")
+            if "raw" in store:
+                del store["raw"]
+            raw = store.create_group("raw")
             raw.attrs.update({"encoding-type": "raw", "encoding-version": "0.1.0"})
             _write(raw, "var", adata.raw.var)
             _write(raw, "varm", {name: in_memory(stored) for name, stored in adata.raw.varm.items()})
@@ -205,15 +206,23 @@ def _changing(path: Path) -> Iterator[Any]:
     consolidated = is_zarr(path) and _open(path, "r").metadata.consolidated_metadata is not None
     store = _open(path, "r+")
     try:
-        yield store
-        if consolidated:
-            import zarr
+        with _choices_of_anndata():
+            yield store
+            if consolidated:
+                import zarr
 
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of zarr 3, that consolidated metadata is no part of its standard
                 zarr.consolidate_metadata(store.store)
     finally:
         _close(store)
+
+
+@contextmanager
+def _choices_of_anndata() -> Iterator[None]:
+    """Without its remarks on versions of the zarr format, shards and consolidated metadata, which it chooses."""
+    with warnings.catch_warnings():
+        for remark in ("Writing zarr v2", "zarr v3 autosharding", "Consolidated metadata"):
+            warnings.filterwarnings("ignore", message=remark)
+        yield
 
 
 def _is_old(store: Any) -> bool:
@@ -231,8 +240,8 @@ def _contents(path: Path, store: Any) -> AnnData:
     for slot in _ALIGNED:
         if slot in store:
             slots[slot] = {name: _handle(store[slot][name]) for name in store[slot]}
-    if "raw" in store:
-        raw = store["raw"]
+    raw = store.get("raw")
+    if raw is not None and not hasattr(raw, "dtype"):  # zarr has an array of nothing where there is no raw
         slots["raw"] = {name: read_elem(raw[name]) for name in ("var", "varm") if name in raw} | {
             "X": _handle(raw["X"])
         }
