@@ -14,8 +14,9 @@ import typer
 from recall_py import keys
 from recall_py.blocks import count_matrix, reading_once
 from recall_py.cli_output import cluster_summary, print_search, print_table, rows_of, write_json
+from recall_py.cli_paths import refuse_data_as_page, refuse_unwritable
 from recall_py.disk import LogLayer, in_memory, opened, rewrite, write_result
-from recall_py.files import is_store, remove
+from recall_py.files import remove
 from recall_py.params import CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
@@ -119,48 +120,12 @@ def partition_class(name: str | None) -> type | None:
     return getattr(leidenalg, name)
 
 
-def target_file(source: Path, output: Path | None, *, in_place: bool | None = None) -> Path:
-    """The file to write; IN itself only where that was asked for, and never by a command without ``--in-place``."""
-    if output is None and not in_place:
-        other = "" if in_place is None else ", or --in-place to write the result over IN"
-        msg = f"No output file. Pass -o OUT{other}."
-        raise ValueError(msg)
-    target = source if output is None else output
-    if target.resolve() == source.resolve() and not in_place:
-        other = "" if in_place is None else ", or --in-place to overwrite it"
-        msg = f"-o {target} is the input file itself. Pass another name{other}."
-        raise ValueError(msg)
-    if source.resolve() in target.resolve().parents:
-        msg = f"-o {target} lies in the input {source}. Pass a name outside it."
-        raise ValueError(msg)
-    refuse_unwritable(target)
-    return target
-
-
-def refuse_unwritable(path: Path | None) -> None:
-    """Refuse a file that cannot be written, before anything is computed."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        msg = f"The folder {path.parent} does not exist."
-        raise ValueError(msg)
-    if path.is_dir() and not is_store(path):
-        msg = f"{path} is a folder; a file name is needed."
-        raise ValueError(msg)
-    if path.is_file() and path.suffix.lower() == ".zarr":
-        msg = f"{path} is a file, and a .zarr store is a folder. Pass another name."
-        raise ValueError(msg)
-    if not os.access(path.parent, os.W_OK):
-        msg = f"The folder {path.parent} cannot be written to."
-        raise ValueError(msg)
-
-
 def cluster_file(
     source: Path, target: Path, request: ClusterRequest, *, json: Path | None, report: Path | None, quiet: bool
 ) -> None:
     """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with a Seurat object."""
     refuse_unwritable(json)
-    _refuse_data_as_page(report, source, target)
+    refuse_data_as_page(report, source, target)
     key = request.final_key
     with ExitStack() as stack:
         if ".rds" in (source.suffix.lower(), target.suffix.lower()):
@@ -222,7 +187,7 @@ def test_file(
     from recall_py import get, tl
 
     refuse_unwritable(json)
-    _refuse_data_as_page(report, source, target)
+    refuse_data_as_page(report, source, target)
     with reading_once(), opened(source) as adata:
         tl.test_clusters(adata, groupby, **options)
         pairs = get.pairs(adata, options["key_added"])
@@ -243,7 +208,7 @@ def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> 
     """Write the report of a result that a file holds."""
     from recall_py.stored import results
 
-    _refuse_data_as_page(target, source, None)
+    refuse_data_as_page(target, source, None)
     with reading_once(), opened(source) as adata:
         stored = results(adata)
         if key is None:
@@ -262,14 +227,6 @@ def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> 
         _write_report(adata, target, key, source, Path("labelled.h5ad"))
     if not quiet:
         typer.echo(f"wrote {target}")
-
-
-def _refuse_data_as_page(page: Path | None, source: Path, target: Path | None) -> None:
-    """Refuse a report in the place of data, before anything is computed."""
-    refuse_unwritable(page)
-    if page is not None and page.resolve() in {path.resolve() for path in (source, target) if path is not None}:
-        msg = f"The report {page} is the .h5ad file itself. Pass another name, such as {page.with_suffix('.html')}."
-        raise ValueError(msg)
 
 
 def _write_report(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:
