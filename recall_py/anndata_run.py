@@ -16,6 +16,7 @@ from recall_py.read import (
     read_counts,
     read_graph_params,
     read_labels,
+    refuse_copy_of_file,
     refuse_small_batches,
     refuse_unusable,
     restricted_cells,
@@ -143,14 +144,16 @@ def cluster_adata(
     from recall_py.pipeline import cluster_counts
 
     refuse_unusable(adata)
+    refuse_copy_of_file(adata, copy=copy)
     refuse_occupied(adata, key_added)
     params = calibration.run_params(adata)
     cells = None if restrict_to is None else restricted_cells(adata, restrict_to)
     data = read_counts(
-        adata if cells is None else adata[cells],
+        adata,
         layer=calibration.layer,
         n_top_genes=calibration.n_top_genes,
         batch_key=calibration.batch_key,
+        cells=cells,
     )
     if params.pair_test == "knockoff":
         refuse_small_batches(data)

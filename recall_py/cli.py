@@ -1,4 +1,4 @@
-"""The command ``recall-py``: calibrated clustering of .h5ad files."""
+"""The command ``recall-py``: calibrated clustering of .h5ad files and .zarr stores."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from recall_py import cli_run as run
 from recall_py import params
 from recall_py.cli_errors import reported_errors
+from recall_py.cli_paths import PAGE, target_file
 
 
 def _examples(*commands: str) -> str:
@@ -22,7 +23,7 @@ def _examples(*commands: str) -> str:
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Calibrated single-cell clustering with knockoff genes, on .h5ad files.",
+    help="Calibrated single-cell clustering with knockoff genes, on .h5ad files and .zarr stores.",
     epilog=_examples(
         "info pbmc.h5ad",
         "cluster pbmc.h5ad -o labelled.h5ad --preset calibrated --report report.html",
@@ -36,8 +37,8 @@ _INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for wrong arguments; it lives in click or in typer itself, by version."""
 
-In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad file to read, with raw counts.")]
-Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad file to write.")]
+In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad or .zarr to read, with raw counts.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad or .zarr to write.")]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Write the result over IN.")]
 NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP, NB, NB-depth, permutation, ...")]
 Draws = Annotated[int | None, typer.Option(help="Independent null draws that are combined.")]
@@ -182,7 +183,7 @@ def cluster(
             louvain={"use_weights": use_weights, "n_orders": n_orders},
             shared=options,
         )
-        target = run.target_file(source, output, in_place=in_place)
+        target = target_file(source, output, in_place=in_place)
         run.cluster_file(source, target, request, json=json, report=report, quiet=quiet)
 
 
@@ -226,7 +227,7 @@ def test(
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
     """
     with reported_errors(context):
-        target = run.target_file(source, output, in_place=in_place) if output or in_place else None
+        target = target_file(source, output, in_place=in_place) if output or in_place else None
         options = {
             "external": external,
             "key_added": key_added,
@@ -266,7 +267,7 @@ def knockoffs(
             "random_state": seed,
             "n_jobs": n_jobs,
         }
-        run.knockoffs_file(source, run.target_file(source, output), options, quiet=quiet)
+        run.knockoffs_file(source, target_file(source, output), options, quiet=quiet)
 
 
 @app.command(epilog=_examples("demo data/pbmc68k.h5ad"))
@@ -292,7 +293,7 @@ def demo(
 )
 def report(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An .h5ad file with a result of recall-py.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A file with a result of recall-py.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PAGE", help="The .html to write.")] = None,
     key: Annotated[str | None, typer.Option(help="Entry of uns with the result, where there are several.")] = None,
     quiet: Quiet = False,
@@ -300,13 +301,13 @@ def report(
 ) -> None:
     """Write an HTML page about a result: what was found, how sure it is, pictures, tables, and how to get it again."""
     with reported_errors(context):
-        run.report_file(source, run.target_file(source, output, suffixes=run.PAGE), key, quiet=quiet)
+        run.report_file(source, target_file(source, output, suffixes=PAGE), key, quiet=quiet)
 
 
 @app.command(epilog=_examples("info pbmc.h5ad"))
 def info(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad file to look at.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The file to look at.")],
     layer: Layer = None,
     n_top_genes: TopGenes = 2000,
     debug: Debug = False,

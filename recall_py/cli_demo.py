@@ -7,8 +7,10 @@ from typing import Any
 
 import typer
 
+from recall_py.blocks import reading_once
 from recall_py.cli_output import print_search, print_table
 from recall_py.cli_run import add_plot_slots
+from recall_py.disk import opened, write_result
 
 
 def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> None:
@@ -20,14 +22,16 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
     import scanpy as sc
 
     from recall_py import get, pl, tl
-    from recall_py.files import read_h5ad, write_atomically, write_h5ad
+    from recall_py.files import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
-    adata = read_h5ad(source)
     plain, calibrated = "leiden", "leiden_calibrated"
-    tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
-    add_plot_slots(adata, calibrated, {"random_state": seed}, quiet=True)
-    sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
+    labelled, picture = folder / f"{source.stem}_labelled{source.suffix}", folder / f"{source.stem}_umap.png"
+    with reading_once(), opened(source) as adata:
+        tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
+        added, layer = add_plot_slots(adata, calibrated, {"random_state": seed}, quiet=True)
+        sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)
+        write_result(adata, source, labelled, [("obs", None), ("uns", calibrated), ("uns", plain), *added], layer)
     print_search(adata, calibrated)
     markers = get.markers(adata, calibrated, by="cluster").groupby("group", sort=False)["gene"]
     sizes = adata.obs[calibrated].value_counts()
@@ -39,7 +43,5 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
             ", ".join(markers.get_group(label).head(5)) if label in markers.groups else "-"
         )
     print_table("markers, the most pairs first", pd.DataFrame(rows))
-    labelled, picture = folder / f"{source.stem}_labelled.h5ad", folder / f"{source.stem}_umap.png"
-    write_h5ad(adata, labelled)
     write_atomically(picture, lambda partial: pl.umap_compare(adata, plain, calibrated, save=partial))
     typer.echo(f"wrote {labelled}\nwrote {picture}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recall_py import keys
+from recall_py.disk import opened
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,24 +25,23 @@ _PACKAGES = (
 
 
 def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> str:
-    """Lines about what an .h5ad file holds and what a clustering of it would use."""
-    from recall_py.files import read_h5ad
-
-    adata = read_h5ad(path)
-    layers = [name for name in adata.layers if name is not None]
-    raw = "none" if adata.raw is None else f"{adata.raw.shape[1]:,} genes"
-    rows = [
-        ("file", f"{path}, {path.stat().st_size / 1e6:,.1f} MB"),
-        ("cells x genes", f"{adata.n_obs:,} x {adata.n_vars:,}"),
-        ("layers", ", ".join(layers) or "none"),
-        ("raw", raw),
-        ("counts", _counts(adata, layer)),
-        ("genes used", _genes(adata, n_top_genes)),
-        ("neighbours", _neighbours(adata)),
-        ("embeddings", ", ".join(adata.obsm) or "none"),
-        ("labels", _labels(adata)),
-        ("results", _results(adata)),
-    ]
+    """Lines about what a file holds and what a clustering of it would use."""
+    with opened(path) as adata:
+        layers = [name for name in adata.layers if name is not None]
+        raw = "none" if adata.raw is None else f"{adata.raw.shape[1]:,} genes"
+        files = path.rglob("*") if path.is_dir() else [path]
+        rows = [
+            ("file", f"{path}, {sum(file.stat().st_size for file in files) / 1e6:,.1f} MB"),
+            ("cells x genes", f"{adata.n_obs:,} x {adata.n_vars:,}"),
+            ("layers", ", ".join(layers) or "none"),
+            ("raw", raw),
+            ("counts", _counts(adata, layer)),
+            ("genes used", _genes(adata, n_top_genes)),
+            ("neighbours", _neighbours(adata)),
+            ("embeddings", ", ".join(adata.obsm) or "none"),
+            ("labels", _labels(adata)),
+            ("results", _results(adata)),
+        ]
     return _aligned(rows)
 
 
@@ -73,11 +73,10 @@ def _counts(adata: AnnData, layer: str | None) -> str:
     from recall_py.read import find_counts
 
     try:
-        matrix, _, source = find_counts(adata, layer)
+        counts, _, source = find_counts(adata, layer)
     except (KeyError, ValueError) as error:
         return f"NONE. {error.args[0]}"
-    kind = type(matrix).__name__
-    return f"{source}: raw integer counts ({kind}, {matrix.dtype})"
+    return f"{source}: raw integer counts ({counts.kind}, {counts.matrix.dtype})"
 
 
 def _genes(adata: AnnData, n_top_genes: int) -> str:

@@ -21,7 +21,7 @@ PATIENCE = 0.7
 """Seconds for the command to end by itself."""
 
 _WATCH = """
-import glob, os, select, signal, sys, time
+import glob, os, select, shutil, signal, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 pid, patience, folders = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
 interrupt = bytes([signal.SIGINT])
@@ -40,7 +40,7 @@ while os.read(0, 1):
     pass
 for folder in folders:
     for partial in glob.glob(os.path.join(glob.escape(folder), f".*.{pid}.partial*")):
-        os.unlink(partial)
+        shutil.rmtree(partial) if os.path.isdir(partial) else os.unlink(partial)
 if sys.stderr.isatty():
     sys.stderr.write("\\x1b[?25h")
 sys.stderr.write("interrupted\\n")

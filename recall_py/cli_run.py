@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,16 @@ import numpy as np
 import typer
 
 from recall_py import keys
+from recall_py.blocks import count_matrix, reading_once
 from recall_py.cli_output import cluster_summary, print_search, print_table, rows_of, write_json
+from recall_py.cli_paths import refuse_data_as_page, refuse_unwritable
+from recall_py.disk import LogLayer, in_memory, opened, rewrite, write_result
+from recall_py.files import remove
 from recall_py.params import CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-
-DATA = (".h5ad", ".rds")
-"""How the names of files of data end; of reports, below."""
-PAGE = (".html", ".htm")
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,76 +120,49 @@ def partition_class(name: str | None) -> type | None:
     return getattr(leidenalg, name)
 
 
-def target_file(
-    source: Path, output: Path | None, *, in_place: bool | None = None, suffixes: tuple[str, ...] = DATA
-) -> Path:
-    """The file to write; IN itself only where that was asked for, and never by a command without ``--in-place``."""
-    if output is None and not in_place:
-        other = "" if in_place is None else ", or --in-place to write the result over IN"
-        msg = f"No output file. Pass -o OUT{other}."
-        raise ValueError(msg)
-    target = source if output is None else output
-    if target.resolve() == source.resolve() and not in_place:
-        other = "" if in_place is None else ", or --in-place to overwrite it"
-        msg = f"-o {target} is the input file itself. Pass another name{other}."
-        raise ValueError(msg)
-    refuse_unwritable(target, () if output is None else suffixes)
-    return target
-
-
-def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
-    """Refuse a file that cannot be written or has the name of another kind, before anything is computed."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        msg = f"The folder {path.parent} does not exist."
-        raise ValueError(msg)
-    if path.is_dir():
-        msg = f"{path} is a folder; a file name is needed."
-        raise ValueError(msg)
-    if not os.access(path.parent, os.W_OK):
-        msg = f"The folder {path.parent} cannot be written to."
-        raise ValueError(msg)
-    if suffixes and path.suffix.lower() not in suffixes:
-        msg = f"{path} is to be an {suffixes[0]} file. Name it so: {path.with_suffix(suffixes[0])}."
-        raise ValueError(msg)
-
-
 def cluster_file(
     source: Path, target: Path, request: ClusterRequest, *, json: Path | None, report: Path | None, quiet: bool
 ) -> None:
-    """Cluster one file and write the labelled file: .h5ad, or .rds with a Seurat object."""
+    """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with a Seurat object."""
     refuse_unwritable(json)
-    _refuse_data_as_page(report, source, target)
-    robj = None
-    if ".rds" in (source.suffix.lower(), target.suffix.lower()):
-        from recall_py import seurat
+    refuse_data_as_page(report, source, target)
+    key = request.final_key
+    with ExitStack() as stack:
+        if ".rds" in (source.suffix.lower(), target.suffix.lower()):
+            adata = _cluster_seurat(source, target, request, quiet=quiet)
+        else:
+            stack.enter_context(reading_once())
+            adata = stack.enter_context(opened(source))
+            _refuse_labels_of_others(adata, key)
+            held = source
+            if request.drop_empty_cells:
+                adata, held = _without_empty_cells(stack, adata, source, target, quiet=quiet)
+            request.apply(adata, progress=not quiet)
+            added, layer = add_plot_slots(adata, key, request.shared, quiet=quiet)
+            write_result(adata, held, target, [("obs", None), ("uns", key), *added], layer)
+        if json is not None:
+            write_json(json, cluster_summary(adata, key, source, target))
+        if report is not None:
+            _write_report(adata, report, key, source, target)
+        if not quiet:
+            print_search(adata, key)
+            typer.echo(f"wrote {target}")
+            if report is not None:
+                typer.echo(f"wrote {report}")
 
-        robj = _read_seurat(source, target)
-        adata = seurat.to_anndata(robj)
-    else:
-        from recall_py.files import read_h5ad, write_h5ad
 
-        adata = read_h5ad(source)
+def _cluster_seurat(source: Path, target: Path, request: ClusterRequest, *, quiet: bool) -> AnnData:
+    """Cluster the Seurat object of an .rds file and write it with its labels."""
+    from recall_py import seurat
+
+    robj = _read_seurat(source, target)
+    adata = seurat.to_anndata(robj)
     if request.drop_empty_cells:
-        adata = _without_empty_cells(adata, quiet=quiet)
+        adata = adata[_cells_with_counts(adata, quiet=quiet)].copy()
     _refuse_labels_of_others(adata, request.final_key)
     request.apply(adata, progress=not quiet)
-    key = request.final_key
-    if robj is None:
-        add_plot_slots(adata, key, request.shared, quiet=quiet)
-        write_h5ad(adata, target)
-    else:
-        seurat.write_rds(seurat.labels_to_seurat(adata, robj, key), target)
-    if json is not None:
-        write_json(json, cluster_summary(adata, key, source, target))
-    if report is not None:
-        _write_report(adata, report, key, source, target)
-    if not quiet:
-        print_search(adata, key)
-        typer.echo(f"wrote {target}")
-        if report is not None:
-            typer.echo(f"wrote {report}")
+    seurat.write_rds(seurat.labels_to_seurat(adata, robj, request.final_key), target)
+    return adata
 
 
 def _refuse_labels_of_others(adata: AnnData, column: str) -> None:
@@ -229,19 +203,18 @@ def test_file(
 ) -> None:
     """Test the labels of one file."""
     from recall_py import get, tl
-    from recall_py.files import read_h5ad, write_h5ad
 
     refuse_unwritable(json)
-    _refuse_data_as_page(report, source, target)
-    adata = read_h5ad(source)
-    tl.test_clusters(adata, groupby, **options)
-    pairs = get.pairs(adata, options["key_added"])
-    if target is not None:
-        write_h5ad(adata, target)
-    if json is not None:
-        write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
-    if report is not None:
-        _write_report(adata, report, options["key_added"], source, target or source)
+    refuse_data_as_page(report, source, target)
+    with reading_once(), opened(source) as adata:
+        tl.test_clusters(adata, groupby, **options)
+        pairs = get.pairs(adata, options["key_added"])
+        if target is not None:
+            write_result(adata, source, target, [("uns", options["key_added"])], None)
+        if json is not None:
+            write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
+        if report is not None:
+            _write_report(adata, report, options["key_added"], source, target or source)
     if not quiet:
         columns = ["group", "reference", "n_group", "n_reference", "n_selected", "false_share", "passes"]
         print_table(f"pairs of {groupby}", pairs[columns])
@@ -254,70 +227,92 @@ def test_file(
 
 def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
     """Write the report of a result that a file holds."""
-    from recall_py.files import read_h5ad
     from recall_py.stored import results
 
-    _refuse_data_as_page(target, source, None)
-    adata = read_h5ad(source)
-    stored = results(adata)
-    if key is None:
-        if len(stored) != 1:
-            found = (
-                f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}" if stored else "no result"
-            )
-            make = "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
-            msg = f"{source} holds {found}{make}"
-            raise ValueError(msg)
-        key = stored[0]
-    _write_report(adata, target, key, source, Path("labelled.h5ad"))
+    refuse_data_as_page(target, source, None)
+    with reading_once(), opened(source) as adata:
+        stored = results(adata)
+        if key is None:
+            if len(stored) != 1:
+                found = (
+                    f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}"
+                    if stored
+                    else "no result"
+                )
+                make = (
+                    "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
+                )
+                msg = f"{source} holds {found}{make}"
+                raise ValueError(msg)
+            key = stored[0]
+        _write_report(adata, target, key, source, Path("labelled.h5ad"))
     if not quiet:
         typer.echo(f"wrote {target}")
-
-
-def _refuse_data_as_page(page: Path | None, source: Path, target: Path | None) -> None:
-    """Refuse a report in the place of data, before anything is computed."""
-    if page is not None and page.resolve() in {path.resolve() for path in (source, target) if path is not None}:
-        msg = f"The report {page} is the .h5ad file itself. Pass another name, such as {page.with_suffix('.html')}."
-        raise ValueError(msg)
-    refuse_unwritable(page, PAGE)
 
 
 def _write_report(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:
     from recall_py.report import write_report
 
+    if "X_umap" in adata.obsm:
+        adata.obsm["X_umap"] = in_memory(adata.obsm["X_umap"])
     write_report(adata, page, key, source=str(source), target=str(target))
 
 
 def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet: bool) -> None:
     """Write the augmented counts of one file."""
     from recall_py import pp
-    from recall_py.files import read_h5ad, write_h5ad
+    from recall_py.files import write_adata
 
-    augmented = pp.knockoffs(read_h5ad(source), **options)
-    write_h5ad(augmented, target)
+    with opened(source) as adata:
+        augmented = pp.knockoffs(adata, **options)
+    write_adata(augmented, target)
     if not quiet:
         typer.echo(f"wrote {target}: {augmented.n_obs} cells, {augmented.n_vars // 2} genes and as many knockoffs")
 
 
-def _without_empty_cells(adata: AnnData, *, quiet: bool) -> AnnData:
-    """The cells that have counts in X."""
-    kept = np.asarray(adata.X.sum(axis=1)).ravel() > 0
+def _without_empty_cells(
+    stack: ExitStack, adata: AnnData, source: Path, target: Path, *, quiet: bool
+) -> tuple[AnnData, Path]:
+    """The contents without the cells that have no counts in X, and the file that holds them."""
+    kept = _cells_with_counts(adata, quiet=quiet)
+    if kept.all():
+        return adata, source
+    without = target.resolve().with_name(f".{target.stem}-kept.{os.getpid()}.partial{target.suffix}")
+    stack.callback(remove, without)
+    rewrite(adata, without, kept)
+    return stack.enter_context(opened(without)), without
+
+
+def _cells_with_counts(adata: AnnData, *, quiet: bool) -> NDArray[np.bool_]:
+    totals = np.zeros(adata.n_obs)
+    for cells, _, values in count_matrix(adata.X).entries():
+        totals += np.bincount(cells, values, adata.n_obs)
     if not quiet:
-        typer.echo(f"dropped {int((~kept).sum())} cells without counts")
-    return adata[kept].copy()
+        typer.echo(f"dropped {np.count_nonzero(totals <= 0)} cells without counts")
+    return totals > 0
 
 
-def add_plot_slots(adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool) -> None:
-    """On raw counts, add what a plot needs; a file that came with an embedding keeps its own."""
-    from recall_py.plot_ready import add_embedding
+def add_plot_slots(
+    adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool
+) -> tuple[list[tuple[str, str]], LogLayer | None]:
+    """On raw counts, add what a plot needs; a file that came with an embedding keeps its own.
+
+    Returns the slots that were added, and the layer that is made while the file is written.
+    """
+    from recall_py.plot_ready import add_embedding, log_layer
 
     record = adata.uns[key][keys.RECORD]
     if record["source"] == "raw.X" or "X_umap" in adata.obsm:
         if not quiet:
             reason = "it is there" if "X_umap" in adata.obsm else "the counts are in raw"
             typer.echo(f"no embedding was added: {reason}")
-        return
-    layer = None if record["source"] == "X" else options.get("layer") or keys.COUNTS_LAYER
-    added = add_embedding(adata, record["genes"], layer, options["random_state"])
+        return [], None
+    layer = options.get("layer") or keys.COUNTS_LAYER
+    counts = count_matrix(adata.X if record["source"] == "X" else adata.layers[layer])
+    added, log = add_embedding(adata, counts, record["genes"], options["random_state"]), log_layer(adata, counts)
     if not quiet:
-        typer.echo(f"added for plotting: {', '.join(added)}. X still holds counts.")
+        named = [*([] if log is None else [("layers", log.name)]), *added]
+        typer.echo(
+            f"added for plotting: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}. X still holds counts."
+        )
+    return added, log

@@ -1,4 +1,4 @@
-"""Reading and writing .h5ad so that a broken file is named and a kill leaves nothing half-written."""
+"""Writing files and .zarr stores so that a kill leaves nothing half-written."""
 
 from __future__ import annotations
 
@@ -12,54 +12,68 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def read_h5ad(path: Path) -> AnnData:
-    """Read a file.
+def is_zarr(path: Path) -> bool:
+    """Whether a path is that of a .zarr store, by its name or by what is there."""
+    return path.suffix.lower() == ".zarr" or is_store(path)
 
-    Raises
-    ------
-    ValueError
-        If it does not exist or is not an .h5ad file.
-    """
-    import anndata as ad
 
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        msg = f"{path} {found}; the path of an .h5ad file is needed."
-        raise ValueError(msg)
-    try:
-        return ad.read_h5ad(path)
-    except Exception as error:
-        msg = (
-            f"{path} is not a readable .h5ad file ({type(error).__name__}: {_first_line(error)}). It may be cut off "
-            "or of another format: copy or download it again, or write it anew with adata.write_h5ad(...)."
-        )
-        raise ValueError(msg) from error
+def is_store(path: Path) -> bool:
+    """Whether there is a .zarr store at a path."""
+    return any((path / name).is_file() for name in (".zgroup", "zarr.json"))
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file in the same folder, then rename it to `path`.
 
     A kill at any moment leaves `path` as it was or complete, and at most a hidden ``.partial`` file beside it. A link
-    is followed, and a file that is replaced keeps its mode.
+    is followed, and a file that is replaced keeps its mode. A folder can take the place of another only in two steps:
+    a kill between them, within microseconds, leaves the old one under a hidden name beside the new one.
     """
-    path = path.resolve()
+    suffix, path = path.suffix, path.resolve()
     if not path.parent.is_dir():
         msg = f"The folder {path.parent} does not exist."
         raise ValueError(msg)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{suffix}")
     try:
         write(partial)
-        if path.exists():
-            shutil.copymode(path, partial)
-        os.replace(partial, path)
+        if path.is_dir():
+            _exchange(partial, path)
+        else:
+            if path.exists():
+                shutil.copymode(path, partial)
+            os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        remove(partial)
 
 
-def write_h5ad(adata: AnnData, path: Path) -> None:
-    """Write a file atomically."""
-    write_atomically(path, lambda partial: adata.write_h5ad(partial, compression="gzip"))
+def _exchange(new: Path, folder: Path) -> None:
+    """Put a folder in the place of another, which stays until the new one is there."""
+    old = folder.with_name(f".{folder.stem}.{os.getpid()}.old{folder.suffix}")
+    os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except BaseException:
+        os.replace(old, folder)
+        raise
+    remove(old)
 
 
-def _first_line(error: Exception) -> str:
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_adata(adata: AnnData, path: Path) -> None:
+    """Write an object from memory atomically: a .zarr store if it is called so, else an .h5ad file."""
+    if is_zarr(path):
+        write_atomically(path, adata.write_zarr)
+    else:
+        write_atomically(path, lambda partial: adata.write_h5ad(partial, compression="gzip"))
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in short."""
     return str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"

@@ -5,65 +5,75 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recall_py import keys
+from recall_py.disk import LogLayer, in_memory
 from recall_py.representation import TARGET_TOTAL
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
+    from recall_py.blocks import CountMatrix
 
-def add_embedding(adata: AnnData, genes: NDArray[np.str_], layer: str | None, seed: int) -> list[str]:
-    """Add what is missing for a plot; what is there is used and kept.
+
+def log_layer(adata: AnnData, counts: CountMatrix) -> LogLayer | None:
+    """The log-normalised layer, to be made from all counts while it is written; None if there is one."""
+    if keys.LOG_LAYER in adata.layers:
+        return None
+    return LogLayer(keys.LOG_LAYER, counts.matrix, counts.survey.totals, TARGET_TOTAL)
+
+
+def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], seed: int) -> list[tuple[str, str]]:
+    """Add what is missing for a plot of the cells; what is there is used and kept.
 
     Parameters
     ----------
     adata
-        With raw counts in ``layers[layer]``, or in ``X`` if `layer` is None.
+        Changed in place.
+    counts
+        Raw counts of all cells and genes.
     genes
         Names of the genes for the components.
-    layer
-        Where the counts are.
     seed
         Seed of components, neighbours and UMAP.
 
     Returns
     -------
-    The slots that were added.
+    Slots and names of what was added, such as ``("obsm", "X_pca")``.
     """
     import anndata as ad
     import scanpy as sc
 
-    counts = adata.X if layer is None else adata.layers[layer]
-    holder = ad.AnnData(counts.copy(), obs=adata.obs[[]], var=adata.var[[]])
-    sc.pp.normalize_total(holder, target_sum=TARGET_TOTAL)
-    sc.pp.log1p(holder)
+    positions = adata.var_names.get_indexer(genes)
+    size = np.maximum(counts.survey.totals, 1.0) / TARGET_TOTAL
+    values = counts.columns(positions).tocsr()
+    values.data = np.log1p((values.data / np.repeat(size, np.diff(values.indptr))).astype(np.float32))
+    holder = ad.AnnData(sparse.csr_matrix(values), obs=adata.obs[[]])
     added = []
 
-    def add(mapping: str, *names: str) -> None:
+    def add(slot: str, *names: str) -> None:
         for name in names:
-            getattr(adata, mapping)[name] = getattr(holder, mapping)[name]
-            added.append(f"{mapping}[{name!r}]")
+            getattr(adata, slot)[name] = getattr(holder, slot)[name]
+            added.append((slot, name))
 
-    if keys.LOG_LAYER not in adata.layers:
-        holder.layers[keys.LOG_LAYER] = holder.X
-        add("layers", keys.LOG_LAYER)
     with threadpool_limits(1):
         if "X_pca" in adata.obsm:
-            holder.obsm["X_pca"] = adata.obsm["X_pca"]
+            holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
         else:
-            holder.var["selected"] = holder.var_names.isin(genes)
-            n_components = min(50, holder.n_obs - 1, int(holder.var["selected"].sum()) - 1)
-            sc.pp.pca(holder, n_comps=n_components, mask_var="selected", random_state=seed)
+            sc.pp.pca(holder, n_comps=min(50, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)
             add("obsm", "X_pca")
-            add("varm", "PCs")
             add("uns", "pca")
+            loadings = np.zeros((adata.n_vars, holder.varm["PCs"].shape[1]))
+            loadings[positions] = holder.varm["PCs"]
+            adata.varm["PCs"] = loadings
+            added.append(("varm", "PCs"))
         if keys.NEIGHBORS in adata.uns:
             holder.uns[keys.NEIGHBORS] = adata.uns[keys.NEIGHBORS]
             for name in adata.obsp:
-                holder.obsp[name] = adata.obsp[name]
+                holder.obsp[name] = in_memory(adata.obsp[name])
         else:
             sc.pp.neighbors(holder, use_rep="X_pca", transformer="sklearn", random_state=seed)
             add("obsp", "distances", "connectivities")

@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py import keys
+from recall_py.blocks import CountMatrix, count_matrix
 from recall_py.params import GraphParams
+from recall_py.selection import most_variable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
 
-_CHUNK = 1 << 22
 _SHOWN = 5
-_LOESS_SPANS = (0.3, 0.5, 0.75, 1.0)
-"""scanpy's span, and wider ones for where its fit fails."""
 _ALL_GENES = "all genes"
 _PCA = ("X_pca", "pca")
 
@@ -38,65 +37,69 @@ class CountData:
     """Where the counts were found, for example ``layers['counts']``."""
     selection: str
     """How the genes were selected."""
-    depth: NDArray[np.float64]
-    """(n_cells,) total over all genes of the matrix, relative to its mean."""
+    totals: NDArray[np.float64]
+    """(n_cells,) total over all genes of the matrix."""
     batches: NDArray[np.int32] | None = None
     """(n_cells,) code of each cell's batch."""
     batch_names: tuple[str, ...] = ()
 
+    @property
+    def depth(self) -> NDArray[np.float64]:
+        """(n_cells,) total over all genes, relative to its mean."""
+        return self.totals / self.totals.mean()
+
 
 def read_counts(
-    adata: AnnData, *, layer: str | None = None, n_top_genes: int = 2000, batch_key: str | None = None
+    adata: AnnData,
+    *,
+    layer: str | None = None,
+    n_top_genes: int = 2000,
+    batch_key: str | None = None,
+    cells: NDArray[np.bool_] | None = None,
 ) -> CountData:
-    """Raw counts of the selected genes.
+    """Raw counts of the selected genes, read in blocks where they are in a file.
 
     Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
     integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
-    `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts.
+    `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts. `cells` is a mask of the cells that take part.
 
     Raises
     ------
     ValueError
-        If the object is backed, has fewer than two cells or duplicate names, or holds no raw counts.
+        If there are fewer than two cells, duplicate names, or no raw counts.
     KeyError
         If `layer` or the column `batch_key` does not exist.
     """
-    refuse_unusable(adata)
-    batches = None if batch_key is None else read_labels(adata, batch_key).cat.remove_unused_categories()
-    matrix, names, source = find_counts(adata, layer)
-    chosen, selection = _select_genes(adata, matrix, names, n_top_genes)
-    data = count_data((matrix, names, source), chosen, selection, batches)
-    _refuse_empty_cells(data.counts, adata.obs_names, selection)
+    refuse_unusable(adata, cells)
+    batches = read_batches(adata, batch_key, cells)
+    counts, names, source = find_counts(adata, layer, cells)
+    chosen, selection = _select_genes(adata, counts, names, n_top_genes)
+    data = count_data((counts, names, source), chosen, selection, batches)
+    _refuse_empty_cells(data.counts, adata.obs_names if cells is None else adata.obs_names[cells], selection)
     return data
 
 
 def count_data(
-    found: tuple[Any, pd.Index, str], chosen: NDArray[Any], selection: str, batches: pd.Series[Any] | None
+    found: tuple[CountMatrix, pd.Index, str], chosen: NDArray[Any], selection: str, batches: pd.Series[Any] | None
 ) -> CountData:
     """The `chosen` columns, a mask or positions, of counts that were found."""
-    matrix, names, source = found
-    counts = sparse.csc_array(matrix[:, chosen])
-    counts = counts.astype(np.float32 if counts.data.max(initial=0) < 2**24 else np.float64)
-    counts.eliminate_zeros()
-    depth = _totals(matrix)
+    counts, names, source = found
     return CountData(
-        counts,
+        counts.columns(chosen),
         names[chosen].to_numpy(dtype=np.str_),
         source,
         selection,
-        depth / depth.mean(),
+        counts.survey.totals,
         None if batches is None else batches.cat.codes.to_numpy().astype(np.int32),
         () if batches is None else tuple(batches.cat.categories),
     )
 
 
-def refuse_unusable(adata: AnnData) -> None:
-    """Refuse an object that no analysis can start from."""
-    if adata.isbacked:
-        msg = "adata is backed by a file. Load it into memory first: adata = adata.to_memory()"
-        raise ValueError(msg)
-    if adata.n_obs < 2:
-        msg = f"adata has {adata.n_obs} cells and {adata.n_vars} genes; clustering needs at least two cells."
+def refuse_unusable(adata: AnnData, cells: NDArray[np.bool_] | None = None) -> None:
+    """Refuse an object, or the `cells` of it, that no analysis can start from."""
+    n_cells = adata.n_obs if cells is None else int(np.count_nonzero(cells))
+    if n_cells < 2:
+        msg = f"adata has {n_cells} cells and {adata.n_vars} genes; clustering needs at least two cells."
         raise ValueError(msg)
     for axis, names in (("obs", adata.obs_names), ("var", adata.var_names)):
         if not names.is_unique:
@@ -118,30 +121,45 @@ def refuse_small_batches(data: CountData) -> None:
         raise ValueError(msg)
 
 
-def find_counts(adata: AnnData, layer: str | None) -> tuple[Any, pd.Index, str]:
-    """The counts matrix, its gene names and where it was found."""
-    if layer is not None:
-        if layer not in adata.layers:
-            named = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as None
-            msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(named)}."
-            raise KeyError(msg)
-        return accept_counts(adata.layers[layer], f"layers[{layer!r}]"), adata.var_names, f"layers[{layer!r}]"
-    if keys.COUNTS_LAYER in adata.layers:
-        source = f"layers[{keys.COUNTS_LAYER!r}]"
-        return accept_counts(adata.layers[keys.COUNTS_LAYER], source), adata.var_names, source
-    if adata.raw is not None and _problem(adata.raw.X) is None:
-        if not adata.raw.var_names.is_unique:
-            msg = "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass layer='...'"
-            raise ValueError(msg)
-        return adata.raw.X, adata.raw.var_names, "raw.X"
-    return accept_counts(adata.X, "X"), adata.var_names, "X"
+def refuse_copy_of_file(adata: AnnData, *, copy: bool) -> None:
+    """Refuse to copy an object whose values are in a file."""
+    if copy and adata.isbacked:
+        msg = "adata is backed by a file and cannot be copied. Leave copy out: the file is only read, not changed."
+        raise ValueError(msg)
 
 
-def accept_counts(matrix: Any, source: str) -> Any:
-    """The matrix itself, if it holds raw counts."""
-    problem = "nothing" if matrix is None else _problem(matrix)
-    if problem is None:
-        return matrix
+def find_counts(
+    adata: AnnData, layer: str | None, cells: NDArray[np.bool_] | None = None
+) -> tuple[CountMatrix, pd.Index, str]:
+    """The counts of some or all cells, the names of their genes and where they were found."""
+    if layer is not None and layer not in adata.layers:
+        named = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as None
+        msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(named)}."
+        raise KeyError(msg)
+    if layer is not None or keys.COUNTS_LAYER in adata.layers:
+        name = layer or keys.COUNTS_LAYER
+        source = f"layers[{name!r}]"
+        return accept_counts(adata.layers[name], source, cells), adata.var_names, source
+    if adata.raw is not None:
+        raw = count_matrix(adata.raw.X, cells)
+        if raw.survey.problem is None:
+            if not adata.raw.var_names.is_unique:
+                msg = (
+                    "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass "
+                    "layer='...'"
+                )
+                raise ValueError(msg)
+            return raw, adata.raw.var_names, "raw.X"
+    return accept_counts(adata.X, "X", cells), adata.var_names, "X"
+
+
+def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = None) -> CountMatrix:
+    """The matrix, if it holds raw counts."""
+    if matrix is not None:
+        counts = count_matrix(matrix, cells)
+        if counts.survey.problem is None:
+            return counts
+    problem = "nothing" if matrix is None else counts.survey.problem
     msg = (
         f"{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
         "distributions. Pass the layer that has them, layer='...', or keep them before normalising: "
@@ -150,26 +168,10 @@ def accept_counts(matrix: Any, source: str) -> Any:
     raise ValueError(msg)
 
 
-def _problem(matrix: Any) -> str | None:
-    """What makes the values no counts, or None."""
-    values = matrix.data if sparse.issparse(matrix) else np.asarray(matrix).ravel()
-    if values.dtype.kind in "bu":
-        return None
-    for start in range(0, values.size, _CHUNK):
-        part = values[start : start + _CHUNK]
-        if part.dtype.kind == "f" and not np.isfinite(part).all():
-            return "NaN" if np.isnan(part).any() else "infinite values"
-        if (part < 0).any():
-            return "negative values"
-        if part.dtype.kind == "f":
-            fraction = part[part != np.rint(part)]
-            if fraction.size:
-                return f"values that are not integers, such as {fraction[0]:.4g}"
-    return None
-
-
-def _select_genes(adata: AnnData, matrix: Any, names: pd.Index, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
-    """Which columns of `matrix` take part, and by what rule."""
+def _select_genes(
+    adata: AnnData, counts: CountMatrix, names: pd.Index, n_top_genes: int
+) -> tuple[NDArray[np.bool_], str]:
+    """Which columns of `counts` take part, and by what rule."""
     if keys.HIGHLY_VARIABLE in adata.var:
         flagged = adata.var_names[(adata.var[keys.HIGHLY_VARIABLE] == True).to_numpy(dtype=bool)]  # noqa: E712  NaN is no
         if not len(flagged):
@@ -181,43 +183,7 @@ def _select_genes(adata: AnnData, matrix: Any, names: pd.Index, n_top_genes: int
         raise ValueError(msg)
     if len(names) <= n_top_genes:
         return np.ones(len(names), dtype=bool), _ALL_GENES
-    return _seurat_v3(matrix, n_top_genes)
-
-
-def _seurat_v3(matrix: Any, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
-    """scanpy's selection on counts; its loess fit can be singular in few cells, and a wider span mends that."""
-    import anndata as ad
-    import scanpy as sc
-
-    for span in _LOESS_SPANS:
-        try:
-            found = sc.pp.highly_variable_genes(
-                ad.AnnData(matrix), flavor="seurat_v3", n_top_genes=n_top_genes, span=span, inplace=False
-            )
-        except ValueError:
-            continue
-        return found[keys.HIGHLY_VARIABLE].to_numpy(dtype=bool), f"seurat_v3, {n_top_genes} genes, loess span {span}"
-    msg = (
-        f"The loess fit of the seurat_v3 gene selection is singular on these {matrix.shape[0]} cells. Mark the genes "
-        "to use yourself: adata.var['highly_variable'] = ..., or drop rare ones: sc.pp.filter_genes(adata, min_cells=3)"
-    )
-    raise ValueError(msg)
-
-
-def _totals(matrix: Any) -> NDArray[np.float64]:
-    """(n_cells,) total of each cell in double precision, block by block: a product casts all that it is given."""
-    n_cells, n_genes = matrix.shape
-    totals = np.zeros(n_cells)
-    if sparse.issparse(matrix) and matrix.format == "csc":
-        step = max(1, _CHUNK // n_cells)
-        for start in range(0, n_genes, step):
-            block = matrix[:, start : start + step]
-            totals += block @ np.ones(block.shape[1])
-        return totals
-    step = max(1, _CHUNK // n_genes)
-    for start in range(0, n_cells, step):
-        totals[start : start + step] = matrix[start : start + step] @ np.ones(n_genes)
-    return totals
+    return most_variable(counts, n_top_genes)
 
 
 def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index, selection: str) -> None:
@@ -291,8 +257,13 @@ def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> 
     return labels.isin(list(categories)).to_numpy()
 
 
-def read_labels(adata: AnnData, column: str) -> pd.Series[Any]:
-    """A column of ``obs`` as categories that are strings.
+def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> pd.Series[Any] | None:
+    """The batches of some or all cells."""
+    return None if column is None else read_labels(adata, column, cells).cat.remove_unused_categories()
+
+
+def read_labels(adata: AnnData, column: str, cells: NDArray[np.bool_] | None = None) -> pd.Series[Any]:
+    """A column of ``obs`` as categories that are strings, of all cells or of some.
 
     Raises
     ------
@@ -304,7 +275,7 @@ def read_labels(adata: AnnData, column: str) -> pd.Series[Any]:
     if column not in adata.obs:
         msg = f"obs[{column!r}] does not exist. Columns of obs: {_listed(list(adata.obs))}."
         raise KeyError(msg)
-    labels = adata.obs[column].astype("category")
+    labels = (adata.obs[column] if cells is None else adata.obs[column][cells]).astype("category")
     if labels.isna().any():
         msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
         raise ValueError(msg)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recall_py import keys
 from recall_py.params import FilterParams
-from recall_py.read import CountData, accept_counts, count_data, find_counts, read_labels
+from recall_py.read import CountData, accept_counts, count_data, find_counts, read_batches, read_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -155,16 +155,16 @@ def recorded_counts(adata: AnnData, run: StoredRun) -> CountData:
     ValueError
         If what is there holds no raw counts.
     """
-    cells = adata if (run.codes >= 0).all() else adata[run.codes >= 0]
+    cells = run.codes >= 0
     source, genes = str(run.record["source"]), np.asarray(run.record["genes"]).astype(str)
-    if source == "raw.X" and cells.raw is None:
+    if source == "raw.X" and adata.raw is None:
         msg = f"The counts of uns[{run.key!r}] were read from adata.raw, which is gone."
         raise KeyError(msg)
     if source in ("X", "raw.X"):
-        holder = cells if source == "X" else cells.raw
-        found = accept_counts(holder.X, source), holder.var_names, source
+        holder = adata if source == "X" else adata.raw
+        found = accept_counts(holder.X, source, cells), holder.var_names, source
     else:
-        found = find_counts(cells, run.layer)
+        found = find_counts(adata, run.layer, cells)
     columns = found[1].get_indexer(genes)
     if (columns < 0).any():
         missing = genes[columns < 0]
@@ -173,8 +173,7 @@ def recorded_counts(adata: AnnData, run: StoredRun) -> CountData:
             "any more. Keep all genes, or run the clustering again."
         )
         raise KeyError(msg)
-    batches = None if run.batch_key is None else read_labels(cells, run.batch_key).cat.remove_unused_categories()
-    return count_data(found, columns, "as recorded", batches)
+    return count_data(found, columns, "as recorded", read_batches(adata, run.batch_key, cells))
 
 
 def _filter(params: Mapping[str, Any], prefix: str) -> FilterParams:

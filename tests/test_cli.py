@@ -83,7 +83,7 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
         (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
         (["cluster", "cut.h5ad", "-o", "x.h5ad"], "It may be cut off or of another format: copy or download it again"),
-        (["cluster", ".", "-o", "x.h5ad"], ". is a folder; the path of an .h5ad file is needed"),
+        (["cluster", ".", "-o", "x.h5ad"], ". is a folder; the path of an .h5ad file or a .zarr store is"),
         (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "0"], "error: --n-draws is 0; a whole number from 1 on"),
         (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "two"], "parse string as an integer. See recall-py --help"),
         (["cluster", PBMC, "-o", "x.h5ad", "--min-auc", "2"], "error: --min-auc is 2.0; it must be from 0.5"),

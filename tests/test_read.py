@@ -1,7 +1,5 @@
 """Bad input gets a clear error and nothing is changed; counts and genes are found by the stated rule."""
 
-import tracemalloc
-
 import anndata as ad
 import leidenalg
 import numpy as np
@@ -170,15 +168,6 @@ def test_bad_input_is_refused_with_a_reason_and_changes_nothing(case):
     assert before[1:] == after[1:]
 
 
-def test_backed_object_is_refused(tmp_path):
-    path = tmp_path / "backed.h5ad"
-    make_adata().write_h5ad(path)
-    backed = ad.read_h5ad(path, backed="r")
-    with pytest.raises(ValueError, match=r"adata = adata.to_memory\(\)"):
-        recall_py.tl.leiden(backed)
-    backed.file.close()
-
-
 @pytest.mark.parametrize(
     ("params", "name"),
     [
@@ -308,23 +297,10 @@ def test_batch_of_one_cell_is_refused_by_its_name():
 @pytest.mark.parametrize("convert", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
 def test_depths_are_exact_in_any_block_size(convert, monkeypatch):
     counts = np.random.default_rng(0).integers(0, 2**23, (50, 400)).astype(np.float32)
-    monkeypatch.setattr("recall_py.read._CHUNK", 1000)
+    monkeypatch.setattr("recall_py.blocks._BLOCK", 1000)
     totals = [sum(map(int, row)) for row in counts]
     expected = np.array(totals) / np.mean(totals)
     np.testing.assert_array_equal(read_counts(ad.AnnData(convert(counts))).depth, expected)
-
-
-@pytest.mark.parametrize("convert", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
-def test_depths_need_no_copy_of_the_data(convert, monkeypatch):
-    from recall_py.read import _totals
-
-    counts = convert(np.random.default_rng(0).poisson(1.0, (1000, 1000)).astype(np.float32))
-    monkeypatch.setattr("recall_py.read._CHUNK", 10_000)
-    tracemalloc.start()
-    _totals(counts)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < counts.size * 4 / 5
 
 
 def test_gene_called_knockoff1_is_a_real_gene():

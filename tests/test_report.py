@@ -224,7 +224,7 @@ def test_report_command_finds_the_one_result_and_asks_where_there_are_more(pbmc,
         (("report", PBMC, "-o", "page.html"), "holds no result. Make one first: recall-py cluster"),
         (("report", PBMC), "No output file. Pass -o OUT."),
         (("report", PBMC, "-o", PBMC), "is the input file itself"),
-        (("cluster", PBMC, "-o", "out.h5ad", "--report", PBMC), "is the .h5ad file itself. Pass another name"),
+        (("cluster", PBMC, "-o", "out.h5ad", "--report", PBMC), "is the file of data itself. Pass another name"),
         (("cluster", PBMC, "-o", "out.h5ad", "--report", "absent/page.html"), "The folder absent does not exist"),
     ],
 )

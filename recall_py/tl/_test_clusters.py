@@ -9,7 +9,7 @@ import numpy as np
 from recall_py import keys
 from recall_py.anndata_run import PRESETS
 from recall_py.params import PAIR_TESTS, FilterParams, given, one_of
-from recall_py.read import read_counts, read_labels, refuse_small_batches, refuse_unusable
+from recall_py.read import read_counts, read_labels, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.seeds import resolve_seed
 from recall_py.write import refuse_occupied, write_pair_tests
 
@@ -106,6 +106,7 @@ def test_clusters(
     from recall_py.pipeline import check_labels, refuse_below_floor
 
     refuse_unusable(adata)
+    refuse_copy_of_file(adata, copy=copy)
     refuse_occupied(adata, key_added)
     preset = PRESETS["calibrated"]
     usual = {"exact_below": preset["exact_below"]}
