@@ -19,7 +19,7 @@ def target_file(source: Path, output: Path | None, *, in_place: bool | None = No
         other = "" if in_place is None else ", or --in-place to overwrite it"
         msg = f"-o {target} is the input file itself. Pass another name{other}."
         raise ValueError(msg)
-    if source.resolve() in target.resolve().parents:
+    if is_store(source) and source.resolve() in target.resolve().parents:
         msg = f"-o {target} lies in the input {source}. Pass a name outside it."
         raise ValueError(msg)
     refuse_unwritable(target)

@@ -310,3 +310,29 @@ def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(tmp_path):
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["n_cells"] == 699
     assert ad.read_h5ad(tmp_path / "out.h5ad").n_obs == 699
+
+
+def test_stores_go_in_and_out_and_are_never_written_into(tmp_path):
+    adata = ad.read_h5ad(PBMC)
+    adata.obsm["X_umap"] = np.zeros((700, 2))
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    options = ("--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
+    for source, target in (("in.h5ad", "a.zarr"), ("a.zarr", "b.zarr"), ("b.zarr", "c.h5ad")):
+        run = recall("cluster", source, "-o", target, *options, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+    recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=12, key_added="kmeans")
+    assert ad.read_h5ad(tmp_path / "c.h5ad").obs["kmeans"].tolist() == adata.obs["kmeans"].tolist()
+    told = recall("info", "b.zarr", cwd=tmp_path)
+    assert "X: raw integer counts (csr, float32)" in told.stdout
+    assert "kmeans: " in told.stdout
+    for target, message in (
+        ("a.zarr/x.h5ad", "-o a.zarr/x.h5ad lies in the input a.zarr. Pass a name outside it."),
+        ("a.zarr", "is the input file itself. Pass another name, or --in-place to overwrite it"),
+        ("taken.zarr", "taken.zarr is a file, and a .zarr store is a folder"),
+        ("mine.zarr", "mine.zarr is a folder; a file name is needed"),
+    ):
+        (tmp_path / "taken.zarr").touch()
+        (tmp_path / "mine.zarr").mkdir(exist_ok=True)
+        run = recall("cluster", "a.zarr", "-o", target, *options, cwd=tmp_path)
+        assert run.returncode == 2
+        assert message in run.stderr
