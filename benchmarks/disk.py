@@ -80,8 +80,9 @@ def main():
     what = (
         f"{args.cells:,} simulated cells x {N_GENES:,} genes of {N_TYPES} types, {n_stored:,} counts "
         f"({n_stored / args.cells / N_GENES:.1%} non-zero): {n_stored * 8 / 2**30:.2f} GiB in memory, {size:.2f} GiB "
-        f"as packed .h5ad. 2,000 genes are selected, {found[0]['selected_gib']:.2f} GiB; both ways give the same counts. "
-        "Nothing is clustered: a column is added and the result is written. Peak memory is that of the process so far."
+        f"as packed .h5ad. 2,000 genes are selected, {found[0]['selected_gib']:.2f} GiB; the counts are the same "
+        "both ways. Nothing is clustered: a column is added and the result is written. Peak memory is that of the "
+        "process so far."
     )
     write_csv(rows, "disk", args.out)
     write_markdown(
