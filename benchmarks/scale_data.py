@@ -8,6 +8,7 @@ holds the first cells of a larger one.
 """
 
 import argparse
+import functools
 import os
 import tempfile
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from benchmarks.datasets import read
 from recall_py.datasets import pbmc68k
@@ -99,6 +101,7 @@ def counts_file(n_cells, args):
     return path
 
 
+@functools.cache
 def real_profiles(source, n_genes, n_selected):
     """Estimates from the real cells."""
     adata = read(source) if source == "pbmc3k" else pbmc68k()
@@ -123,7 +126,8 @@ def real_profiles(source, n_genes, n_selected):
     present = np.flatnonzero(selected & (np.asarray(counts.sum(axis=0)).ravel() > 0))
     strata = [np.flatnonzero(kind == code) for code in range(kind.max() + 1)]
     one_cluster = np.ones(kind.size, dtype=bool)
-    population = fit_population(counts[:, present].toarray(), strata, kind, one_cluster, np.random.default_rng(0))
+    with threadpool_limits(1):  # more threads wait for each other on a busy machine, and change the last bits
+        population = fit_population(counts[:, present].toarray(), strata, kind, one_cluster, np.random.default_rng(0))
     dispersion[present] = np.minimum(population.rest, MAX_DISPERSION)
     varying = np.full(n_genes, -1, dtype=np.int64)
     varying[present] = np.arange(present.size)
@@ -217,7 +221,10 @@ def _draw(rng, kind, depth, scores, share, dispersion, loadings, varying, length
             mean = depth[cell] * share[kind[cell], gene]
             row = varying[gene]
             if row >= 0:
-                mean *= np.exp(np.dot(loadings[row], scores[cell]) - half[row])
+                log_factor = -half[row]
+                for programme in range(scores.shape[1]):
+                    log_factor += loadings[row, programme] * scores[cell, programme]
+                mean *= np.exp(log_factor)
             u = rng.random()
             if u >= mean:  # the chance of any count is at most the mean
                 continue

@@ -23,6 +23,11 @@ PLAIN = {"normalise", "scale", "components", "graph", "Leiden"}
 OURS = {"prepare", "normalise", "components", "neighbours", "graph", "Leiden", "tests", "search", "markers"}
 
 
+def fresh_processes(test):
+    """Each run imports and loads compiled code in a process of its own."""
+    return pytest.mark.slow(pytest.mark.timeout(1200)(test))
+
+
 @pytest.fixture
 def benchmark(monkeypatch):
     """Imports a module of the benchmarks by its name."""
@@ -42,7 +47,7 @@ def run(module, *arguments):
 def measured(tmp_path_factory):
     """The folder of a small run."""
     folder = tmp_path_factory.mktemp("scale")
-    asked = ["--cells", 300, 450, "--methods", "scanpy", "resolution", "calibrated", "--resolution", 3]
+    asked = ["--cells", 300, "--methods", "scanpy", "resolution", "calibrated", "--resolution", 2]
     run("scale", *asked, *SMALL, "--cache", folder, "--out", folder)
     return folder
 
@@ -52,7 +57,7 @@ def rows(measured):
     return pd.read_csv(measured / "scale.csv")
 
 
-@pytest.mark.slow
+@fresh_processes
 @pytest.mark.parametrize(
     ("method", "stages"),
     [
@@ -61,9 +66,8 @@ def rows(measured):
         ("calibrated", OURS),
     ],
 )
-@pytest.mark.parametrize("cells", [300, 450])
-def test_every_stage_of_a_run_is_there(rows, cells, method, stages):
-    of_run = rows[(rows["cells"] == cells) & (rows["method"] == method)]
+def test_every_stage_of_a_run_is_there(rows, method, stages):
+    of_run = rows[rows["method"] == method]
     optional = {"neighbours"} if method == "resolution" else set()  # scanpy's graph looks for neighbours itself
     assert stages - optional <= set(of_run["stage"]) - AROUND <= stages
     assert set(of_run["stage"]) >= AROUND
@@ -72,40 +76,41 @@ def test_every_stage_of_a_run_is_there(rows, cells, method, stages):
     assert (of_run["peak_mib"] > 20).all()
 
 
-@pytest.mark.slow
+@fresh_processes
 def test_totals_are_the_sums_of_their_stages(rows):
-    for _, of_run in rows.groupby(["cells", "method"]):
+    for _, of_run in rows.groupby("method"):
         seconds = of_run.set_index("stage")["wall_s"]
         inside = seconds.drop(list(AROUND)).sum()
         assert seconds["run"] == pytest.approx(inside, rel=1e-4)
         assert seconds["whole"] == pytest.approx(inside + seconds[["read", "select", "write"]].sum(), rel=1e-4)
 
 
-@pytest.mark.slow
+@fresh_processes
 def test_each_leiden_of_a_search_is_counted(rows):
     search = rows[(rows["method"] == "resolution") & (rows["stage"] == "run")].iloc[0]
-    calls = rows[(rows["method"] == "resolution") & (rows["cells"] == search["cells"])].set_index("stage")["calls"]
+    calls = rows[rows["method"] == "resolution"].set_index("stage")["calls"]
     levels = [float(level) for level in str(search["resolution"]).split(", ")]
     assert len(levels) == search["steps"] == calls["Leiden"] == calls["tests"]
-    assert levels[0] == 3
+    assert levels[0] == 2
+    assert len(levels) > 1
     assert len(str(search["Leiden [s]"]).split(", ")) == len(levels)
 
 
-@pytest.mark.slow
+@fresh_processes
 def test_page_has_the_ratio_to_scanpy(measured, rows):
-    seconds = rows[(rows["cells"] == 300) & (rows["stage"] == "run")].set_index("method")["wall_s"]
+    seconds = rows[rows["stage"] == "run"].set_index("method")["wall_s"]
     table = (measured / "scale.md").read_text().split("## Runs")[1]
     (line,) = [line for line in table.splitlines() if line.startswith("| memory | 300 | resolution | done |")]
     assert float(line.split("|")[6]) == pytest.approx(seconds["resolution"] / seconds["scanpy"], rel=0.01)
 
 
-@pytest.mark.slow
+@fresh_processes
 def test_picture_is_made_from_the_table(measured):
     run("scale_picture", "--results", measured, "--out", measured / "scale.png")
     assert (measured / "scale.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
+@fresh_processes
 @pytest.mark.parametrize(
     ("limit", "said"), [(("--memory", 0.02), "out of memory (limit 0.02 GB)"), (("--timeout", 0.2), "out of time")]
 )
