@@ -134,10 +134,22 @@ def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
     """
     entry = adata.uns.get(key, {})
     if hasattr(entry, "get") and keys.RECORD in entry:
-        return entry[keys.RECORD]
+        return _with_plain_text(entry[keys.RECORD])
     stored = ", ".join(results(adata)) or "nothing"
     msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {stored}."
     raise KeyError(msg)
+
+
+def _with_plain_text(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The same record; text from a .zarr store has NumPy's newer type of strings, which few functions take."""
+    return {
+        name: _with_plain_text(value)
+        if hasattr(value, "items")
+        else value.astype(object)
+        if isinstance(value, np.ndarray) and value.dtype.kind == "T"
+        else value
+        for name, value in stored.items()
+    }
 
 
 def results(adata: AnnData) -> list[str]:
