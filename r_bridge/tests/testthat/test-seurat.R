@@ -94,7 +94,7 @@ test_that("one kind of cell gives one cluster, an empty table of pairs, and a wa
   suppressWarnings(expect_warning(found <- FindClustersRecall(object, verbose = FALSE), "One cluster is left"))
   expect_equal(levels(found$recall_clusters), "0")
   expect_equal(levels(SeuratObject::Idents(found)), "0")
-  expect_equal(dim(RecallPairs(found)), c(0L, 8L))
+  expect_equal(dim(RecallPairs(found)), c(0L, 9L))
   expect_equal(dim(RecallMarkers(found)), c(0L, 8L))
   expect_equal(nrow(RecallMarkers(found, by = "cluster")), 0)
 })
