@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.knockoff import Selection, contrast, drop_weak, select
+from recall_py.knockoff import Selection, select
 from recall_py.nulls.moments import Moments, observed_moments
-from recall_py.pair_test import EXACT_PARTNER, KnockoffTest, limited
+from recall_py.pair_test import EXACT_PARTNER, SortedGeneTests, limited
 from recall_py.pipeline import draw_knockoffs
-from recall_py.ranksum import sort_genes
 from recall_py.representation import log_normalise
 from recall_py.stored import ChangedError, StoredRun, recorded_counts
 from recall_py.synthetic_null import draw_population, fit_population, strata_of
@@ -115,21 +114,6 @@ def _row_of(run: StoredRun, pair: tuple[str, str]) -> tuple[int, tuple[int, int]
     raise KeyError(msg)
 
 
-class _OnePair(KnockoffTest):
-    """The knockoff test of one pair."""
-
-    pair: tuple[int, int]
-
-    def _pairs(self, labels: NDArray[np.int32]) -> NDArray[np.int64]:
-        return np.array([self.pair])
-
-    def every_gene(self, labels: NDArray[np.int32]) -> tuple[NDArray[np.float64], ...]:
-        """log10 p, and per draw log10 p of the null and W, of all genes."""
-        found = self._test(labels, np.arange(self._n_genes))
-        w = drop_weak(contrast(found.log10_p, found.log10_p_null), found.auc, found.auc_null, self._params.min_auc)
-        return found.log10_p[0], found.log10_p_null[:, 0], w[:, 0]
-
-
 def _against_knockoffs(
     data: CountData, run: StoredRun, labels: NDArray[np.int32], codes: tuple[int, int], n_jobs: int
 ) -> PairDetail:
@@ -144,17 +128,15 @@ def _against_knockoffs(
         n_draws=n_draws,
     )
     values = log_normalise(augmented.counts)
-    test = _OnePair(sort_genes(values, n_jobs=n_jobs), values, run.filter, n_jobs=n_jobs)
-    test.pair = codes
-    log10_p, log10_p_null, w = test.every_gene(labels)
-    found = select(w, fdr=run.filter.fdr, offset=run.filter.offset)
+    tests = SortedGeneTests(values, run.filter, n_jobs=n_jobs).test(labels, np.array([codes]), np.arange(n_genes))
+    found = select(tests.w[:, 0], fdr=run.filter.fdr, offset=run.filter.offset)
     return PairDetail(
         str(run.names[codes[0]]),
         str(run.names[codes[1]]),
         data.genes,
-        log10_p,
-        np.median(log10_p_null, axis=0),
-        np.median(w, axis=0),
+        tests.log10_p[0],
+        np.median(tests.log10_p_null[:, 0], axis=0),
+        np.median(tests.w[:, 0], axis=0),
         found.selected,
         found.threshold,
         found.false_share,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from scipy import sparse
 
 from recall_py.knockoff import Selection, contrast, drop_weak, select
 from recall_py.params import FilterParams
-from recall_py.ranksum import SortedGenes, cluster_pairs, cluster_sizes, rank_sum
+from recall_py.ranksum import cluster_pairs, cluster_sizes, rank_sum, sort_genes
 from recall_py.ranksum_exact import exact_log10_p
 from recall_py.results import Markers, PairTable
 from recall_py.threads import even_blocks, map_blocks
@@ -24,81 +24,138 @@ _BLOCK = 64
 """Genes tested at once, each together with its knockoffs: the memory is block x k^2."""
 
 
-class _Tests(NamedTuple):
-    """log10 p and AUC of some genes and of their knockoffs."""
+class PairTests(NamedTuple):
+    """Tests of some genes in some pairs of clusters."""
 
+    w: NDArray[np.float64]
+    """(n_draws, n_pairs, n_genes)."""
     log10_p: NDArray[np.float64]
     """(n_pairs, n_genes)."""
-    auc: NDArray[np.float64]
     log10_p_null: NDArray[np.float64]
     """(n_draws, n_pairs, n_genes)."""
-    auc_null: NDArray[np.float64]
+    auc: NDArray[np.float64]
+    """(n_pairs, n_genes)."""
+
+
+class GeneTests(Protocol):
+    """Compares genes with their knockoffs, over all cells."""
+
+    def contrasts(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n_draws, n_pairs, n_genes) W of the (n_pairs, 2) `pairs` of clusters."""
+        ...
+
+    def facts(
+        self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """(n_rows, 5) W, log10 p, that of the knockoff, AUC and log2 fold change of one pair and gene in each row."""
+        ...
 
 
 class KnockoffTest:
-    """Rank-sum tests of real genes against their knockoffs, on values that are sorted once.
+    """The knockoff filter on every pair of clusters.
 
     Parameters
     ----------
     genes
-        (n_cells, (1 + n_draws) n_genes) sorted values; the knockoffs of gene j are columns n_genes + j, 2 n_genes + j
+        Rank-sum tests of the genes and their knockoffs.
+    params
+        The filter.
+    """
+
+    def __init__(self, genes: GeneTests, params: FilterParams) -> None:
+        self._genes = genes
+        self._params = params
+
+    def __call__(self, labels: NDArray[np.int32]) -> PairTable:
+        """Test every pair of the codes `labels`."""
+        pairs = pairs_to_test(labels, self._params)
+        return pair_table(labels, pairs, self._select(self.contrasts(labels)), self._params)
+
+    def contrasts(self, labels: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(n_draws, n_pairs, n_genes) W of every pair."""
+        return self._genes.contrasts(labels, pairs_to_test(labels, self._params))
+
+    def _select(self, w: NDArray[np.float64]) -> list[Selection]:
+        return [select(w[:, pair], fdr=self._params.fdr, offset=self._params.offset) for pair in range(w.shape[1])]
+
+    def markers(self, labels: NDArray[np.int32]) -> Markers:
+        """The selected genes of every pair."""
+        pairs = pairs_to_test(labels, self._params)
+        w = self.contrasts(labels)
+        selected = np.array([selection.selected for selection in self._select(w)], dtype=np.bool_).reshape(w.shape[1:])
+        pair, gene = np.nonzero(selected)
+        return Markers(pair, gene, *self._genes.facts(labels, pairs[pair], gene).T)
+
+
+class SortedGeneTests:
+    """Rank-sum tests of real genes and their knockoffs, on values that are sorted once.
+
+    Parameters
+    ----------
     values
-        The values themselves.
+        (n_cells, (1 + n_draws) n_genes); the knockoffs of gene j are columns n_genes + j, 2 n_genes + j, ...
     params
         The filter.
     n_jobs
         Number of threads.
     """
 
-    def __init__(self, genes: SortedGenes, values: sparse.csc_array, params: FilterParams, *, n_jobs: int = 1) -> None:
-        self._genes = genes
+    def __init__(self, values: sparse.csc_array, params: FilterParams, *, n_jobs: int = 1) -> None:
+        self._sorted = sort_genes(values, n_jobs=n_jobs)
         self._values = values
-        self._n_genes = genes.n_genes // (1 + params.n_draws)
+        self.n_genes = values.shape[1] // (1 + params.n_draws)
         self._params = params
         self._n_jobs = n_jobs
 
-    def __call__(self, labels: NDArray[np.int32]) -> PairTable:
-        """Test every pair of the codes `labels`."""
-        return pair_table(labels, self._pairs(labels), self._select(self.contrasts(labels)), self._params)
-
-    def contrasts(self, labels: NDArray[np.int32]) -> NDArray[np.float64]:
-        """(n_draws, n_pairs, n_genes) W of every pair."""
-        n_clusters = len(cluster_sizes(labels))
-        if n_clusters > MAX_CLUSTERS:
-            msg = (
-                f"{n_clusters} clusters make {n_clusters * (n_clusters - 1) // 2} pairs; at most {MAX_CLUSTERS} "
-                "clusters can be tested. Start with fewer: a lower resolution."
-            )
-            raise ValueError(msg)
-        w = np.empty((self._params.n_draws, len(self._pairs(labels)), self._n_genes))
+    def contrasts(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """W of every gene; see :class:`GeneTests`."""
+        w = np.empty((self._params.n_draws, len(pairs), self.n_genes))
 
         def test_block(block: tuple[int, int]) -> None:
-            found = self._test(labels, np.arange(*block))
-            w[:, :, slice(*block)] = drop_weak(
-                contrast(found.log10_p, found.log10_p_null), found.auc, found.auc_null, self._params.min_auc
-            )
+            w[:, :, slice(*block)] = self.test(labels, pairs, np.arange(*block)).w
 
-        if w.shape[1]:
-            map_blocks(test_block, even_blocks(self._n_genes, _BLOCK), self._n_jobs)
+        if len(pairs):
+            map_blocks(test_block, even_blocks(self.n_genes, _BLOCK), self._n_jobs)
         return w
 
-    def _pairs(self, labels: NDArray[np.int32]) -> NDArray[np.int64]:
-        """(n_pairs, 2) pairs of the clusters that are large enough."""
-        sizes = cluster_sizes(labels)
-        pairs = cluster_pairs(sizes.size)
-        return pairs[(sizes[pairs] >= self._params.min_cells).all(axis=1)]
+    def facts(
+        self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """What markers are described by; see :class:`GeneTests`."""
+        asked, row = np.unique(pairs, axis=0, return_inverse=True)
+        facts = np.empty((genes.size, 5))
 
-    def _test(self, labels: NDArray[np.int32], genes: NDArray[np.int64]) -> _Tests:
-        columns = np.concatenate([genes + draw * self._n_genes for draw in range(1 + self._params.n_draws)])
-        pairs, sizes = self._pairs(labels), cluster_sizes(labels)
-        found = rank_sum(self._genes, labels, pairs, columns=columns)
+        def describe(block: NDArray[np.int64]) -> None:
+            rows = np.flatnonzero(np.isin(genes, block))
+            found = self.test(labels, asked, block)
+            at = (row[rows], np.searchsorted(block, genes[rows]))
+            facts[rows] = np.column_stack(
+                [
+                    np.median(found.w, axis=0)[at],
+                    found.log10_p[at],
+                    np.median(found.log10_p_null, axis=0)[at],
+                    found.auc[at],
+                    log2_fold_changes(labels, self._values[:, block], pairs[rows], at[1]),
+                ]
+            )
+
+        columns = np.unique(genes)
+        map_blocks(describe, [columns[slice(*block)] for block in even_blocks(columns.size, _BLOCK)], self._n_jobs)
+        return facts
+
+    def test(self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]) -> PairTests:
+        """All that is known of some genes in some pairs."""
+        columns = np.concatenate([genes + draw * self.n_genes for draw in range(1 + self._params.n_draws)])
+        sizes = cluster_sizes(labels)
+        found = rank_sum(self._sorted, labels, pairs, columns=columns)
         log10_p = found.log10_p
         for row in np.flatnonzero(sizes[pairs].min(axis=1, initial=len(labels)) < self._params.exact_below):
             log10_p[row] = self._exact(labels, pairs[row], columns)
         shape = (len(pairs), 1 + self._params.n_draws, genes.size)
         log10_p = np.moveaxis(log10_p.reshape(shape), 1, 0)
         auc = np.moveaxis((found.u / sizes[pairs].prod(axis=1)[:, np.newaxis]).reshape(shape), 1, 0)
-        return _Tests(log10_p[0], auc[0], log10_p[1:], auc[1:])
+        w = drop_weak(contrast(log10_p[0], log10_p[1:]), auc[0], auc[1:], self._params.min_auc)
+        return PairTests(w, log10_p[0], log10_p[1:], auc[0])
 
     def _exact(
         self, labels: NDArray[np.int32], pair: NDArray[np.int64], columns: NDArray[np.int64]
@@ -108,26 +165,24 @@ class KnockoffTest:
         values = self._values[np.concatenate(cells)][:, columns]
         return exact_log10_p(sparse.csc_array(values), np.arange(values.shape[0]) < cells[0].size)
 
-    def _select(self, w: NDArray[np.float64]) -> list[Selection]:
-        return [select(w[:, pair], fdr=self._params.fdr, offset=self._params.offset) for pair in range(w.shape[1])]
 
-    def markers(self, labels: NDArray[np.int32]) -> Markers:
-        """The selected genes of every pair."""
-        w = self.contrasts(labels)
-        selected = np.array([selection.selected for selection in self._select(w)], dtype=np.bool_).reshape(w.shape[1:])
-        pair, gene = np.nonzero(selected)
-        columns = np.flatnonzero(selected.any(axis=0))
-        found = self._test(labels, columns)
-        at = (pair, np.searchsorted(columns, gene))
-        return Markers(
-            pair,
-            gene,
-            np.median(w, axis=0)[pair, gene],
-            found.log10_p[at],
-            np.median(found.log10_p_null, axis=0)[at],
-            found.auc[at],
-            log2_fold_changes(labels, self._values[:, : self._n_genes], self._pairs(labels)[pair], gene),
+def pairs_to_test(labels: NDArray[np.int32], params: FilterParams) -> NDArray[np.int64]:
+    """(n_pairs, 2) pairs of the clusters that are large enough.
+
+    Raises
+    ------
+    ValueError
+        If there are more clusters than can be tested.
+    """
+    sizes = cluster_sizes(labels)
+    if sizes.size > MAX_CLUSTERS:
+        msg = (
+            f"{sizes.size} clusters make {sizes.size * (sizes.size - 1) // 2} pairs; at most {MAX_CLUSTERS} "
+            "clusters can be tested. Start with fewer: a lower resolution."
         )
+        raise ValueError(msg)
+    pairs = cluster_pairs(sizes.size)
+    return pairs[(sizes[pairs] >= params.min_cells).all(axis=1)]
 
 
 def pair_table(

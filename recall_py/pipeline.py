@@ -15,10 +15,9 @@ from scipy import sparse
 from recall_py.calibrate import CountLadder, Ladder, PairTest, ResolutionLadder, calibrate
 from recall_py.graph import build_graph
 from recall_py.nulls import augment
-from recall_py.pair_test import KnockoffTest
+from recall_py.pair_test import KnockoffTest, SortedGeneTests
 from recall_py.params import FilterParams, RunParams
 from recall_py.partition import Clusterer, GraphClusterer, SpaceClusterer
-from recall_py.ranksum import sort_genes
 from recall_py.representation import embed, log_normalise, n_components_above_noise, scale
 from recall_py.results import Augmented, Iteration, Markers, NullFit, PairTable, RecallResult, Search
 from recall_py.synthetic_test import SyntheticTest
@@ -109,24 +108,31 @@ def cluster_counts(
             batches=batches,
             n_draws=params.filter.n_draws,
         )
-    return _cluster_augmented(augmented, params, stages)
+    with stages("normalise"):
+        values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
+        fits = augmented.fits
+        del augmented  # large, and not needed any more
+    return _cluster_augmented(values, fits, params, stages)
 
 
 def cluster_augmented(augmented: Augmented, params: RunParams, observer: Observer | None = None) -> RecallResult:
     """Calibrated clusters from real genes and given knockoffs; see :func:`cluster_counts`."""
-    return _cluster_augmented(augmented, params, _Stages(observer or Silent()))
+    stages = _Stages(observer or Silent())
+    with stages("normalise"):
+        values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
+    return _cluster_augmented(values, augmented.fits, params, stages)
 
 
-def _cluster_augmented(augmented: Augmented, params: RunParams, stages: _Stages) -> RecallResult:
+def _cluster_augmented(
+    values: sparse.csc_array, fits: tuple[NullFit, ...], params: RunParams, stages: _Stages
+) -> RecallResult:
     """Real genes and all draws of knockoffs are embedded and clustered together, once."""
     n_jobs = resolve_n_jobs(params.n_jobs)
-    with stages("normalise"):
-        values = log_normalise(augmented.counts)
     with stages("sort"):
-        test = KnockoffTest(sort_genes(values, n_jobs=n_jobs), values, params.filter, n_jobs=n_jobs)
+        test = KnockoffTest(SortedGeneTests(values, params.filter, n_jobs=n_jobs), params.filter)
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
-    return _search_and_mark(scores, test, params, stages, augmented.fits)
+    return _search_and_mark(scores, test, params, stages, fits)
 
 
 def _cluster_by_synthetic_nulls(
@@ -135,7 +141,7 @@ def _cluster_by_synthetic_nulls(
     """Real genes alone are clustered; each pair of neighbouring clusters is tested against null cells of its own."""
     n_jobs = resolve_n_jobs(params.n_jobs)
     with stages("normalise"):
-        values = log_normalise(counts)
+        values = log_normalise(counts, n_jobs=n_jobs)
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
         test = SyntheticTest(counts, values, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
@@ -178,14 +184,14 @@ def check_labels(
     counts, depth, batches = data
     test: PairTest
     if pair_test == "synthetic":
-        values = log_normalise(counts)
+        values = log_normalise(counts, n_jobs=threads)
         scores = _components(values, None, threads)
         test = SyntheticTest(counts, values, scores, params, batches=batches, seed=seed, n_jobs=threads)
     else:
         n_draws = params.n_draws
         augmented = draw_knockoffs(counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=n_draws)
-        values = log_normalise(augmented.counts)
-        test = KnockoffTest(sort_genes(values, n_jobs=threads), values, params, n_jobs=threads)
+        values = log_normalise(augmented.counts, n_jobs=threads)
+        test = KnockoffTest(SortedGeneTests(values, params, n_jobs=threads), params)
     return test(labels), test.markers(labels)
 
 

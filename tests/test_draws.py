@@ -14,10 +14,9 @@ from scipy import sparse
 import recall_py
 from recall_py.datasets import simulate
 from recall_py.knockoff import drop_weak, is_settled, select
-from recall_py.pair_test import EXACT_PARTNER, KnockoffTest, limited
+from recall_py.pair_test import EXACT_PARTNER, KnockoffTest, SortedGeneTests, limited
 from recall_py.params import FilterParams
 from recall_py.pipeline import draw_knockoffs
-from recall_py.ranksum import sort_genes
 from recall_py.ranksum_exact import exact_log10_p
 from recall_py.representation import embed, log_normalise, n_components_above_noise, scale
 
@@ -152,7 +151,7 @@ def test_first_draw_is_that_of_a_single_draw(counts, null_method):
 
 def knockoff_test(counts, params, n_jobs: int = 1):
     values = log_normalise(draw_knockoffs(counts, "ZIP", 0, n_jobs, n_draws=params.n_draws).counts)
-    return KnockoffTest(sort_genes(values), values, params, n_jobs=n_jobs)
+    return KnockoffTest(SortedGeneTests(values, params, n_jobs=n_jobs), params)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
@@ -214,8 +213,9 @@ def test_small_pairs_have_exact_p_values(counts, codes):
     labels[np.flatnonzero(codes == 0)[:6]] = 0
     params = FilterParams(exact_below=7, fdr=0.5)
     values = log_normalise(draw_knockoffs(counts, "ZIP", 0, 1).counts)
-    exact = KnockoffTest(sort_genes(values), values, params).contrasts(labels)[0, 0]
-    plain = KnockoffTest(sort_genes(values), values, FilterParams(exact_below=6)).contrasts(labels)[0, 0]
+    exact = KnockoffTest(SortedGeneTests(values, params), params).contrasts(labels)[0, 0]
+    params = FilterParams(exact_below=6)
+    plain = KnockoffTest(SortedGeneTests(values, params), params).contrasts(labels)[0, 0]
     assert not np.array_equal(exact, plain)
     few, many = np.flatnonzero(labels == 0), limited(np.flatnonzero(labels == 1), EXACT_PARTNER)
     log10_p = exact_log10_p(sparse.csc_array(values[np.concatenate((few, many))]), np.arange(56) < 6)

@@ -11,7 +11,7 @@ from scipy import sparse, special
 from sklearn.metrics import adjusted_rand_score
 
 from recall_py.knockoff import contrast, select
-from recall_py.pair_test import KnockoffTest
+from recall_py.pair_test import KnockoffTest, SortedGeneTests
 from recall_py.params import FilterParams, GraphParams, PartitionParams, RunParams, SearchParams
 from recall_py.partition import by_decreasing_size
 from recall_py.pipeline import cluster_augmented
@@ -117,7 +117,7 @@ def test_every_pair_has_the_originals_threshold_and_selection(run):
     """With presto's quirks exactly; without them the number of selected genes is still that of the original."""
     twin = PrestoTwin(normalised(run, np.float64).toarray())
     values = normalised(run, np.float32)
-    plain = KnockoffTest(sort_genes(values), values, FilterParams(min_cells=1))
+    plain = KnockoffTest(SortedGeneTests(values, FilterParams()), FilterParams(min_cells=1))
     n_genes = run.base.augmented.n_genes
     n_pairs = n_failing = n_differing = n_failing_otherwise = 0
     for (algorithm, iteration), table in run.pairs.groupby(["algorithm", "iter"]):

@@ -120,6 +120,27 @@ def test_components_from_the_covariance_are_those_of_the_lanczos_method(monkeypa
     np.testing.assert_allclose(found[0].loadings, by_lanczos.loadings, atol=1e-3)
 
 
+def test_components_of_several_groups_of_cells_are_those_of_one(monkeypatch):
+    values = log_normalise(random_counts(5000, 300))
+    monkeypatch.setattr("recall_py.representation.MANY_CELLS", 4999)
+    whole = embed(scale(values), 8)
+    monkeypatch.setattr("recall_py.representation.GROUP", 2100)  # no multiple of the block, nor a divisor of the cells
+    parts = embed(scale(values), 8)
+    np.testing.assert_allclose(parts.scores, whole.scores, atol=1e-4 * np.abs(whole.scores).max())
+
+
+def test_order_of_the_cells_within_a_gene_does_not_matter(monkeypatch):
+    monkeypatch.setattr("recall_py.representation.MANY_CELLS", 299)
+    values = log_normalise(random_counts(300, 40))
+    unsorted = values.copy()
+    for gene in range(40):
+        extent = slice(unsorted.indptr[gene], unsorted.indptr[gene + 1])
+        unsorted.indices[extent] = unsorted.indices[extent][::-1]
+        unsorted.data[extent] = unsorted.data[extent][::-1]
+    unsorted.has_sorted_indices = False
+    np.testing.assert_array_equal(embed(scale(unsorted), 5).scores, embed(scale(values), 5).scores)
+
+
 def test_clipped_values_are_not_centred_again():
     values = log_normalise(random_counts(400, 60, density=0.004), dtype=np.float64)
     dense = scale_densely(values.toarray())
@@ -149,7 +170,7 @@ def test_largest_loading_of_each_component_is_positive():
 def test_mirrored_values_only_mirror_the_scores():
     """The rule for signs does not depend on what the solver happens to return."""
     genes = scale(log_normalise(random_counts(200, 60), dtype=np.float64))
-    mirrored = ScaledGenes(-genes.by_gene, -genes.offset)
+    mirrored = ScaledGenes(genes.values, genes.mean, -genes.inverse_sd)
     np.testing.assert_allclose(embed(mirrored, 5).loadings, embed(genes, 5).loadings, atol=1e-8)
     np.testing.assert_allclose(embed(mirrored, 5).scores, -embed(genes, 5).scores, atol=1e-7)
 

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from recall_py.threads import even_blocks, map_blocks
 
-Draw = tuple[NDArray[np.int32], NDArray[np.int64]]
+Draw = tuple[NDArray[np.int32], NDArray[np.integer]]
 """Cells with a non-zero count, ascending, and the counts."""
 
 _MANY_CLUMPS = 3.0
@@ -27,7 +27,7 @@ def sample_genes(
     seeds = seed.spawn(shape[1])
 
     def draw_block(block: tuple[int, int]) -> list[Draw]:
-        return [draw_gene(gene, np.random.default_rng(seeds[gene])) for gene in range(*block)]
+        return [_narrow(draw_gene(gene, np.random.default_rng(seeds[gene]))) for gene in range(*block)]
 
     blocks = map_blocks(draw_block, even_blocks(shape[1], 128), n_jobs)
     draws = [draw for block in blocks for draw in block]
@@ -36,6 +36,12 @@ def sample_genes(
         return sparse.csc_array(shape, dtype=np.int64)
     cells, counts = (np.concatenate(parts) for parts in zip(*draws, strict=True))
     return sparse.csc_array((counts, cells, indptr), shape=shape)
+
+
+def _narrow(draw: Draw) -> Draw:
+    """With counts in four bytes where they fit: those of all genes are held at once."""
+    cells, counts = draw
+    return cells, counts.astype(np.int32) if counts.max(initial=0) < 2**31 else counts
 
 
 def bernoulli_cells(
