@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from recall_py.pipeline import Observer
+    from recall_py.read import CountData
+    from recall_py.results import RecallResult
 
 PRESETS: dict[str, dict[str, Any]] = {
     "recall": {"graph": "snn", "dims": 10},
@@ -141,8 +143,6 @@ def cluster_adata(
     """Cluster the cells of `adata` and write labels and record under `key_added`."""
     from scanpy import logging
 
-    from recall_py.pipeline import cluster_counts
-
     refuse_unusable(adata)
     refuse_copy_of_file(adata, copy=copy)
     refuse_occupied(adata, key_added)
@@ -157,7 +157,7 @@ def cluster_adata(
     )
     if params.pair_test == "knockoff":
         refuse_small_batches(data)
-    n_cells, n_genes = data.counts.shape
+    n_cells, n_genes = data.shape
     start = logging.info(
         f"calibrating {params.partition.algorithm} clusters: {n_cells} cells, {n_genes} genes ({data.selection}), "
         f"counts from {data.source}; graph {params.graph.kind}, {params.graph.n_neighbors} neighbours, "
@@ -165,7 +165,7 @@ def cluster_adata(
     )
     with ExitStack() as stack:
         observer = _observer(stack, params, progress=progress)
-        result = cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
+        result = _cluster(data, params, observer)
     search = result.search
     names = [str(code) for code in range(search.partition.n_clusters)]
     labels = np.asarray(names)[search.partition.labels]
@@ -197,6 +197,24 @@ def cluster_adata(
     )
     warn_about(search, params)
     return target if copy else None
+
+
+def _cluster(data: CountData, params: RunParams, observer: Observer) -> RecallResult:
+    """Cluster where the counts are: in memory, or on the workers of dask."""
+    from recall_py.pipeline import cluster_counts
+
+    if data.matrix.kind == "dask":
+        from scanpy import logging
+
+        from recall_py.dask_counts import DaskCounts
+        from recall_py.distributed import cluster_distributed, fits_workers
+
+        if isinstance(data.matrix, DaskCounts) and fits_workers(params, data.shape[0]):
+            return cluster_distributed(
+                data.matrix, data.chosen, params, observer, depth=data.depth, batches=data.batches
+            )
+        logging.info("the counts of the selected genes are gathered from dask into memory")
+    return cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
 
 
 def _observer(stack: ExitStack, params: RunParams, *, progress: bool) -> Observer:

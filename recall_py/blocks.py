@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recall_py.representation import cell_totals
+
 _BLOCK = 1 << 22
 """Stored values that are in memory at a time."""
 
@@ -114,6 +116,22 @@ class CountMatrix:
         self._last = positions, counts
         return counts
 
+    def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
+        """(n_cells,) sum of each cell over some genes."""
+        return cell_totals(self.columns(chosen))
+
+    def sums_below(self, ceiling: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(3, n_genes) sum, and sum of squares, of the values up to the `ceiling` of each gene; number of those above.
+
+        All are whole numbers, so that they are exact in any order of the cells.
+        """
+        from recall_py._kernels.counts import add_up_below
+
+        found = np.zeros((3, ceiling.size))
+        for _, genes, values in self.entries():
+            add_up_below(genes, values, ceiling, found)
+        return found
+
     def entries(self) -> Iterator[Entries]:
         """Stored values of the cells that take part, block by block."""
         renumbered = None if self._cells is None else np.cumsum(self._cells, dtype=np.int32) - 1
@@ -185,13 +203,21 @@ def reading_once() -> Iterator[None]:
 def count_matrix(matrix: Any, cells: NDArray[np.bool_] | None = None) -> CountMatrix:
     """The matrix, ready to be read in blocks."""
     kept = _KEPT.get()
-    if kept is None:
-        return CountMatrix(matrix, cells)
-    for known in kept:
+    for known in kept or ():
         if known.holds(matrix, cells):
             return known
-    kept.append(CountMatrix(matrix, cells))
-    return kept[-1]
+    found = _kind_of(matrix)(matrix, cells)
+    if kept is not None:
+        kept.append(found)
+    return found
+
+
+def _kind_of(matrix: Any) -> type[CountMatrix]:
+    if not hasattr(matrix, "dask"):
+        return CountMatrix
+    from recall_py.dask_counts import DaskCounts
+
+    return DaskCounts
 
 
 def _problem(values: NDArray[np.floating[Any]]) -> str | None:

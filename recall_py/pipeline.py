@@ -51,7 +51,7 @@ class Silent:
         """Ignore it."""
 
 
-class _Stages:
+class Stages:
     """Announces and times the stages of a run."""
 
     def __init__(self, observer: Observer) -> None:
@@ -60,6 +60,7 @@ class _Stages:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
+        """The stage called `name`."""
         self.observer.stage(name)
         start = time.perf_counter()
         yield
@@ -95,7 +96,7 @@ def cluster_counts(
         If there are too few cells or genes for what is asked.
     """
     refuse_too_small(counts.shape, params)
-    stages = _Stages(observer or Silent())
+    stages = Stages(observer or Silent())
     if params.pair_test == "synthetic":
         return _cluster_by_synthetic_nulls(counts, params, stages, batches)
     with stages("knockoffs"):
@@ -117,14 +118,14 @@ def cluster_counts(
 
 def cluster_augmented(augmented: Augmented, params: RunParams, observer: Observer | None = None) -> RecallResult:
     """Calibrated clusters from real genes and given knockoffs; see :func:`cluster_counts`."""
-    stages = _Stages(observer or Silent())
+    stages = Stages(observer or Silent())
     with stages("normalise"):
         values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
     return _cluster_augmented(values, augmented.fits, params, stages)
 
 
 def _cluster_augmented(
-    values: sparse.csc_array, fits: tuple[NullFit, ...], params: RunParams, stages: _Stages
+    values: sparse.csc_array, fits: tuple[NullFit, ...], params: RunParams, stages: Stages
 ) -> RecallResult:
     """Real genes and all draws of knockoffs are embedded and clustered together, once."""
     n_jobs = resolve_n_jobs(params.n_jobs)
@@ -132,11 +133,11 @@ def _cluster_augmented(
         test = KnockoffTest(SortedGeneTests(values, params.filter, n_jobs=n_jobs), params.filter)
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
-    return _search_and_mark(scores, test, params, stages, fits)
+    return search_and_mark(scores, test, params, stages, fits)
 
 
 def _cluster_by_synthetic_nulls(
-    counts: sparse.csc_array, params: RunParams, stages: _Stages, batches: NDArray[np.int32] | None
+    counts: sparse.csc_array, params: RunParams, stages: Stages, batches: NDArray[np.int32] | None
 ) -> RecallResult:
     """Real genes alone are clustered; each pair of neighbouring clusters is tested against null cells of its own."""
     n_jobs = resolve_n_jobs(params.n_jobs)
@@ -145,12 +146,13 @@ def _cluster_by_synthetic_nulls(
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
         test = SyntheticTest(counts, values, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
-    return _search_and_mark(scores, test, params, stages, ())
+    return search_and_mark(scores, test, params, stages, ())
 
 
-def _search_and_mark(
-    scores: NDArray[np.float64], test: PairTest, params: RunParams, stages: _Stages, fits: tuple[NullFit, ...]
+def search_and_mark(
+    scores: NDArray[np.float64], test: PairTest, params: RunParams, stages: Stages, fits: tuple[NullFit, ...]
 ) -> RecallResult:
+    """The stages after the components."""
     with stages("graph"):
         cluster = _make_clusterer(scores, params)
     with stages("search"):

@@ -29,19 +29,34 @@ _PCA = ("X_pca", "pca")
 class CountData:
     """Raw counts of the genes that take part."""
 
-    counts: sparse.csc_array
-    """(n_cells, n_genes)."""
+    matrix: CountMatrix
+    """Where they are, with the genes that take no part."""
+    chosen: NDArray[Any]
+    """The genes that take part, as a mask or as positions."""
     genes: NDArray[np.str_]
     """(n_genes,) names."""
     source: str
     """Where the counts were found, for example ``layers['counts']``."""
     selection: str
     """How the genes were selected."""
-    totals: NDArray[np.float64]
-    """(n_cells,) total over all genes of the matrix."""
     batches: NDArray[np.int32] | None = None
     """(n_cells,) code of each cell's batch."""
     batch_names: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> sparse.csc_array:
+        """(n_cells, n_genes), in memory."""
+        return self.matrix.columns(self.chosen)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of cells and of genes that take part."""
+        return self.matrix.shape[0], self.genes.size
+
+    @property
+    def totals(self) -> NDArray[np.float64]:
+        """(n_cells,) total over all genes of the matrix."""
+        return self.matrix.survey.totals
 
     @property
     def depth(self) -> NDArray[np.float64]:
@@ -75,7 +90,7 @@ def read_counts(
     counts, names, source = find_counts(adata, layer, cells)
     chosen, selection = _select_genes(adata, counts, names, n_top_genes)
     data = count_data((counts, names, source), chosen, selection, batches)
-    _refuse_empty_cells(data.counts, adata.obs_names if cells is None else adata.obs_names[cells], selection)
+    _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells])
     return data
 
 
@@ -85,11 +100,11 @@ def count_data(
     """The `chosen` columns, a mask or positions, of counts that were found."""
     counts, names, source = found
     return CountData(
-        counts.columns(chosen),
+        counts,
+        chosen,
         names[chosen].to_numpy(dtype=np.str_),
         source,
         selection,
-        counts.survey.totals,
         None if batches is None else batches.cat.codes.to_numpy().astype(np.int32),
         () if batches is None else tuple(batches.cat.categories),
     )
@@ -186,16 +201,16 @@ def _select_genes(
     return most_variable(counts, n_top_genes)
 
 
-def _refuse_empty_cells(counts: sparse.csc_array, cells: pd.Index, selection: str) -> None:
-    empty = cells[np.asarray(counts.sum(axis=1)).ravel() == 0]
+def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
+    empty = cells[data.matrix.totals_over(data.chosen) == 0]
     if not len(empty):
         return
     remove = "sc.pp.filter_cells(adata, min_counts=1), or --drop-empty-cells on the command line"
-    if selection != _ALL_GENES:
+    if data.selection != _ALL_GENES:
         remove = "adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes"
     subject = "1 cell has" if len(empty) == 1 else f"{len(empty)} cells have"
     msg = (
-        f"{subject} no counts in the {counts.shape[1]} selected genes ({selection}): {_listed(empty)}. "
+        f"{subject} no counts in the {data.genes.size} selected genes ({data.selection}): {_listed(empty)}. "
         f"Remove them: {remove}"
     )
     raise ValueError(msg)

@@ -138,12 +138,15 @@ def embed(genes: ScaledGenes, n_components: int, *, n_jobs: int = 1) -> Embeddin
     component is fixed: its largest loading in absolute value is positive. BLAS is held to one thread, and how the work
     is cut into parts does not depend on `n_jobs`. So the scores have the same bits for any `n_jobs`.
     """
-    n_cells = genes.values.shape[0]
-    solve = _from_covariance if n_cells > MANY_CELLS else _by_lanczos
+    solve = _from_covariance if genes.values.shape[0] > MANY_CELLS else _by_lanczos
     with threadpool_limits(1), ThreadPoolExecutor(n_jobs) as pool:
-        scores, singular, loadings = solve(genes, n_components, n_jobs, pool)
-    sign = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_components)])
-    return Embedding(scores * sign, loadings * sign, singular / np.sqrt(max(1, n_cells - 1)))
+        return embedding(*solve(genes, n_components, n_jobs, pool))
+
+
+def embedding(scores: NDArray[np.float64], singular: NDArray[np.float64], loadings: NDArray[np.float64]) -> Embedding:
+    """Components with their signs fixed."""
+    sign = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(singular.size)])
+    return Embedding(scores * sign, loadings * sign, singular / np.sqrt(max(1, len(scores) - 1)))
 
 
 def n_components_above_noise(

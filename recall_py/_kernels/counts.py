@@ -22,13 +22,16 @@ def add_up(cells, genes, values, totals, stored, sums, squares, largest):
 
 
 @jit
-def add_up_clipped(genes, values, ceiling, sums, squares):
-    """Sum and sum of squares of the values of each gene, cut at its `ceiling`."""
+def add_up_below(genes, values, ceiling, found):
+    """Sum and sum of squares of the values of each gene up to its `ceiling`, and the number of those above."""
     for i in range(values.size):
         gene = genes[i]
-        value = min(np.float64(values[i]), ceiling[gene])
-        sums[gene] += value
-        squares[gene] += value * value
+        value = np.float64(values[i])
+        if value > ceiling[gene]:
+            found[2, gene] += 1
+        else:
+            found[0, gene] += value
+            found[1, gene] += value * value
 
 
 @jit

@@ -79,6 +79,7 @@ def augment(
     *further_seeds: np.random.SeedSequence,
     depth: NDArray[np.float64] | None = None,
     batches: NDArray[np.integer] | None = None,
+    first_gene: int = 0,
     n_jobs: int = 1,
 ) -> Augmented:
     """Put one knockoff beside each gene, A = [X X~], or several independent ones, A = [X X~1 X~2 ...].
@@ -99,6 +100,9 @@ def augment(
         within each batch.
     batches
         (n_cells,) codes 0, 1, ...: fit and draw within each batch.
+    first_gene
+        Number of the first gene where `counts` are part of a larger matrix: the draw is then part of the draw of that.
+        Not for copulas, whose genes are drawn together.
     n_jobs
         Number of threads.
 
@@ -114,7 +118,7 @@ def augment(
     cells = cells_of_batches(batches, counts.shape[0])
     fits = fit_within(model, counts, depth, cells)
     draws = [
-        sample_within(model, fits, depth, cells, draw_seed, n_jobs=n_jobs).astype(counts.dtype)
+        sample_within(model, fits, depth, cells, draw_seed, first_gene=first_gene, n_jobs=n_jobs).astype(counts.dtype)
         for draw_seed in (seed, *further_seeds)
     ]
     return Augmented(sparse.csc_array(sparse.hstack([counts, *draws], format="csc")), fits, n_draws=len(draws))

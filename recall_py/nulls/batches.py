@@ -54,19 +54,30 @@ def sample_within(
     cells: list[NDArray[np.int64]],
     seed: np.random.SeedSequence,
     *,
+    first_gene: int = 0,
     n_jobs: int,
 ) -> sparse.csc_array:
-    """Draw each batch from its own child of the seed, a single one from the seed itself, in the cells' own order."""
+    """Draw each batch from its own child of the seed, a single one from the seed itself, in the cells' own order.
+
+    Where the first of the genes is number `first_gene` of more, they draw what they do among these.
+    """
     if len(cells) == 1:
-        return model.sample(fits[0], _mean_one(depth), seed, n_jobs=n_jobs)
+        return model.sample(fits[0], _mean_one(depth), _from_gene(seed, first_gene), n_jobs=n_jobs)
     draws = [
-        model.sample(fit, _mean_one(depth[members]), child, n_jobs=n_jobs)
+        model.sample(fit, _mean_one(depth[members]), _from_gene(child, first_gene), n_jobs=n_jobs)
         for fit, members, child in zip(fits, cells, seed.spawn(len(cells)), strict=True)
     ]
     stacked = sparse.vstack(draws, format="csc")
     placed = sparse.csc_array((stacked.data, np.concatenate(cells)[stacked.indices], stacked.indptr), stacked.shape)
     placed.sort_indices()
     return placed
+
+
+def _from_gene(seed: np.random.SeedSequence, first_gene: int) -> np.random.SeedSequence:
+    """The seed, whose next child is that of gene `first_gene`."""
+    return np.random.SeedSequence(
+        seed.entropy, spawn_key=seed.spawn_key, pool_size=seed.pool_size, n_children_spawned=first_gene
+    )
 
 
 def moments_within(
