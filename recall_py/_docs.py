@@ -56,6 +56,10 @@ exact_below
     the default, for the normal approximation everywhere.
 batch_key
     Column of ``obs`` with batches: null genes are fitted and drawn within each batch, so that a batch is no marker.
+sketch
+    Cluster so many cells and carry their labels to the others, by their 15 nearest on the components of the real genes.
+    They are drawn by leverage. The record is that of the sketch, whose cells are marked in ``obs[key_added +
+    "_sketch"]``. Without effect where there are no more cells.
 fdr
     Target share of false discoveries of the filter, q. No guarantee: these knockoffs are not exchangeable with their
     genes.

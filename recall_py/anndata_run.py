@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recall_py import keys
 from recall_py.observe import ScanpyLog, warn_about
@@ -21,6 +22,7 @@ from recall_py.read import (
     refuse_unusable,
     restricted_cells,
 )
+from recall_py.threads import resolve_n_jobs
 from recall_py.write import refuse_occupied, write_clusters
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Calibration:
     min_auc: float | None = None
     exact_below: int | None = None
     batch_key: str | None = None
+    sketch: int | None = None
 
     def __post_init__(self) -> None:
         from recall_py.nulls import null_model
@@ -81,6 +84,9 @@ class Calibration:
             one_of("preset", self.preset, tuple(PRESETS))
         if self.start is None:
             msg = "resolution is None, but the search needs a resolution to start from, for example resolution=1."
+            raise ValueError(msg)
+        if self.sketch is not None and (not isinstance(self.sketch, int) or self.sketch < 2):
+            msg = f"sketch is {self.sketch!r}; a number of cells is needed, for example sketch=20_000."
             raise ValueError(msg)
 
     def run_params(self, adata: AnnData) -> RunParams:
@@ -145,7 +151,7 @@ def cluster_adata(
 
     refuse_unusable(adata)
     refuse_copy_of_file(adata, copy=copy)
-    refuse_occupied(adata, key_added)
+    refuse_occupied(adata, key_added, sketch=calibration.sketch is not None)
     params = calibration.run_params(adata)
     cells = None if restrict_to is None else restricted_cells(adata, restrict_to)
     data = read_counts(
@@ -165,15 +171,19 @@ def cluster_adata(
     )
     with ExitStack() as stack:
         observer = _observer(stack, params, progress=progress)
-        result = _cluster(data, params, observer)
+        if calibration.sketch is not None and calibration.sketch < n_cells:
+            data, sketched, result, codes = _cluster_sketch(data, calibration.sketch, params, observer)
+        else:
+            result, sketched = _cluster(data, params, observer), None
+            codes = result.search.partition.labels
     search = result.search
     names = [str(code) for code in range(search.partition.n_clusters)]
-    labels = np.asarray(names)[search.partition.labels]
+    labels = np.asarray(names)[codes]
     if restrict_to is not None:
         column, categories = restrict_to
         names = [f"{'-'.join(categories)},{name}" for name in names]
         everywhere = read_labels(adata, column).astype(str).to_numpy(dtype=object)
-        everywhere[cells] = np.asarray(names, dtype=object)[search.partition.labels]
+        everywhere[cells] = np.asarray(names, dtype=object)[codes]
         labels = everywhere.astype(np.str_)
     target = adata.copy() if copy else adata
     start_name = "resolution" if params.partition.by_resolution else "num_clusters_start"
@@ -186,7 +196,11 @@ def cluster_adata(
         recorded["neighbors_key"] = calibration.neighbors_key
     if restrict_to is not None:
         recorded["restrict_to"] = f"{restrict_to[0]}:{','.join(restrict_to[1])}"
-    write_clusters(target, key_added, names, labels, data, params, result, recorded)
+    if sketched is not None and cells is not None:
+        everywhere_sketched = np.zeros(adata.n_obs, dtype=np.bool_)
+        everywhere_sketched[cells] = sketched
+        sketched = everywhere_sketched
+    write_clusters(target, key_added, names, labels, data, params, result, recorded, sketched)
     logging.info(
         "    finished",
         time=start,
@@ -197,6 +211,41 @@ def cluster_adata(
     )
     warn_about(search, params)
     return target if copy else None
+
+
+def _cluster_sketch(
+    data: CountData, n_sketched: int, params: RunParams, observer: Observer
+) -> tuple[CountData, NDArray[np.bool_], RecallResult, NDArray[np.int32]]:
+    """The cells of a sketch, their mask among all cells, what was found on them, and the codes of all cells."""
+    from scanpy import logging
+
+    from recall_py.sketch import carry_labels, leverage_sample
+
+    observer.stage("sketch")
+    scores = _components_of_real_genes(data, params)
+    sketched = leverage_sample(scores, n_sketched, params.seed)
+    part = data.of_cells(sketched)
+    if params.pair_test == "knockoff":
+        refuse_small_batches(part)
+    logging.info(f"    {n_sketched} cells are drawn as a sketch, by their leverage")
+    result = _cluster(part, params, observer)
+    where = scores[:, : result.n_components]
+    codes = carry_labels(where, sketched, result.search.partition.labels, n_jobs=resolve_n_jobs(params.n_jobs))
+    return part, sketched, result, codes
+
+
+def _components_of_real_genes(data: CountData, params: RunParams) -> NDArray[np.float64]:
+    from recall_py.representation import MANY_CELLS
+
+    if data.matrix.kind == "dask" and data.shape[0] > MANY_CELLS:
+        from recall_py import distributed
+        from recall_py.dask_counts import DaskCounts
+
+        assert isinstance(data.matrix, DaskCounts)
+        return distributed.components_of_real_genes(data.matrix, data.chosen, params)
+    from recall_py.pipeline import components_of_real_genes
+
+    return components_of_real_genes(data.counts, params)
 
 
 def _cluster(data: CountData, params: RunParams, observer: Observer) -> RecallResult:

@@ -71,6 +71,12 @@ class CountMatrix:
         same = mine is other if mine is None or other is None else np.array_equal(mine, other)
         return self.matrix is matrix and same
 
+    def of_cells(self, cells: NDArray[np.bool_]) -> CountMatrix:
+        """The same counts of some of the cells, given as a mask of those that take part."""
+        taking_part = np.ones(self.matrix.shape[0], dtype=np.bool_) if self._cells is None else self._cells.copy()
+        taking_part[taking_part] = cells
+        return type(self)(self.matrix, taking_part)
+
     @property
     def kind(self) -> str:
         """How the values are stored: ``"csr"``, ``"csc"`` or ``"dense"``."""

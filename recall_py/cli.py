@@ -106,6 +106,9 @@ def cluster(
     min_auc: MinAuc = None,
     exact_below: ExactBelow = None,
     batch_key: BatchKey = None,
+    sketch: Annotated[
+        int | None, typer.Option(metavar="N", help="Cluster N cells, and carry their labels to the others.")
+    ] = None,
     fdr: Fdr = 0.05,
     offset: Offset = 1,
     reduction: Annotated[float, typer.Option(help="Share by which the resolution is lowered at each step.")] = 0.2,
@@ -152,6 +155,7 @@ def cluster(
             min_auc=min_auc,
             exact_below=exact_below,
             batch_key=batch_key,
+            sketch=sketch,
         ),
         "layer": layer,
         "n_top_genes": n_top_genes,

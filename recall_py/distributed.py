@@ -26,7 +26,7 @@ from recall_py.nulls import augment, null_model
 from recall_py.nulls.copula import Copula
 from recall_py.nulls.depth_negative_binomial import DepthNegativeBinomial
 from recall_py.pair_test import KnockoffTest, SortedGeneTests
-from recall_py.pipeline import Stages, refuse_too_small, search_and_mark
+from recall_py.pipeline import MAX_COMPONENTS, Stages, refuse_too_small, search_and_mark
 from recall_py.representation import (
     GROUP,
     MANY_CELLS,
@@ -45,7 +45,7 @@ from recall_py.threads import even_blocks
 
 if TYPE_CHECKING:
     from recall_py.dask_counts import DaskCounts
-    from recall_py.params import FilterParams, RunParams
+    from recall_py.params import RunParams
     from recall_py.pipeline import Observer
 
 _FAN_IN = 8
@@ -81,15 +81,24 @@ def cluster_distributed(
         fits = _joined_fits(dask.compute(*map(dask.delayed(_fits), drawn)))
         totals = _share(_summed([dask.delayed(_totals)(block) for block in _by_place(drawn)]))
     with stages("normalise"):
-        values = dask.persist(*(dask.delayed(_normalise)(block, totals) for block in drawn))
+        values = dask.persist(*(dask.delayed(_normalise)(dask.delayed(_counts)(block), totals) for block in drawn))
         del drawn
     with stages("sort"):
         genes = BlocksOfGenes(dask.persist(*(dask.delayed(SortedGeneTests)(block, params.filter) for block in values)))
     with stages("components"):
         assert params.dims is not None
-        scores = _embed(values, n_cells, params.dims, params.filter).scores
+        scores = _embed(values, n_cells, params.dims, 1 + params.filter.n_draws).scores
         del values
     return search_and_mark(scores, KnockoffTest(genes, params.filter), params, stages, fits)
+
+
+def components_of_real_genes(counts: DaskCounts, chosen: NDArray[Any], params: RunParams) -> NDArray[np.float64]:
+    """(n_cells, n_components) scores; see :func:`recall_py.pipeline.components_of_real_genes`."""
+    counts_of_genes, widths = counts.gene_blocks(chosen)
+    totals = _share(counts.totals_over(chosen))
+    values = dask.persist(*(dask.delayed(_normalise)(block, totals) for block in counts_of_genes))
+    n_components = min(params.dims or MAX_COMPONENTS, sum(widths) - 1)
+    return _embed(values, counts.shape[0], n_components, 1).scores
 
 
 class BlocksOfGenes:
@@ -163,10 +172,9 @@ def _draw(
     return dask.persist(*tasks)
 
 
-def _embed(values: Sequence[Delayed], n_cells: int, n_components: int, params: FilterParams) -> Embedding:
-    """The components of all blocks together, from groups of cells."""
+def _embed(values: Sequence[Delayed], n_cells: int, n_components: int, n_parts: int) -> Embedding:
+    """The components of all blocks together, from groups of cells; a block has genes and draws, `n_parts` in all."""
     groups = even_blocks(n_cells, GROUP)
-    n_parts = 1 + params.n_draws
     mean, inverse_sd = (
         _side_by_side(moments, n_parts)
         for moments in zip(*dask.compute(*map(dask.delayed(_moments), values)), strict=True)
@@ -230,8 +238,12 @@ def _joined_fits(blocks: Sequence[tuple[NullFit, ...]]) -> tuple[NullFit, ...]:
     )
 
 
-def _normalise(block: Augmented, totals: NDArray[np.float64]) -> sparse.csc_array:
-    return log_normalise(block.counts, totals=totals)
+def _counts(block: Augmented) -> sparse.csc_array:
+    return block.counts
+
+
+def _normalise(counts: sparse.csc_array, totals: NDArray[np.float64]) -> sparse.csc_array:
+    return log_normalise(counts, totals=totals)
 
 
 def _moments(values: sparse.csc_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

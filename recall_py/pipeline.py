@@ -116,6 +116,13 @@ def cluster_counts(
     return _cluster_augmented(values, fits, params, stages)
 
 
+def components_of_real_genes(counts: sparse.csc_array, params: RunParams) -> NDArray[np.float64]:
+    """(n_cells, n_components) scores without knockoffs, on `dims` components or `MAX_COMPONENTS`."""
+    n_jobs = resolve_n_jobs(params.n_jobs)
+    n_components = min(params.dims or MAX_COMPONENTS, min(counts.shape) - 1)
+    return embed(scale(log_normalise(counts, n_jobs=n_jobs)), n_components, n_jobs=n_jobs).scores
+
+
 def cluster_augmented(augmented: Augmented, params: RunParams, observer: Observer | None = None) -> RecallResult:
     """Calibrated clusters from real genes and given knockoffs; see :func:`cluster_counts`."""
     stages = Stages(observer or Silent())

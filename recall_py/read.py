@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,11 @@ class CountData:
     def depth(self) -> NDArray[np.float64]:
         """(n_cells,) total over all genes, relative to its mean."""
         return self.totals / self.totals.mean()
+
+    def of_cells(self, cells: NDArray[np.bool_]) -> CountData:
+        """The same genes of some of the cells, given as a mask."""
+        batches = None if self.batches is None else self.batches[cells]
+        return replace(self, matrix=self.matrix.of_cells(cells), batches=batches)
 
 
 def read_counts(
@@ -127,10 +132,11 @@ def refuse_small_batches(data: CountData) -> None:
     """Refuse a batch that null genes cannot be fitted to, by its name."""
     if data.batches is None:
         return
-    sizes = np.bincount(data.batches)
+    sizes = np.bincount(data.batches, minlength=len(data.batch_names))
     if sizes.min() < 2:
+        cells = "1 cell" if sizes.min() else "no cell"
         msg = (
-            f"Batch {data.batch_names[sizes.argmin()]!r} has 1 cell, but null genes need at least 2 in each batch. "
+            f"Batch {data.batch_names[sizes.argmin()]!r} has {cells}, but null genes need at least 2 in each batch. "
             "Leave it out, or join it with another batch."
         )
         raise ValueError(msg)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recall_py import keys
 from recall_py.anndata_run import PRESETS
 from recall_py.pl._figure import counted, percent
+from recall_py.sketch import N_VOTES
 
 if TYPE_CHECKING:
     from recall_py.stored import StoredRun
@@ -41,7 +43,13 @@ _LEIDEN_ONLY = ("partition_flavor", "partition_n_iterations")
 
 def summary(run: StoredRun) -> list[str]:
     """What was found, in sentences."""
-    return _of_search(run) if run.searched else _of_tests(run)
+    if keys.SKETCH not in run.record:
+        return _of_search(run) if run.searched else _of_tests(run)
+    carried = (
+        "These cells are a sketch: all that is counted and tested is among them. Every other cell that took part has "
+        f"the commonest label of its {N_VOTES} nearest cells of the sketch."
+    )
+    return [*_of_search(run), carried]
 
 
 def warnings_of(run: StoredRun) -> list[str]:
@@ -259,6 +267,8 @@ def _shared_options(run: StoredRun, other_key: bool) -> list[str]:
         words += ["--restrict-to", restricted]
     if run.batch_key:
         words += ["--batch-key", run.batch_key]
+    if keys.SKETCH in run.record:
+        words += ["--sketch", str(run.record[keys.SKETCH])]
     if str(around.get("neighbors_key", "")):
         words += ["--neighbors-key", str(around["neighbors_key"])]
     layer = run.layer

@@ -38,7 +38,7 @@ class StoredRun:
     names: NDArray[np.str_]
     """(n_clusters,) label of each code."""
     codes: NDArray[np.int32]
-    """(n_obs,) code of each cell, -1 for those left out of a restricted clustering."""
+    """(n_obs,) code of each cell, -1 for those left out of a restricted clustering or of a sketch."""
     filter: FilterParams
     pair_test: str
     seed: int
@@ -107,6 +107,8 @@ def read_run(adata: AnnData, key: str) -> StoredRun:
     names = np.asarray(record["labels"]).astype(str)
     labels = read_labels(adata, column)
     codes = pd.Index(names).get_indexer(labels.astype(str)).astype(np.int32)
+    if keys.SKETCH in record:
+        codes[~_sketched(adata, column + keys.SKETCH_SUFFIX)] = -1
     run = StoredRun(
         key=key,
         column=column,
@@ -122,6 +124,13 @@ def read_run(adata: AnnData, key: str) -> StoredRun:
     )
     _refuse_changed(run, adata.n_obs)
     return run
+
+
+def _sketched(adata: AnnData, column: str) -> NDArray[np.bool_]:
+    if column not in adata.obs:
+        msg = f"obs[{column!r}], which says what cells were in the sketch, is gone. Run the clustering again."
+        raise KeyError(msg)
+    return adata.obs[column].to_numpy(dtype=np.bool_)
 
 
 def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:

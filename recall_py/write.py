@@ -31,6 +31,7 @@ def write_clusters(
     params: RunParams,
     result: RecallResult,
     scanpy_params: Mapping[str, Any],
+    sketched: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write labels to ``obs[key_added]`` and the record of the run to ``uns[key_added]``.
 
@@ -50,7 +51,14 @@ def write_clusters(
         What was asked and found.
     scanpy_params
         The entries that scanpy keeps in ``uns[key]["params"]``.
+    sketched
+        (n_obs,) cells of the sketch that was clustered, written to a column of its own; None where all cells were.
     """
+    before = adata.uns.get(key_added, {}).get(keys.RECORD, {})
+    if sketched is not None:
+        adata.obs[key_added + keys.SKETCH_SUFFIX] = sketched
+    elif keys.SKETCH in before and key_added + keys.SKETCH_SUFFIX in adata.obs:
+        del adata.obs[key_added + keys.SKETCH_SUFFIX]
     adata.obs[key_added] = pd.Categorical(labels.astype(str), categories=natsorted(set(labels.tolist())))
     search = result.search
     adata.uns[key_added] = {
@@ -65,6 +73,7 @@ def write_clusters(
             "n_clusters": search.partition.n_clusters,
             "n_components": result.n_components,
             "required_selected": params.filter.min_selected,
+            **({} if sketched is None else {keys.SKETCH: int(sketched.sum())}),
             "source": data.source,
             "selection": data.selection,
             "genes": data.genes,
@@ -82,9 +91,16 @@ def write_clusters(
     }
 
 
-def refuse_occupied(adata: AnnData, key_added: str) -> None:
-    """Refuse a key whose entry in ``uns`` is something else than a clustering, such as ``"neighbors"``."""
+def refuse_occupied(adata: AnnData, key_added: str, *, sketch: bool = False) -> None:
+    """Refuse a key whose entry in ``uns`` is something else than a clustering, such as ``"neighbors"``.
+
+    With `sketch`, also one whose column for the cells of the sketch is another's.
+    """
     entry = adata.uns.get(key_added)
+    column = key_added + keys.SKETCH_SUFFIX
+    if sketch and column in adata.obs and keys.SKETCH not in (entry or {}).get(keys.RECORD, {}):
+        msg = f"obs[{column!r}] is taken, and the cells of the sketch would be marked there. Pass another key_added."
+        raise ValueError(msg)
     if entry is None or (
         hasattr(entry, "get") and (keys.RECORD in entry or "resolution" in entry.get(keys.PARAMS, {}))
     ):
