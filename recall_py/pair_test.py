@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -54,6 +55,9 @@ class GeneTests(Protocol):
 class KnockoffTest:
     """The knockoff filter on every pair of clusters.
 
+    What is found for a pair depends on the cells of its two clusters alone. So pairs that were there in the call before
+    are not tested again: after a merge, those of the new cluster alone are.
+
     Parameters
     ----------
     genes
@@ -65,26 +69,31 @@ class KnockoffTest:
     def __init__(self, genes: GeneTests, params: FilterParams) -> None:
         self._genes = genes
         self._params = params
+        self._known: dict[tuple[bytes, bytes], Selection] = {}
 
     def __call__(self, labels: NDArray[np.int32]) -> PairTable:
         """Test every pair of the codes `labels`."""
         pairs = pairs_to_test(labels, self._params)
-        return pair_table(labels, pairs, self._select(self.contrasts(labels)), self._params)
-
-    def contrasts(self, labels: NDArray[np.int32]) -> NDArray[np.float64]:
-        """(n_draws, n_pairs, n_genes) W of every pair."""
-        return self._genes.contrasts(labels, pairs_to_test(labels, self._params))
-
-    def _select(self, w: NDArray[np.float64]) -> list[Selection]:
-        return [select(w[:, pair], fdr=self._params.fdr, offset=self._params.offset) for pair in range(w.shape[1])]
+        return pair_table(labels, pairs, self._selections(labels, pairs), self._params)
 
     def markers(self, labels: NDArray[np.int32]) -> Markers:
         """The selected genes of every pair."""
         pairs = pairs_to_test(labels, self._params)
-        w = self.contrasts(labels)
-        selected = np.array([selection.selected for selection in self._select(w)], dtype=np.bool_).reshape(w.shape[1:])
-        pair, gene = np.nonzero(selected)
+        selected = [np.flatnonzero(selection.selected) for selection in self._selections(labels, pairs)]
+        pair = np.repeat(np.arange(len(pairs)), [genes.size for genes in selected])
+        gene = np.concatenate([np.empty(0, dtype=np.int64), *selected])
         return Markers(pair, gene, *self._genes.facts(labels, pairs[pair], gene).T)
+
+    def _selections(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> list[Selection]:
+        """The outcome of each pair."""
+        clusters = _digests(labels)
+        keys = [(clusters[a], clusters[b]) for a, b in pairs.tolist()]
+        unknown = [row for row, key in enumerate(keys) if key not in self._known]
+        w = self._genes.contrasts(labels, pairs[unknown])
+        fdr, offset = self._params.fdr, self._params.offset
+        found = {keys[row]: select(w[:, at], fdr=fdr, offset=offset) for at, row in enumerate(unknown)}
+        self._known = {key: found[key] if key in found else self._known[key] for key in keys}
+        return [self._known[key] for key in keys]
 
 
 class SortedGeneTests:
@@ -164,6 +173,12 @@ class SortedGeneTests:
         cells = [limited(np.flatnonzero(labels == code), EXACT_PARTNER) for code in pair]
         values = self._values[np.concatenate(cells)][:, columns]
         return exact_log10_p(sparse.csc_array(values), np.arange(values.shape[0]) < cells[0].size)
+
+
+def _digests(labels: NDArray[np.int32]) -> list[bytes]:
+    """What the cells of each cluster are told by."""
+    by_cluster = np.split(np.argsort(labels, kind="stable"), np.cumsum(cluster_sizes(labels))[:-1])
+    return [blake2b(cells.tobytes(), digest_size=16).digest() for cells in by_cluster]
 
 
 def pairs_to_test(labels: NDArray[np.int32], params: FilterParams) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from recall_py.threads import even_blocks, map_blocks, resolve_n_jobs
 
 _LN10 = np.log(10.0)
 _BLOCK_ENTRIES = 1 << 19
-"""Counts held at once by a thread, genes x k^2."""
+"""Counts held at once by a thread, genes x clusters x hubs."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def rank_sum(
     labels
         (n_cells,) codes 0..k-1, each in use.
     pairs
-        (n_pairs, 2) clusters; every pair when not given.
+        (n_pairs, 2) clusters; every pair when not given. Few pairs that share a cluster cost less than all.
     columns
         Genes to test; all when not given.
     n_jobs
@@ -170,13 +170,17 @@ def rank_sum(
     from recall_py._kernels.ranksum import count_pairs, standardise_pairs
 
     pairs = cluster_pairs(sizes.size) if pairs is None else pairs
-    first, second = np.ascontiguousarray(pairs.T)
+    order, n_hubs = _hubs_first(pairs, sizes)
+    code = np.argsort(order).astype(np.min_scalar_type(sizes.size))
+    labels, sizes = code[labels], sizes[order]
+    first, second = np.ascontiguousarray(code[pairs.T].astype(np.int64))
     columns = np.arange(genes.n_genes) if columns is None else columns
     u, z = np.empty((2, len(pairs), columns.size))
-    labels = labels.astype(np.int32, copy=False)
 
     def test_block(block: tuple[int, int]) -> None:
-        counts, ties = np.empty((2, block[1] - block[0], sizes.size, sizes.size))
+        n_columns = block[1] - block[0]
+        counts = np.empty((n_columns, sizes.size, n_hubs))
+        ties = np.empty((n_columns, sizes.size, n_hubs + 1))
         count_pairs(
             columns[slice(*block)],
             genes.indptr,
@@ -188,13 +192,21 @@ def rank_sum(
             counts,
             ties,
         )
-        found = np.empty((len(pairs), len(counts)))
-        standardise_pairs(counts, ties, sizes, first, second, found)
-        z[:, slice(*block)] = found
-        u[:, slice(*block)] = counts[:, first, second].T
+        found, scores = np.empty((2, len(pairs), n_columns))
+        standardise_pairs(counts, ties, sizes, first, second, found, scores)
+        u[:, slice(*block)] = found
+        z[:, slice(*block)] = scores
 
-    map_blocks(test_block, even_blocks(columns.size, max(1, _BLOCK_ENTRIES // sizes.size**2)), resolve_n_jobs(n_jobs))
+    at_once = max(1, _BLOCK_ENTRIES // (sizes.size * max(1, n_hubs)))
+    map_blocks(test_block, even_blocks(columns.size, at_once), resolve_n_jobs(n_jobs))
     return RankSums(u, z)
+
+
+def _hubs_first(pairs: NDArray[np.int64], sizes: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
+    """Clusters by decreasing number of their pairs, then by size; and how many it takes so that each pair has one."""
+    order = np.lexsort((-sizes, -np.bincount(pairs.ravel(), minlength=sizes.size)))
+    rank = np.argsort(order)
+    return order, int(rank[pairs].min(axis=1).max(initial=-1)) + 1
 
 
 def log10_two_sided(z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from recall_py.knockoff import drop_weak, is_settled, select
 from recall_py.pair_test import EXACT_PARTNER, KnockoffTest, SortedGeneTests, limited
 from recall_py.params import FilterParams
 from recall_py.pipeline import draw_knockoffs
+from recall_py.ranksum import cluster_pairs
 from recall_py.ranksum_exact import exact_log10_p
 from recall_py.representation import embed, log_normalise, n_components_above_noise, scale
 
@@ -149,25 +150,30 @@ def test_first_draw_is_that_of_a_single_draw(counts, null_method):
     assert all((draws[a] != draws[b]).nnz for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
-def knockoff_test(counts, params, n_jobs: int = 1):
+def gene_tests(counts, params, n_jobs: int = 1):
     values = log_normalise(draw_knockoffs(counts, "ZIP", 0, n_jobs, n_draws=params.n_draws).counts)
-    return KnockoffTest(SortedGeneTests(values, params, n_jobs=n_jobs), params)
+    return SortedGeneTests(values, params, n_jobs=n_jobs)
+
+
+def knockoff_test(counts, params):
+    return KnockoffTest(gene_tests(counts, params), params)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
 @pytest.mark.parametrize("exact_below", [0, 1000])
 def test_draws_have_the_same_bits_for_any_number_of_threads(counts, codes, n_jobs, exact_below):
     params = FilterParams(n_draws=3, exact_below=exact_below)
-    one, many = (knockoff_test(counts[:, :130], params, n) for n in (1, n_jobs))
-    assert one.contrasts(codes).shape == (3, 1, 130)
-    assert one.contrasts(codes).tobytes() == many.contrasts(codes).tobytes()
-    found, again = one.markers(codes), many.markers(codes)
+    one, many = (gene_tests(counts[:, :130], params, n) for n in (1, n_jobs))
+    w, again = (genes.contrasts(codes, cluster_pairs(2)) for genes in (one, many))
+    assert w.shape == (3, 1, 130)
+    assert w.tobytes() == again.tobytes()
+    found, again = (KnockoffTest(genes, params).markers(codes) for genes in (one, many))
     assert all(getattr(found, name).tobytes() == getattr(again, name).tobytes() for name in vars(found))
 
 
 def test_outcome_of_three_draws_is_the_vote_of_their_contrasts(counts, codes):
     test = knockoff_test(counts, FilterParams(n_draws=3))
-    w = test.contrasts(codes)[:, 0]
+    w = gene_tests(counts, FilterParams(n_draws=3)).contrasts(codes, cluster_pairs(2))[:, 0]
     votes = sum(select(draw).selected.astype(int) for draw in w)
     markers = test.markers(codes)
     assert markers.gene.tolist() == np.flatnonzero(votes >= 2).tolist()
@@ -213,9 +219,8 @@ def test_small_pairs_have_exact_p_values(counts, codes):
     labels[np.flatnonzero(codes == 0)[:6]] = 0
     params = FilterParams(exact_below=7, fdr=0.5)
     values = log_normalise(draw_knockoffs(counts, "ZIP", 0, 1).counts)
-    exact = KnockoffTest(SortedGeneTests(values, params), params).contrasts(labels)[0, 0]
-    params = FilterParams(exact_below=6)
-    plain = KnockoffTest(SortedGeneTests(values, params), params).contrasts(labels)[0, 0]
+    exact = SortedGeneTests(values, params).contrasts(labels, cluster_pairs(2))[0, 0]
+    plain = SortedGeneTests(values, FilterParams(exact_below=6)).contrasts(labels, cluster_pairs(2))[0, 0]
     assert not np.array_equal(exact, plain)
     few, many = np.flatnonzero(labels == 0), limited(np.flatnonzero(labels == 1), EXACT_PARTNER)
     log10_p = exact_log10_p(sparse.csc_array(values[np.concatenate((few, many))]), np.arange(56) < 6)

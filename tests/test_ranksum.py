@@ -239,3 +239,17 @@ def test_result_does_not_depend_on_the_block_size(monkeypatch, entries):
     found = rank_sum(genes, labels, n_jobs=2)
     np.testing.assert_array_equal(found.u, expected.u)
     np.testing.assert_array_equal(found.z, expected.z)
+
+
+@pytest.mark.parametrize("k", [2, 5, 12])
+def test_some_pairs_have_the_bits_that_they_have_among_all(rng, k):
+    values = sparse.csc_array(varied_genes(rng, 120))
+    genes, labels, every = sort_genes(values), random_labels(rng, 120, k), cluster_pairs(k)
+    whole = rank_sum(genes, labels)
+    hub = np.flatnonzero((every == k // 2).any(axis=1))
+    swapped = rank_sum(genes, labels, every[:, ::-1])
+    np.testing.assert_array_equal(swapped.z, -whole.z)
+    for rows in (hub, np.array([0]), rng.permutation(len(every))[: len(every) // 2 + 1], np.array([], dtype=int)):
+        some = rank_sum(genes, labels, every[rows])
+        np.testing.assert_array_equal(some.u, whole.u[rows])
+        np.testing.assert_array_equal(some.z, whole.z[rows])

@@ -8,90 +8,123 @@ from recall_py._kernels._jit import jit
 
 
 @jit
-def _count_tie_group(counts, seen, u, ties):
-    """Add one group of equal values to `u` and `ties`; `counts` is its size in each cluster."""
-    n_clusters = counts.size
-    for a in range(n_clusters):
-        if counts[a] == 0.0:
-            continue
-        for b in range(n_clusters):
-            u[a, b] += counts[a] * (seen[b] + 0.5 * counts[b])
-        ties[a, a] += counts[a] ** 3 - counts[a]
-        for b in range(a + 1, n_clusters):
-            ties[a, b] += 3.0 * counts[a] * counts[b] * (counts[a] + counts[b])
-    for a in range(n_clusters):
+def _count_tie_group(members, n_members, counts, seen, u, ties):
+    """Add a group of equal values; `members` are the clusters in it, and `counts` their cells, which become 0."""
+    n_hubs = u.shape[1]
+    for i in range(n_members):
+        a = members[i]
+        row = u[a]
+        for b in range(min(a, n_hubs)):
+            row[b] += counts[a] * seen[b]
+        ties[a, n_hubs] += counts[a] ** 3 - counts[a]
+        for j in range(n_members):
+            b = members[j]
+            if b < min(a, n_hubs):
+                row[b] += 0.5 * counts[a] * counts[b]
+                ties[a, b] += 3.0 * (counts[a] * counts[b]) * (counts[a] + counts[b])
+    for i in range(n_members):
+        a = members[i]
         seen[a] += counts[a]
+        counts[a] = 0.0
 
 
 @jit
-def _count_sorted_run(begin, end, cells, starts_group, labels, counts, seen, u, ties):
-    """Walk one ascending run of non-zeros."""
-    n_clusters = seen.size
+def _count_sorted_run(begin, end, starts_group, clusters, members, counts, seen, u, ties):
+    """Walk one ascending run of non-zeros; `clusters` are those of its cells."""
+    n_hubs = u.shape[1]
     position = begin
     while position < end:
         stop = position + 1
         while stop < end and not starts_group[stop]:
             stop += 1
         if stop == position + 1:
-            a = labels[cells[position]]
+            a = np.int64(clusters[position])
             row = u[a]
-            for b in range(n_clusters):
+            for b in range(min(a, n_hubs)):
                 row[b] += seen[b]
             seen[a] += 1.0
         else:
-            counts[:] = 0.0
+            n_members = 0
             for i in range(position, stop):
-                counts[labels[cells[i]]] += 1.0
-            _count_tie_group(counts, seen, u, ties)
+                a = np.int64(clusters[i])
+                if counts[a] == 0.0:
+                    members[n_members] = a
+                    n_members += 1
+                counts[a] += 1.0
+            _count_tie_group(members, n_members, counts, seen, u, ties)
         position = stop
 
 
 @jit
 def count_pairs(genes, indptr, cells, starts_group, n_below_zero, labels, sizes, u, ties):
-    """Mann-Whitney counts and tie sums of every pair of clusters, for the given genes.
+    """Mann-Whitney counts and tie sums of pairs of clusters a > b, b below the number of hubs, for the given genes.
 
     ``u[g, a, b]`` becomes the number of (cell of a, cell of b) with a larger value in a, equal values counting 1/2.
-    ``ties[g, a, a]`` becomes the sum of t^3 - t over the tie groups of cluster a, and ``ties[g, a, b]`` (a < b) the sum
-    of 3 t_a t_b (t_a + t_b), so that the three add up to the tie sum of the pooled pair.
+    ``ties[g, a, n_hubs]`` becomes the sum of t^3 - t over the tie groups of cluster a, and ``ties[g, a, b]`` the sum of
+    3 t_a t_b (t_a + t_b), so that the three add up to the tie sum of the pooled pair. A value costs as many steps as
+    there are hubs below the code of its cluster: codes by decreasing size make it cheap.
     """
     n_clusters = sizes.size
     seen = np.empty(n_clusters)
-    counts = np.empty(n_clusters)
-    zeros = np.empty(n_clusters)
+    counts = np.zeros(n_clusters)
+    members = np.empty(n_clusters, dtype=np.int64)
+    longest = 0
+    for g in range(genes.size):
+        longest = max(longest, indptr[genes[g] + 1] - indptr[genes[g]])
+    clusters = np.empty(longest, dtype=labels.dtype)
     for g in range(genes.size):
         begin = indptr[genes[g]]
-        end = indptr[genes[g] + 1]
-        first_above = begin + n_below_zero[genes[g]]
+        n_nonzero = indptr[genes[g] + 1] - begin
+        n_below = n_below_zero[genes[g]]
+        starts = starts_group[begin : begin + n_nonzero]
         u[g] = 0.0
         ties[g] = 0.0
         seen[:] = 0.0
-        zeros[:] = sizes
-        for i in range(begin, end):
-            zeros[labels[cells[i]]] -= 1.0
-        _count_sorted_run(begin, first_above, cells, starts_group, labels, counts, seen, u[g], ties[g])
-        _count_tie_group(zeros, seen, u[g], ties[g])
-        _count_sorted_run(first_above, end, cells, starts_group, labels, counts, seen, u[g], ties[g])
+        counts[:] = sizes
+        for i in range(n_nonzero):
+            a = labels[cells[begin + i]]
+            clusters[i] = a
+            counts[a] -= 1.0
+        n_members = 0
+        for a in range(n_clusters):
+            if counts[a] > 0.0:
+                members[n_members] = a
+                n_members += 1
+        if n_below > 0:
+            zeros = counts.copy()
+            at_zero = members[:n_members].copy()
+            counts[:] = 0.0
+            _count_sorted_run(0, n_below, starts, clusters, members, counts, seen, u[g], ties[g])
+            counts[:] = zeros
+            members[:n_members] = at_zero
+        _count_tie_group(members, n_members, counts, seen, u[g], ties[g])
+        _count_sorted_run(n_below, n_nonzero, starts, clusters, members, counts, seen, u[g], ties[g])
 
 
 @jit
-def standardise_pairs(u, ties, sizes, first, second, z):
-    """Normal score of each pair from its counts, with tie and continuity correction.
+def standardise_pairs(u, ties, sizes, first, second, above, z):
+    """Counts and normal score of each pair, with tie and continuity correction.
 
-    ``z[q, g]`` is positive where cluster ``first[q]`` is the larger, and 0 where the gene is constant over the pair.
+    `first` and `second` are the codes of each pair, in any order. ``above[q, g]`` becomes the count of cluster
+    ``first[q]`` over ``second[q]``; ``z[q, g]`` is positive where ``first[q]`` is the larger, and 0 where the gene is
+    constant over the pair.
     """
+    n_hubs = u.shape[2]
     for q in range(first.size):
-        a = first[q]
-        b = second[q]
+        a = max(first[q], second[q])
+        b = min(first[q], second[q])
         n_a = sizes[a]
         n_b = sizes[b]
         n = n_a + n_b
         for g in range(u.shape[0]):
-            tied = (ties[g, a, a] + ties[g, b, b] + ties[g, min(a, b), max(a, b)]) / (n**3 - n)
+            over = u[g, a, b] if a == first[q] else n_a * n_b - u[g, a, b]
+            above[q, g] = over
+            tied = (ties[g, a, n_hubs] + ties[g, b, n_hubs] + ties[g, a, b]) / (n**3 - n)
             # The least tied non-constant gene has 1 - tied = 3 / n; anything smaller is rounding.
             if 1.0 - tied < 1e-12:
                 z[q, g] = 0.0
                 continue
-            deviation = u[g, a, b] - 0.5 * n_a * n_b
+            deviation = over - 0.5 * n_a * n_b
             corrected = max(abs(deviation) - 0.5, 0.0)
             score = corrected / np.sqrt(n_a * n_b / 12.0 * (n + 1.0) * (1.0 - tied))
             z[q, g] = score if deviation > 0.0 else -score
