@@ -84,6 +84,10 @@ max_iterations
 raise_start
     If no pair fails at the start, start higher, at most five times, until some pair fails; the last partition that
     passed stands.
+bisect
+    Lower the resolution by 1, 2, 4, ... steps until no pair fails, then halve the last stride. Far fewer clusterings
+    where the search starts high. The partition found passes, and the one a step finer fails; as failing is not always
+    monotone, it can be another one than the first that passes on the way down.
 preset
     ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. ``"calibrated"``, the recommended setting:
     ``pair_test="synthetic"``, ``strategy="merge"``, ``n_draws=7``, ``exact_below=10``, ``graph="snn"``,

@@ -75,6 +75,7 @@ class Calibration:
     exact_below: int | None = None
     batch_key: str | None = None
     sketch: int | None = None
+    bisect: bool = False
 
     def __post_init__(self) -> None:
         from recall_py.nulls import null_model
@@ -124,6 +125,7 @@ class Calibration:
                 reduction=self.reduction,
                 max_iterations=self.max_iterations,
                 raise_start=self.raise_start,
+                bisect=self.bisect,
                 **set_of("strategy"),
             ),
             null_method=self.null_method,

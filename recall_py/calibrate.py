@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from functools import reduce
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +70,24 @@ class CountLadder:
 
     def coarser(self, level: float) -> float:
         """One cluster fewer."""
-        return level - 1
+        return max(level - 1, 1)
 
     def finer(self, level: float) -> float:
         """More clusters."""
         return min(math.ceil(level / self._factor), self._most)
+
+
+class Step(NamedTuple):
+    """A partition and what its pairs were found to be."""
+
+    level: float
+    partition: Partition
+    pairs: PairTable
+
+    @property
+    def fails(self) -> bool:
+        """Whether any pair fails."""
+        return bool(self.pairs.failing.any())
 
 
 def calibrate(
@@ -98,15 +112,103 @@ def calibrate(
     on_iteration
         Called with each step as it is done.
     """
-    iterations: list[Iteration] = []
-    codes: list[NDArray[np.int32]] = []
 
-    def record(level: float, partition: Partition, pairs: PairTable, merged: tuple[int, int] | None = None) -> None:
-        flow = cells_in_common(codes[-1] if codes else None, partition.labels)
-        codes[1:] = [partition.labels]  # the first and the latest are kept
-        iterations.append(
+    def at(level: float) -> Step:
+        partition = cluster(level)
+        return Step(level, partition, test(partition.labels))
+
+    trail = _Trail(on_iteration)
+    step = at(params.start)
+    first_passed = not step.fails
+    reason: Reason | None = None
+    if first_passed and params.raise_start:
+        step = _raise(step, at, ladder, trail)
+    elif params.strategy == "merge":
+        step = _merge(step, test, trail)
+    else:
+        step, reason = _lower(step, at, ladder, trail, params, cluster.fewest)
+    if reason is None:
+        n_tested = step.partition.n_clusters - step.pairs.untested.size
+        reason = "calibrated" if n_tested > 1 else "one cluster"
+    return Search(step.partition, step.level, step.pairs, tuple(trail.iterations), reason, first_passed, trail.start)
+
+
+def _raise(step: Step, at: Callable[[float], Step], ladder: Ladder, trail: _Trail) -> Step:
+    """Go up until a pair fails; the last step that passed stands."""
+    for _ in range(MAX_RAISES):
+        trail.record(step)
+        finer = at(ladder.finer(step.level))
+        if finer.fails:
+            trail.record(finer)
+            return step
+        step = finer
+    trail.record(step)
+    return step
+
+
+def _merge(step: Step, test: PairTest, trail: _Trail) -> Step:
+    """Merge the weakest failing pair until none fails."""
+    while step.fails:
+        weakest = weakest_failing_pair(step.pairs)
+        trail.record(step, weakest)
+        merged = merge_clusters(step.partition, *weakest)
+        step = Step(step.level, merged, test(merged.labels))
+    trail.record(step)
+    return step
+
+
+def _lower(
+    step: Step, at: Callable[[float], Step], ladder: Ladder, trail: _Trail, params: SearchParams, fewest: int
+) -> tuple[Step, Reason | None]:
+    """Go down until no pair fails: level by level, or in strides that double and are then halved."""
+
+    def down(level: float, n_steps: int) -> float:
+        return reduce(lambda found, _: ladder.coarser(found), range(n_steps), level)
+
+    stride, failed = 1, step.level
+    while step.fails:
+        trail.record(step)
+        if step.partition.n_clusters <= fewest:
+            return step, "disconnected"
+        if len(trail.iterations) == params.max_iterations:
+            return step, "max_iterations"
+        stride = 2 * stride if params.bisect and len(trail.iterations) > 1 else 1
+        failed = step.level
+        step = at(down(failed, stride))
+    trail.record(step)
+    n_between = stride - 1
+    while n_between and len(trail.iterations) < params.max_iterations:
+        half = (n_between + 1) // 2
+        middle = at(down(failed, half))
+        trail.record(middle)
+        if middle.fails:
+            failed, n_between = middle.level, n_between - half
+        else:
+            step, n_between = middle, half - 1
+    return step, None
+
+
+class _Trail:
+    """The steps that a search has taken."""
+
+    def __init__(self, on_iteration: Callable[[Iteration], None]) -> None:
+        self.iterations: list[Iteration] = []
+        self._codes: list[NDArray[np.int32]] = []
+        self._on_iteration = on_iteration
+
+    @property
+    def start(self) -> NDArray[np.int32]:
+        """(n_cells,) codes of the first partition."""
+        return self._codes[0]
+
+    def record(self, step: Step, merged: tuple[int, int] | None = None) -> None:
+        """Note a step, and tell of it."""
+        partition, pairs = step.partition, step.pairs
+        flow = cells_in_common(self._codes[-1] if self._codes else None, partition.labels)
+        self._codes[1:] = [partition.labels]  # the first and the latest are kept
+        self.iterations.append(
             Iteration(
-                level=level,
+                level=step.level,
                 n_clusters=partition.n_clusters,
                 n_pairs=len(pairs.pairs),
                 n_failing=int(pairs.failing.sum()),
@@ -116,47 +218,7 @@ def calibrate(
                 failing=np.unique(pairs.pairs[pairs.failing]),
             )
         )
-        on_iteration(iterations[-1])
-
-    def end(level: float, partition: Partition, pairs: PairTable, reason: Reason | None = None) -> Search:
-        if reason is None:
-            reason = "calibrated" if partition.n_clusters - pairs.untested.size > 1 else "one cluster"
-        return Search(partition, level, pairs, tuple(iterations), reason, first_passed, codes[0])
-
-    level = params.start
-    partition = cluster(level)
-    pairs = test(partition.labels)
-    first_passed = not pairs.failing.any()
-
-    if first_passed and params.raise_start:
-        for _ in range(MAX_RAISES):
-            record(level, partition, pairs)
-            higher = ladder.finer(level)
-            finer = cluster(higher)
-            finer_pairs = test(finer.labels)
-            if finer_pairs.failing.any():
-                record(higher, finer, finer_pairs)
-                return end(level, partition, pairs)
-            level, partition, pairs = higher, finer, finer_pairs
-
-    while pairs.failing.any() and params.strategy == "merge":
-        weakest = weakest_failing_pair(pairs)
-        record(level, partition, pairs, weakest)
-        partition = merge_clusters(partition, *weakest)
-        pairs = test(partition.labels)
-
-    while pairs.failing.any():
-        record(level, partition, pairs)
-        if partition.n_clusters <= cluster.fewest:
-            return end(level, partition, pairs, "disconnected")
-        if len(iterations) == params.max_iterations:
-            return end(level, partition, pairs, "max_iterations")
-        level = ladder.coarser(level)
-        partition = cluster(level)
-        pairs = test(partition.labels)
-
-    record(level, partition, pairs)
-    return end(level, partition, pairs)
+        self._on_iteration(self.iterations[-1])
 
 
 def weakest_failing_pair(pairs: PairTable) -> tuple[int, int]:

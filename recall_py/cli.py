@@ -118,6 +118,7 @@ def cluster(
     n_top_genes: TopGenes = 2000,
     max_iterations: Annotated[int, typer.Option(help="Partitions tried at most.")] = 50,
     raise_start: Annotated[bool, typer.Option(help="Raise a start at which no pair fails.")] = False,
+    bisect: Annotated[bool, typer.Option(help="Lower the resolution in strides that double.")] = False,
     preset: Annotated[
         str | None,
         typer.Option(help="calibrated: the recommended setting; recall: graph and components of the R package."),
@@ -161,6 +162,7 @@ def cluster(
         "n_top_genes": n_top_genes,
         "max_iterations": max_iterations,
         "raise_start": raise_start,
+        "bisect": bisect,
         "random_state": seed,
         "n_jobs": n_jobs,
     }

@@ -83,12 +83,17 @@ class SearchParams:
     max_iterations: int = 50
     raise_start: bool = False
     """Raise the start until some pair fails, where the first partition has none that does."""
+    bisect: bool = False
+    """Go down in strides that double, then halve the last one."""
 
     def __post_init__(self) -> None:
         one_of("strategy", self.strategy, STRATEGIES)
         _in_open_unit_interval("reduction", self.reduction)
         if not (self.start > 0 and math.isfinite(self.start)):
             msg = f"The search starts at {self.start}; a resolution or num_clusters_start above 0 is needed."
+            raise ValueError(msg)
+        if self.bisect and self.strategy == "merge":
+            msg = "bisect=True is for strategy='resolution'; merging takes one pair at a time. Leave bisect out."
             raise ValueError(msg)
         if self.max_iterations < 1:
             msg = f"max_iterations is {self.max_iterations}; at least 1 is needed."

@@ -237,7 +237,7 @@ def _search_options(run: StoredRun) -> list[str]:
 
 
 def _flags(params: Any) -> list[str]:
-    words = ["--raise-start"] if bool(params["search_raise_start"]) else []
+    words = [f"--{name}" for name in ("raise-start", "bisect") if params.get(f"search_{name.replace('-', '_')}", False)]
     if not bool(params["partition_use_weights"]):
         words += ["--no-use-weights"]
     if "partition_directed" in params:

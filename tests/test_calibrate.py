@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recall_py.calibrate import MAX_RAISES, CountLadder, ResolutionLadder, calibrate, weakest_failing_pair
 from recall_py.params import SearchParams
@@ -244,3 +246,63 @@ def test_merging_what_never_passes_ends_in_one_cluster():
 )
 def test_failing_pair_with_the_least_evidence_is_merged_first(rows, expected):
     assert weakest_failing_pair(pair_table(rows)) == expected
+
+
+@given(
+    n_groups=st.integers(1, 20),
+    start=st.floats(0.05, 12.0),
+    reduction=st.floats(0.05, 0.6),
+    kind=st.sampled_from([ResolutionLadder, count_ladder]),
+)
+def test_strides_find_what_single_steps_find_where_failing_is_monotone(n_groups, start, reduction, kind):
+    by_count = kind is count_ladder
+    asked = {"start": math.ceil(10 * start) if by_count else start, "reduction": reduction, "max_iterations": 500}
+    clusterers = [Bands() if by_count else resolution_bands() for _ in range(2)]
+    single, strides = (
+        search(cluster, GroupTest(n_groups), kind, bisect=bisect, **asked)
+        for cluster, bisect in zip(clusterers, (False, True), strict=True)
+    )
+    passes = [not GroupTest(n_groups)(Bands()(n).labels).failing.any() for n in range(1, 121)]
+    if passes == sorted(passes, reverse=True):
+        assert strides.level == single.level
+        assert strides.partition.n_clusters == single.partition.n_clusters
+        n_single, n_strides = len(single.iterations), len(strides.iterations)
+        assert n_strides <= min(n_single + 2, 2 * math.log2(n_single) + 3)
+    assert not strides.pairs.failing.any()
+    assert strides.reason == single.reason
+
+
+@given(fails=st.lists(st.booleans(), min_size=1, max_size=40))
+def test_strides_end_at_a_level_that_passes_below_one_that_fails(fails):
+    """Also where failing is not monotone; a level beyond the list passes."""
+    cluster = Bands(lambda level: 2)
+    levels = [0.8 * 0.8**i for i in range(200)]
+
+    def test(labels):
+        index = int(np.argmin(np.abs(np.array(levels) - cluster.levels[-1])))
+        return pair_table([(0, 1, 60, 60, 0 if index < len(fails) and fails[index] else 20, 1.0)])
+
+    found = calibrate(cluster, test, SearchParams(start=0.8, bisect=True, max_iterations=500), ResolutionLadder(0.2))
+    at = int(np.argmin(np.abs(np.array(levels) - found.level)))
+    assert at >= len(fails) or not fails[at]
+    assert at == 0 or fails[at - 1]
+    assert len(cluster.levels) == len(set(cluster.levels)) == len(found.iterations)
+
+
+def test_strides_respect_the_most_iterations():
+    cut = search(resolution_bands(), GroupTest(1), start=12.0, bisect=True, max_iterations=4)
+    assert (cut.reason, len(cut.iterations)) == ("max_iterations", 4)
+    found = search(resolution_bands(), GroupTest(7), start=12.0, bisect=True, max_iterations=6)
+    assert len(found.iterations) == 6
+    assert found.converged
+    assert not found.pairs.failing.any()
+
+
+def test_strides_say_so_where_the_graph_is_in_parts():
+    found = search(resolution_bands(fewest=4), GroupTest(2), start=6.0, bisect=True)
+    assert found.reason == "disconnected"
+
+
+def test_strides_are_refused_for_merging():
+    with pytest.raises(ValueError, match="bisect=True is for strategy='resolution'"):
+        SearchParams(start=1, strategy="merge", bisect=True)

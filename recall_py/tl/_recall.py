@@ -47,6 +47,7 @@ def recall(
     n_top_genes: int = 2000,
     max_iterations: int = 50,
     raise_start: bool = False,
+    bisect: bool = False,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> AnnData | None:
@@ -75,9 +76,9 @@ def recall(
     key_added
         Slot of ``obs`` and ``uns`` to write to; ``"recall_clusters_R"`` when left alone with `restrict_to`.
     {copy}
-    fdr, offset, strategy, pair_test, n_draws, min_auc, exact_below, batch_key
+    fdr, offset, strategy, pair_test, n_draws, min_auc, exact_below, batch_key, sketch
         As in :func:`leiden`.
-    layer, n_top_genes, max_iterations, raise_start, n_jobs, progress
+    layer, n_top_genes, max_iterations, raise_start, bisect, n_jobs, progress
         As in :func:`leiden`.
 
     {returns}
@@ -116,6 +117,7 @@ def recall(
             n_top_genes=n_top_genes,
             max_iterations=max_iterations,
             raise_start=raise_start,
+            bisect=bisect,
             preset="recall",
             seed=resolve_seed(random_state, rng),
             n_jobs=n_jobs,
