@@ -167,7 +167,7 @@ def rank_sum(
     if labels.shape != (genes.n_cells,) or sizes.min(initial=1.0) == 0.0:
         msg = f"labels must be {genes.n_cells} codes 0..k-1, each in use; got shape {labels.shape}, sizes {sizes}."
         raise ValueError(msg)
-    from recall_py._kernels.ranksum import count_pairs, standardise_pairs
+    from recall_py._kernels.ranksum import LANES, count_pairs, standardise_pairs
 
     pairs = cluster_pairs(sizes.size) if pairs is None else pairs
     order, n_hubs = _hubs_first(pairs, sizes)
@@ -179,7 +179,7 @@ def rank_sum(
 
     def test_block(block: tuple[int, int]) -> None:
         n_columns = block[1] - block[0]
-        counts = np.empty((n_columns, sizes.size, n_hubs))
+        counts = np.empty((n_columns, sizes.size, -(-n_hubs // LANES) * LANES))
         ties = np.empty((n_columns, sizes.size, n_hubs + 1))
         count_pairs(
             columns[slice(*block)],

@@ -6,16 +6,20 @@ import numpy as np
 
 from recall_py._kernels._jit import jit
 
+LANES = 8
+"""Clusters that a value is added to at once: loops of a fixed length take fewer steps than shorter ones of any."""
+
 
 @jit
 def _count_tie_group(members, n_members, counts, seen, u, ties):
     """Add a group of equal values; `members` are the clusters in it, and `counts` their cells, which become 0."""
-    n_hubs = u.shape[1]
+    n_hubs = ties.shape[1] - 1
     for i in range(n_members):
         a = members[i]
         row = u[a]
-        for b in range(min(a, n_hubs)):
-            row[b] += counts[a] * seen[b]
+        for c in range(0, min(a, n_hubs), LANES):
+            for b in range(c, c + LANES):
+                row[b] += counts[a] * seen[b]
         ties[a, n_hubs] += counts[a] ** 3 - counts[a]
         for j in range(n_members):
             b = members[j]
@@ -31,7 +35,7 @@ def _count_tie_group(members, n_members, counts, seen, u, ties):
 @jit
 def _count_sorted_run(begin, end, starts_group, clusters, members, counts, seen, u, ties):
     """Walk one ascending run of non-zeros; `clusters` are those of its cells."""
-    n_hubs = u.shape[1]
+    n_hubs = ties.shape[1] - 1
     position = begin
     while position < end:
         stop = position + 1
@@ -40,8 +44,9 @@ def _count_sorted_run(begin, end, starts_group, clusters, members, counts, seen,
         if stop == position + 1:
             a = np.int64(clusters[position])
             row = u[a]
-            for b in range(min(a, n_hubs)):
-                row[b] += seen[b]
+            for c in range(0, min(a, n_hubs), LANES):
+                for b in range(c, c + LANES):
+                    row[b] += seen[b]
             seen[a] += 1.0
         else:
             n_members = 0
@@ -61,11 +66,13 @@ def count_pairs(genes, indptr, cells, starts_group, n_below_zero, labels, sizes,
 
     ``u[g, a, b]`` becomes the number of (cell of a, cell of b) with a larger value in a, equal values counting 1/2.
     ``ties[g, a, n_hubs]`` becomes the sum of t^3 - t over the tie groups of cluster a, and ``ties[g, a, b]`` the sum of
-    3 t_a t_b (t_a + t_b), so that the three add up to the tie sum of the pooled pair. A value costs as many steps as
-    there are hubs below the code of its cluster: codes by decreasing size make it cheap.
+    3 t_a t_b (t_a + t_b), so that the three add up to the tie sum of the pooled pair. The last dimension of `ties` is
+    the number of hubs and one more; that of `u` is the number of hubs, rounded up to `LANES`, and what it holds
+    elsewhere is of no use. A value costs as many steps as there are hubs below the code of its cluster: codes by
+    decreasing size make it cheap.
     """
     n_clusters = sizes.size
-    seen = np.empty(n_clusters)
+    seen = np.empty(u.shape[2] + n_clusters)
     counts = np.zeros(n_clusters)
     members = np.empty(n_clusters, dtype=np.int64)
     longest = 0
@@ -109,7 +116,7 @@ def standardise_pairs(u, ties, sizes, first, second, above, z):
     ``first[q]`` over ``second[q]``; ``z[q, g]`` is positive where ``first[q]`` is the larger, and 0 where the gene is
     constant over the pair.
     """
-    n_hubs = u.shape[2]
+    n_hubs = ties.shape[2] - 1
     for q in range(first.size):
         a = max(first[q], second[q])
         b = min(first[q], second[q])
