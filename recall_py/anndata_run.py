@@ -81,6 +81,7 @@ class Calibration:
         from recall_py.nulls import null_model
 
         null_model(self.null_method)
+        resolve_n_jobs(self.n_jobs)
         if self.preset is not None:
             one_of("preset", self.preset, tuple(PRESETS))
         if self.start is None:
