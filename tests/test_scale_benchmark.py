@@ -110,6 +110,19 @@ def test_picture_is_made_from_the_table(measured):
     assert (measured / "scale.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_picture_takes_each_run_once(benchmark):
+    rows = pd.DataFrame(
+        [
+            (100, "scanpy", "memory", 1),
+            (100, "scanpy", "selected", 2),
+            (900, "scanpy", "selected", 3),
+            (900, "merge", "memory", 4),
+        ],
+        columns=["cells", "method", "input", "wall_s"],
+    )
+    assert benchmark("scale_picture").one_input(rows)["wall_s"].tolist() == [1, 3, 4]
+
+
 @fresh_processes
 @pytest.mark.parametrize(
     ("limit", "said"), [(("--memory", 0.02), "out of memory (limit 0.02 GB)"), (("--timeout", 0.2), "out of time")]
