@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +90,7 @@ class Calibration:
         if self.start is None:
             msg = "resolution is None, but the search needs a resolution to start from, for example resolution=1."
             raise ValueError(msg)
-        if self.sketch is not None and (not isinstance(self.sketch, int) or self.sketch < 2):
+        if self.sketch is not None and (not isinstance(self.sketch, Integral) or self.sketch < 2):
             msg = f"sketch is {self.sketch!r}; a number of cells is needed, for example sketch=20_000."
             raise ValueError(msg)
 
@@ -175,7 +178,7 @@ def cluster_adata(
     with ExitStack() as stack:
         observer = _observer(stack, params, progress=progress)
         if calibration.sketch is not None and calibration.sketch < n_cells:
-            data, sketched, result, codes = _cluster_sketch(data, calibration.sketch, params, observer)
+            data, sketched, result, codes = _cluster_sketch(data, int(calibration.sketch), params, observer)
         else:
             result, sketched = _cluster(data, params, observer), None
             codes = result.search.partition.labels
@@ -222,19 +225,37 @@ def _cluster_sketch(
     """The cells of a sketch, their mask among all cells, what was found on them, and the codes of all cells."""
     from scanpy import logging
 
+    from recall_py.pipeline import refuse_too_small
     from recall_py.sketch import carry_labels, leverage_sample
 
     observer.stage("sketch")
+    begun = time.perf_counter()
+    with _about_sketch(n_sketched):
+        refuse_too_small((n_sketched, data.shape[1]), params)
     scores = _components_of_real_genes(data, params)
     sketched = leverage_sample(scores, n_sketched, params.seed)
     part = data.of_cells(sketched)
     if params.pair_test == "knockoff":
-        refuse_small_batches(part)
+        with _about_sketch(n_sketched):
+            refuse_small_batches(part)
     logging.info(f"    {n_sketched} cells are drawn as a sketch, by their leverage")
+    drawn = time.perf_counter()
     result = _cluster(part, params, observer)
+    found = time.perf_counter()
     where = scores[:, : result.n_components]
     codes = carry_labels(where, sketched, result.search.partition.labels, n_jobs=resolve_n_jobs(params.n_jobs))
-    return part, sketched, result, codes
+    seconds = {"sketch": drawn - begun, **result.seconds, "carry": time.perf_counter() - found}
+    return part, sketched, replace(result, seconds=seconds), codes
+
+
+@contextmanager
+def _about_sketch(n_sketched: int) -> Iterator[None]:
+    """Say that it is the sketch which is too small."""
+    try:
+        yield
+    except ValueError as error:
+        msg = f"A sketch of {n_sketched} cells does not do: {error} Or take a larger sketch."
+        raise ValueError(msg) from error
 
 
 def _components_of_real_genes(data: CountData, params: RunParams) -> NDArray[np.float64]:

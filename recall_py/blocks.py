@@ -75,12 +75,22 @@ class CountMatrix:
         """The same counts of some of the cells, given as a mask of those that take part."""
         taking_part = np.ones(self.matrix.shape[0], dtype=np.bool_) if self._cells is None else self._cells.copy()
         taking_part[taking_part] = cells
-        return type(self)(self.matrix, taking_part)
+        part = type(self)(self.matrix, taking_part)
+        part.totals = self.totals[cells]
+        if self._last is not None:
+            positions, counts = self._last
+            part._last = positions, sparse.csc_array(counts[cells])
+        return part
 
     @property
     def kind(self) -> str:
         """How the values are stored: ``"csr"``, ``"csc"`` or ``"dense"``."""
         return getattr(self.matrix, "format", "dense")
+
+    @cached_property
+    def totals(self) -> NDArray[np.float64]:
+        """(n_cells,) sum over all genes."""
+        return self.survey.totals
 
     @cached_property
     def survey(self) -> Survey:
@@ -159,6 +169,8 @@ def tiles(matrix: Any) -> Iterator[tuple[slice, slice]]:
     Rows of a column come in ascending order.
     """
     n_rows, n_columns = matrix.shape
+    if not n_rows or not n_columns:
+        return
     if hasattr(matrix, "format"):
         indptr = matrix.indptr if sparse.issparse(matrix) else matrix.group["indptr"][...]
         edges = np.searchsorted(indptr, np.arange(_BLOCK, indptr[-1], _BLOCK))

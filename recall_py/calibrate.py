@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -162,8 +161,14 @@ def _lower(
 ) -> tuple[Step, Reason | None]:
     """Go down until no pair fails: level by level, or in strides that double and are then halved."""
 
-    def down(level: float, n_steps: int) -> float:
-        return reduce(lambda found, _: ladder.coarser(found), range(n_steps), level)
+    def down(level: float, most: int) -> tuple[float, int]:
+        """The level so many steps below, or the lowest, and how many it is below."""
+        for n_steps in range(most):
+            lower = ladder.coarser(level)
+            if lower == level:
+                return level, n_steps
+            level = lower
+        return level, most
 
     stride, failed = 1, step.level
     while step.fails:
@@ -174,12 +179,13 @@ def _lower(
             return step, "max_iterations"
         stride = 2 * stride if params.bisect and len(trail.iterations) > 1 else 1
         failed = step.level
-        step = at(down(failed, stride))
+        level, stride = down(failed, stride)
+        step = at(level)
     trail.record(step)
     n_between = stride - 1
-    while n_between and len(trail.iterations) < params.max_iterations:
+    while n_between:
         half = (n_between + 1) // 2
-        middle = at(down(failed, half))
+        middle = at(down(failed, half)[0])
         trail.record(middle)
         if middle.fails:
             failed, n_between = middle.level, n_between - half

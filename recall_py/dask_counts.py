@@ -18,7 +18,7 @@ from recall_py.blocks import CountMatrix, Survey
 from recall_py.representation import cell_totals
 
 _Result = TypeVar("_Result")
-_BLOCK_BYTES = 1 << 28
+_BLOCK_BYTES = 1 << 29
 """Memory that a block of genes should take on a worker, with its knockoffs."""
 _BYTES_PER_COUNT = 32
 """A count and its knockoff as values and as their order, and what is held meanwhile."""

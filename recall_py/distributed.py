@@ -8,19 +8,20 @@ on the scores of the cells. Every part is computed as in one process, so labels 
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from itertools import pairwise
 from operator import add
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import dask
 import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recall_py.nulls import augment, null_model
 from recall_py.nulls.copula import Copula
@@ -41,14 +42,14 @@ from recall_py.representation import (
     scale,
 )
 from recall_py.results import Augmented, NullFit, RecallResult
-from recall_py.threads import even_blocks
+from recall_py.threads import even_blocks, one_blas_thread
 
 if TYPE_CHECKING:
     from recall_py.dask_counts import DaskCounts
     from recall_py.params import RunParams
     from recall_py.pipeline import Observer
 
-_FAN_IN = 8
+_FAN_IN = 4
 """Arrays that are added up in one task."""
 
 
@@ -79,12 +80,12 @@ def cluster_distributed(
     with stages("knockoffs"):
         drawn = _draw(counts_of_genes, widths, params, depth, batches)
         fits = _joined_fits(dask.compute(*map(dask.delayed(_fits), drawn)))
-        totals = _share(_summed([dask.delayed(_totals)(block) for block in _by_place(drawn)]))
+        totals = _summed([dask.delayed(_totals)(block) for block in _by_place(drawn)])
     with stages("normalise"):
-        values = dask.persist(*(dask.delayed(_normalise)(dask.delayed(_counts)(block), totals) for block in drawn))
-        del drawn
+        values = _made(*(dask.delayed(_normalise)(dask.delayed(_counts)(block), totals) for block in drawn))
+        del drawn, totals
     with stages("sort"):
-        genes = BlocksOfGenes(dask.persist(*(dask.delayed(SortedGeneTests)(block, params.filter) for block in values)))
+        genes = BlocksOfGenes(_made(*(dask.delayed(SortedGeneTests)(block, params.filter) for block in values)))
     with stages("components"):
         assert params.dims is not None
         scores = _embed(values, n_cells, params.dims, 1 + params.filter.n_draws).scores
@@ -96,7 +97,7 @@ def components_of_real_genes(counts: DaskCounts, chosen: NDArray[Any], params: R
     """(n_cells, n_components) scores; see :func:`recall_py.pipeline.components_of_real_genes`."""
     counts_of_genes, widths = counts.gene_blocks(chosen)
     totals = _share(counts.totals_over(chosen))
-    values = dask.persist(*(dask.delayed(_normalise)(block, totals) for block in counts_of_genes))
+    values = _made(*(dask.delayed(_normalise)(block, totals) for block in counts_of_genes))
     n_components = min(params.dims or MAX_COMPONENTS, sum(widths) - 1)
     return _embed(values, counts.shape[0], n_components, 1).scores
 
@@ -111,6 +112,8 @@ class BlocksOfGenes:
 
     def contrasts(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n_draws, n_pairs, n_genes) W."""
+        if not len(pairs):
+            return np.empty((1, 0, int(self._edges[-1])))
         shared = _share(labels)
         found = dask.compute(*(dask.delayed(_contrasts)(block, shared, pairs) for block in self._blocks))
         return np.concatenate(found, axis=2)
@@ -136,10 +139,21 @@ def _client() -> Any:
     return getattr(dask.base.get_scheduler(), "__self__", None)
 
 
-def _share(value: Any) -> Any:
-    """Put an array where all tasks find it: on every worker, so that it outlives any of them."""
-    client = _client()
-    return dask.delayed(value, traverse=False) if client is None else client.scatter(value, broadcast=True)
+def _share(value: Any) -> Delayed:
+    """An array as a task: what is scattered would be lost with the worker that holds it, a task is made again."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        return _made(dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False))[0]
+
+
+def _made(*tasks: Delayed) -> tuple[Delayed, ...]:
+    """The tasks, done, with their results where they were made."""
+    done: tuple[Delayed, ...] = dask.persist(*tasks)
+    if _client() is not None:
+        from distributed import wait
+
+        wait(done)
+    return done
 
 
 def _by_place(blocks: Sequence[Delayed]) -> list[Delayed]:
@@ -169,7 +183,7 @@ def _draw(
         dask.delayed(_augment)(block, params.null_method, params.seed, n_draws, int(first), *shared)
         for block, first in zip(counts, np.cumsum([0, *widths[:-1]]), strict=True)
     ]
-    return dask.persist(*tasks)
+    return _made(*tasks)
 
 
 def _embed(values: Sequence[Delayed], n_cells: int, n_components: int, n_parts: int) -> Embedding:
@@ -180,25 +194,25 @@ def _embed(values: Sequence[Delayed], n_cells: int, n_components: int, n_parts: 
         for moments in zip(*dask.compute(*map(dask.delayed(_moments), values)), strict=True)
     )
     cut = [list(dask.delayed(_cut_cells, nout=len(groups))(block, groups)) for block in values]
-    scaled = dask.persist(
+    scaled = _made(
         *(
             dask.delayed(_scaled_group)([pieces[group] for pieces in cut], n_parts, mean, inverse_sd)
             for group in range(len(groups))
         )
     )
     products = [dask.delayed(_products)(group) for group in scaled]
-    with threadpool_limits(1):
+    with one_blas_thread():
         variance, loadings = leading_components(reduce(dask.delayed(add), products).compute(), n_components)
-    shared = _share(loadings)
-    scores = np.concatenate(dask.compute(*(dask.delayed(_project)(group, shared) for group in scaled)))
-    return embedding(scores, np.sqrt(variance), loadings)
+        shared = _share(loadings)
+        scores = np.concatenate(dask.compute(*(dask.delayed(_project)(group, shared) for group in scaled)))
+        return embedding(scores, np.sqrt(variance), loadings)
 
 
-def _summed(parts: list[Delayed]) -> NDArray[np.float64]:
-    """The sum of arrays, added up where they are."""
+def _summed(parts: list[Delayed]) -> Delayed:
+    """The sum of arrays, added up a few at a time."""
     while len(parts) > 1:
         parts = [dask.delayed(_sum)(parts[first : first + _FAN_IN]) for first in range(0, len(parts), _FAN_IN)]
-    return parts[0].compute()
+    return _made(parts[0])[0]
 
 
 def _sum(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -276,12 +290,12 @@ def _scaled_group(
 
 
 def _products(group: ScaledGenes) -> NDArray[np.float64]:
-    with threadpool_limits(1), ThreadPoolExecutor(1) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(1) as pool:
         return group_products(group, (0, group.values.shape[0]), pool)
 
 
 def _project(group: ScaledGenes, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
-    with threadpool_limits(1), ThreadPoolExecutor(1) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(1) as pool:
         return project(group, (0, group.values.shape[0]), loadings, pool)
 
 

@@ -137,7 +137,7 @@ class SortedGeneTests:
         def describe(block: NDArray[np.int64]) -> None:
             rows = np.flatnonzero(np.isin(genes, block))
             found = self.test(labels, asked, block)
-            at = (row[rows], np.searchsorted(block, genes[rows]))
+            at = (row.reshape(-1)[rows], np.searchsorted(block, genes[rows]))
             facts[rows] = np.column_stack(
                 [
                     np.median(found.w, axis=0)[at],

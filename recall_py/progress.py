@@ -39,10 +39,10 @@ def memory_in_use() -> float | None:
 def longest_left(params: RunParams, iteration: Iteration, n_done: int, seconds: float) -> float | None:
     """Seconds that the search takes at most, if every step takes as long as the last one; None after its last step.
 
-    How many steps are needed is not known before. Merging goes on at most until one cluster is left, lowering the
-    resolution until `max_iterations`, lowering a number of clusters until one.
+    How many steps are needed is not known before, with strides not even at most. Merging goes on at most until one
+    cluster is left, lowering the resolution until `max_iterations`, lowering a number of clusters until one.
     """
-    if not iteration.n_failing:
+    if not iteration.n_failing or params.search.bisect:
         return None
     most = iteration.n_clusters - 1
     if params.search.strategy != "merge":
@@ -106,7 +106,7 @@ class ConsoleProgress:
     def stage(self, name: str) -> None:
         """Show the stage."""
         self._progress.update(self._task, description=name, completed=self._n_begun, left="")
-        self._n_begun += 1
+        self._n_begun += name in STAGES
         self._last = time.perf_counter()
         if not self._console.is_terminal:
             used = memory_in_use()

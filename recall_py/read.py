@@ -56,7 +56,7 @@ class CountData:
     @property
     def totals(self) -> NDArray[np.float64]:
         """(n_cells,) total over all genes of the matrix."""
-        return self.matrix.survey.totals
+        return self.matrix.totals
 
     @property
     def depth(self) -> NDArray[np.float64]:

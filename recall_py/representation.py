@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, svds
-from threadpoolctl import threadpool_limits
 
-from recall_py.threads import even_blocks, map_blocks
+from recall_py.threads import even_blocks, map_blocks, one_blas_thread
 
 TARGET_TOTAL = 1e4
 MAX_SCALED = 10.0
@@ -139,7 +138,7 @@ def embed(genes: ScaledGenes, n_components: int, *, n_jobs: int = 1) -> Embeddin
     is cut into parts does not depend on `n_jobs`. So the scores have the same bits for any `n_jobs`.
     """
     solve = _from_covariance if genes.values.shape[0] > MANY_CELLS else _by_lanczos
-    with threadpool_limits(1), ThreadPoolExecutor(n_jobs) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(n_jobs) as pool:
         return embedding(*solve(genes, n_components, n_jobs, pool))
 
 
@@ -240,9 +239,9 @@ def leading_components(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Decreasing eigenvalues, and eigenvectors as columns, of a lower triangle, which is overwritten."""
     n_genes = len(covariance)
-    values, vectors = eigh(
-        covariance, subset_by_index=[n_genes - n_components, n_genes - 1], overwrite_a=True, check_finite=False
-    )
+    # The transpose is what LAPACK takes without a copy.
+    largest = [n_genes - n_components, n_genes - 1]
+    values, vectors = eigh(covariance.T, lower=False, subset_by_index=largest, overwrite_a=True, check_finite=False)
     return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recall_py.threads import even_blocks, map_blocks
+from recall_py.threads import even_blocks, map_blocks, one_blas_thread
 
 N_VOTES = 15
 """Nearest cells of the sketch that decide a label."""
+_LEAST_SHARE = 1e-9
+"""Of the variance of the first component: what is below is rounding."""
 _BLOCK = 16_384
 """Cells that a thread labels at a time."""
 
@@ -31,7 +33,9 @@ def leverage_sample(scores: NDArray[np.float64], n_sampled: int, seed: int) -> N
     seed
         The same seed gives the same cells.
     """
-    leverage = (scores**2 / (scores**2).sum(axis=0)).sum(axis=1)
+    size = (scores**2).sum(axis=0)
+    real = size > _LEAST_SHARE * size.max()
+    leverage = (scores[:, real] ** 2 / size[real]).sum(axis=1)
     rng = np.random.default_rng([seed, len(scores), n_sampled])
     # The first arrivals of clocks with these rates (Efraimidis & Spirakis 2006, doi 10.1016/j.ipl.2005.11.003).
     arrival = rng.exponential(size=len(scores)) / np.maximum(leverage, 1e-200)
@@ -67,11 +71,12 @@ def carry_labels(
 
     def label(block: tuple[int, int]) -> None:
         cells = others[slice(*block)]
-        votes = labels[search.kneighbors(scores[cells], return_distance=False)]
+        with threadpool_limits(1, user_api="openmp"):  # OpenMP counts for each thread
+            votes = labels[search.kneighbors(scores[cells], return_distance=False)]
         at = np.repeat(np.arange(cells.size), n_votes) * n_clusters + votes.ravel()
         weight = np.tile(np.r_[1.5, np.ones(n_votes - 1)], cells.size)
         carried[cells] = np.bincount(at, weight, cells.size * n_clusters).reshape(cells.size, -1).argmax(axis=1)
 
-    with threadpool_limits(1):
+    with one_blas_thread():
         map_blocks(label, even_blocks(others.size, _BLOCK), n_jobs)
     return carried

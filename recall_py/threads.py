@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -31,6 +35,28 @@ def map_blocks(work: Callable[[_Task], _Result], tasks: Iterable[_Task], n_jobs:
         except BaseException:  # Ctrl-C above all: what has not begun must not begin
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+_BLAS_LOCK = threading.Lock()
+_blas_limits: list[threadpool_limits] = []
+"""One for each holder; the first to enter set it, and the last to leave restores it."""
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread while any thread of the process is within.
+
+    ``threadpool_limits`` is for the whole process: nested from several threads, the first to leave would lift it.
+    """
+    with _BLAS_LOCK:
+        _blas_limits.append(_blas_limits[0] if _blas_limits else threadpool_limits(1))
+    try:
+        yield
+    finally:
+        with _BLAS_LOCK:
+            limits = _blas_limits.pop()
+            if not _blas_limits:
+                limits.restore_original_limits()
 
 
 def even_blocks(n_items: int, block: int) -> list[tuple[int, int]]:

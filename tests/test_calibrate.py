@@ -292,10 +292,13 @@ def test_strides_end_at_a_level_that_passes_below_one_that_fails(fails):
 def test_strides_respect_the_most_iterations():
     cut = search(resolution_bands(), GroupTest(1), start=12.0, bisect=True, max_iterations=4)
     assert (cut.reason, len(cut.iterations)) == ("max_iterations", 4)
-    found = search(resolution_bands(), GroupTest(7), start=12.0, bisect=True, max_iterations=6)
-    assert len(found.iterations) == 6
-    assert found.converged
-    assert not found.pairs.failing.any()
+
+
+def test_strides_are_halved_to_the_end():
+    """A stride that passed is not left half searched: that takes a few steps more than `max_iterations`."""
+    found = search(Bands(), GroupTest(2), count_ladder, start=12, bisect=True, max_iterations=5)
+    assert [step.level for step in found.iterations] == [12, 11, 9, 5, 1, 3, 2]
+    assert (found.level, found.reason) == (2, "calibrated")
 
 
 def test_strides_say_so_where_the_graph_is_in_parts():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 
 import anndata as ad
 import numpy as np
@@ -151,26 +153,33 @@ def test_two_worker_processes_give_the_same_labels(adata, workers, many_cells, m
     same_result(found, expected)
 
 
-def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch):
+@pytest.mark.parametrize("options", [{}, {"null_method": "NB-depth", "batch_key": "batch"}], ids=str)
+def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch, options):
     """It dies in the search, after the first step, with all that it held."""
     from recall_py import calibrate
 
-    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS)
+    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS | options)
     workers.wait_for_workers(2)
     killed = []
 
     def kill_then_compare(before, after):
         if not killed:
-            victim, info = sorted(workers.scheduler_info(n_workers=-1)["workers"].items())[0]
-            held = workers.has_what()[victim]
-            killed.append((info["id"], len(held)))
-            workers.run(lambda: os._exit(1), workers=[victim], wait=False, on_error="ignore")
+            victim = sorted(running())[0]
+            killed.append((victim, len(workers.has_what()[victim])))
+            os.kill(workers.run(os.getpid)[victim], signal.SIGKILL)
+            until = time.monotonic() + 60
+            while victim in running() and time.monotonic() < until:
+                time.sleep(0.05)
+            assert victim not in running()
         return in_common(before, after)
+
+    def running():
+        return workers.scheduler_info(n_workers=-1)["workers"]
 
     in_common = calibrate.cells_in_common
     monkeypatch.setattr(calibrate, "cells_in_common", kill_then_compare)
     found = in_dask(adata)
-    recall_py.tl.leiden(found, **OPTIONS)
+    recall_py.tl.leiden(found, **OPTIONS | options)
     assert killed[0][1] > 0
     same_result(found, expected)
 
@@ -229,6 +238,14 @@ def test_values_that_are_no_counts_are_refused(adata, value):
     lazy.X = da.from_array(bad, chunks=(200, -1)).map_blocks(sparse.csr_matrix, dtype=np.float32)
     with pytest.raises(ValueError, match=r"X holds .*but raw integer counts are needed"):
         recall_py.tl.leiden(lazy)
+
+
+def test_chunks_without_genes_or_cells_are_passed_over(adata):
+    dense = adata.X.toarray()
+    stored = da.concatenate([da.from_array(dense, chunks=(300, 500)), da.zeros((adata.n_obs, 0))], axis=1)
+    lazy = DaskCounts(da.concatenate([stored, da.zeros((0, adata.n_vars))], axis=0))
+    np.testing.assert_array_equal(lazy.survey.totals, dense.sum(axis=1))
+    np.testing.assert_array_equal(lazy.columns(np.arange(adata.n_vars)).toarray(), dense)
 
 
 def test_unknown_sizes_of_chunks_are_refused(adata):

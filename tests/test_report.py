@@ -255,3 +255,20 @@ def test_report_of_a_hundred_thousand_cells_is_below_five_megabytes(pbmc, tmp_pa
     page = (tmp_path / "large.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 5  # the pair is not that of the record, and that is said
     assert len(page.encode()) < 5_000_000
+
+
+def test_strides_go_from_the_call_to_record_pictures_and_command(tmp_path):
+    adata = recall_py.datasets.pbmc68k()
+    recall_py.tl.leiden(adata, 6, flavor="igraph", n_iterations=2, bisect=True)
+    steps = recall_py.get.iterations(adata)
+    found = adata.uns["leiden"]["recall"]
+    assert found["params"]["search_bisect"]
+    at = steps["level"].tolist().index(found["level"])
+    assert steps["n_failing"].iloc[at] == 0
+    if steps["n_failing"].iloc[0]:
+        finer = steps["level"][steps["level"] > found["level"]].min()
+        assert steps.set_index("level")["n_failing"][finer] > 0
+    assert not np.allclose(np.diff(np.log(steps["level"])), np.log(0.8))
+    recall_py.pl.search(adata, save=tmp_path / "search.png")
+    recall_py.pl.tree(adata, save=tmp_path / "tree.png")
+    assert "--bisect" in reproduce(read_run(adata, "leiden"), "in.h5ad", "out.h5ad")

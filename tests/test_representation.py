@@ -7,8 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_info
 
 from recall_py.representation import ScaledGenes, embed, log_normalise, scale
+from recall_py.threads import one_blas_thread
 
 
 def scale_densely(values: np.ndarray) -> np.ndarray:
@@ -202,3 +204,17 @@ def test_never_holds_a_dense_matrix_of_cells_by_genes():
     finally:
         tracemalloc.stop()
     assert peak < n_cells * n_genes * 4 / 8, f"peak {peak / 2**20:.0f} MiB"
+
+
+def test_blas_is_held_to_one_thread_until_the_last_has_left():
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    before = threads()
+    first, second = one_blas_thread(), one_blas_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert threads() == {1}
+    second.__exit__(None, None, None)
+    assert threads() == before

@@ -18,7 +18,9 @@ from scipy import sparse, stats
 from sklearn.metrics import adjusted_rand_score
 
 import recall_py
+from recall_py.blocks import CountMatrix
 from recall_py.datasets import pbmc68k, simulate
+from recall_py.params import RunParams, SearchParams
 from recall_py.sketch import N_VOTES, carry_labels, leverage_sample
 
 mpl.use("Agg")
@@ -47,7 +49,13 @@ def test_first_cell_is_drawn_in_proportion_to_its_leverage(rng):
 
 def test_scale_of_a_component_does_not_matter(rng):
     scores = rng.standard_normal((300, 5))
-    np.testing.assert_array_equal(leverage_sample(scores, 40, 1), leverage_sample(scores * [1e3, 1, 1, 1e-3, 1], 40, 1))
+    np.testing.assert_array_equal(leverage_sample(scores, 40, 1), leverage_sample(scores * [1e2, 1, 1, 1e-2, 1], 40, 1))
+
+
+def test_a_component_of_rounding_has_no_say(rng):
+    scores = rng.standard_normal((300, 3))
+    noisy = np.column_stack([scores, 1e-12 * rng.standard_normal(300), np.zeros(300)])
+    np.testing.assert_array_equal(leverage_sample(scores, 40, 0), leverage_sample(noisy, 40, 0))
 
 
 def test_sample_has_the_size_asked_for_and_depends_on_the_seed(rng):
@@ -166,19 +174,49 @@ def test_a_number_of_cells_is_needed(cells, sketch):
         recall_py.tl.leiden(cells, sketch=sketch)
 
 
+def test_a_sketch_that_is_too_small_is_refused_before_anything_is_computed(cells, monkeypatch):
+    monkeypatch.setattr("recall_py.anndata_run._components_of_real_genes", None)
+    with pytest.raises(ValueError, match=r"A sketch of 15 cells .*15 cells are too few.* Or take a larger sketch"):
+        recall_py.tl.leiden(cells, sketch=15, **OPTIONS)
+
+
+def test_a_number_from_numpy_is_taken(cells, sketched):
+    found = recall_py.tl.leiden(cells, sketch=np.int64(500), copy=True, **OPTIONS)
+    assert found.obs["leiden"].equals(sketched.obs["leiden"])
+
+
+def test_time_of_the_sketch_is_recorded(sketched):
+    seconds = sketched.uns["leiden"]["recall"]["seconds"]
+    assert next(iter(seconds)) == "sketch"
+    assert "carry" in seconds
+
+
+def test_counts_are_not_read_again_for_the_sketch(cells, tmp_path, monkeypatch):
+    passes = []
+    entries = CountMatrix.entries
+    monkeypatch.setattr(CountMatrix, "entries", lambda self: passes.append(self.shape) or entries(self))
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    recall_py.tl.leiden(ad.read_h5ad(tmp_path / "cells.h5ad", backed="r"), sketch=500, **OPTIONS)
+    assert passes == [cells.shape] * 2
+
+
 def test_a_batch_that_the_sketch_misses_is_named(cells):
     adata = cells.copy()
-    adata.obs["batch"] = pd.Categorical(np.where(np.arange(adata.n_obs) < 1, "lonely", "rest"))
-    with pytest.raises(ValueError, match=r"Batch 'lonely' has (no|1) cell"):
-        recall_py.tl.leiden(adata, sketch=500, batch_key="batch", **OPTIONS)
+    adata.obs["batch"] = pd.Categorical(np.where(np.arange(adata.n_obs) < 2, "lonely", "rest"))
+    with pytest.raises(ValueError, match=r"sketch of 60 cells .*Batch 'lonely' has (no|1) cell.* larger sketch"):
+        recall_py.tl.leiden(adata, sketch=60, batch_key="batch", **OPTIONS)
 
 
 def test_dask_and_files_give_the_same_sketch(cells, sketched, tmp_path, monkeypatch):
     da = pytest.importorskip("dask.array")
+    from recall_py.distributed import fits_workers
+
     for module in ("representation", "distributed"):
         monkeypatch.setattr(f"recall_py.{module}.GROUP", 512)
-    for limit in (100, 20_000):
-        monkeypatch.setattr("recall_py.representation.MANY_CELLS", limit)
+    for limit, sketch_by_workers in ((100, True), (700, False), (20_000, False)):
+        for module in ("representation", "distributed"):
+            monkeypatch.setattr(f"recall_py.{module}.MANY_CELLS", limit)
+        assert fits_workers(RunParams(search=SearchParams(start=1)), 500) == sketch_by_workers
         expected = recall_py.tl.leiden(cells, sketch=500, copy=True, **OPTIONS)
         lazy = ad.AnnData(obs=cells.obs.copy(), var=cells.var.copy())
         lazy.X = da.from_array(cells.X.toarray(), chunks=(400, -1)).map_blocks(sparse.csr_matrix, dtype=np.float32)
