@@ -52,7 +52,8 @@ def main():
         f"{args.cells:,} cells after {args.source}, {args.selected:,} genes marked, flavor='igraph', n_iterations=2, "
         f"start at resolution {args.resolution:g}, {args.seeds} seeds. ARI to all cells: with the runs on all cells, "
         "mean over them, in the first row with those of other seeds. ARI to the kinds: of the simulation. Ranges are "
-        "over seeds. Seconds: the whole call, counts in memory. Saved: share of the seconds of the run on all cells."
+        "over seeds. Seconds: the whole call, counts in memory, the quickest seed (the first one compiles the search "
+        "for neighbours). Saved: share of the seconds of the run on all cells."
     )
     command = f"python -m benchmarks.sketch --cells {args.cells} --sketches {' '.join(map(str, args.sketches))}"
     command += f" --methods {' '.join(args.methods)} --resolution {args.resolution:g} --seeds {args.seeds}"
@@ -101,7 +102,8 @@ def summarised(rows):
         groups.setdefault((row["method"], row["cells"]), []).append(row)
     table = []
     for (method, cells), found in groups.items():
-        seconds = np.mean([row["seconds"] for row in found])
+        seconds = min(row["seconds"] for row in found)
+        of_all = min(row["seconds"] for row in groups[method, None])
         table.append(
             {
                 "method": method,
@@ -110,7 +112,7 @@ def summarised(rows):
                 "ARI to all cells": _range([row["ari_whole"] for row in found if row["ari_whole"] is not None], ".3f"),
                 "ARI to the kinds": _range([row["ari_kinds"] for row in found], ".3f"),
                 "seconds": float(seconds),
-                "saved": f"{1 - seconds / np.mean([row['seconds'] for row in groups[method, None]]):.0%}",
+                "saved": f"{1 - seconds / of_all:.0%}",
             }
         )
     return table
