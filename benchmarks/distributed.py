@@ -41,7 +41,8 @@ def main():
         f"{args.cells:,} cells, {args.selected:,} genes marked, `tl.leiden(flavor='igraph', n_iterations=2)`. memory: "
         f"the file is loaded. threads: the counts are a dask array over the file, in chunks of {CHUNK:,} cells, on "
         f"dask's threads. processes: the same on a `LocalCluster` of {args.workers} workers with one thread each; what "
-        "all workers together received from each other is counted. Reading the file is part of each run."
+        "all workers together received from each other is counted. Reading the file is part of each run; the "
+        "first one, in memory, compiles the search for neighbours (graph)."
     )
     write_csv(rows, "distributed", args.out)
     write_markdown(

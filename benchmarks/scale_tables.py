@@ -37,7 +37,8 @@ def sections_of(rows, args):
         '`tl.leiden(preset="calibrated")`. All with `flavor="igraph", n_iterations=2`, from the same resolution. run: '
         "without reading, selection and writing; whole: with them; each ratio is to scanpy's. Peak: resident memory of "
         "the whole process. Input memory: the file is read whole and genes are selected by seurat_v3 in each run; "
-        "selected: the marked genes alone are read, in blocks."
+        "selected: the marked genes alone are read, in blocks. With --keep, the command is that of the last "
+        "runs, and the others were made by like ones."
     )
     inside = (
         "Wall seconds. What lies within another stage counts for the inner one: graph is without the search for "
