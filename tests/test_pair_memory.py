@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -42,6 +42,7 @@ def same(found, expected):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), steps=st.integers(1, 6), merging=st.booleans())
 def test_every_step_has_the_outcome_of_a_fresh_test(values, seed, steps, merging):
     rng = np.random.default_rng(seed)
