@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from recall_py.dask_counts import DaskCounts
     from recall_py.pipeline import Observer
     from recall_py.read import CountData
     from recall_py.results import RecallResult
@@ -203,9 +204,9 @@ def cluster_adata(
     if restrict_to is not None:
         recorded["restrict_to"] = f"{restrict_to[0]}:{','.join(restrict_to[1])}"
     if sketched is not None and cells is not None:
-        everywhere_sketched = np.zeros(adata.n_obs, dtype=np.bool_)
-        everywhere_sketched[cells] = sketched
-        sketched = everywhere_sketched
+        among_all = cells.copy()
+        among_all[cells] = sketched
+        sketched = among_all
     write_clusters(target, key_added, names, labels, data, params, result, recorded, sketched)
     logging.info(
         "    finished",
@@ -258,34 +259,40 @@ def _about_sketch(n_sketched: int) -> Iterator[None]:
         raise ValueError(msg) from error
 
 
+def _in_dask(data: CountData) -> DaskCounts | None:
+    """The counts, if workers of dask have them."""
+    if data.matrix.kind != "dask":
+        return None
+    from recall_py.dask_counts import DaskCounts
+
+    assert isinstance(data.matrix, DaskCounts)
+    return data.matrix
+
+
 def _components_of_real_genes(data: CountData, params: RunParams) -> NDArray[np.float64]:
+    from recall_py.pipeline import components_of_real_genes
     from recall_py.representation import MANY_CELLS
 
-    if data.matrix.kind == "dask" and data.shape[0] > MANY_CELLS:
-        from recall_py import distributed
-        from recall_py.dask_counts import DaskCounts
+    counts = _in_dask(data)
+    if counts is None or data.shape[0] <= MANY_CELLS:
+        return components_of_real_genes(data.counts, params)
+    from recall_py import distributed
 
-        assert isinstance(data.matrix, DaskCounts)
-        return distributed.components_of_real_genes(data.matrix, data.chosen, params)
-    from recall_py.pipeline import components_of_real_genes
-
-    return components_of_real_genes(data.counts, params)
+    return distributed.components_of_real_genes(counts, data.chosen, params)
 
 
 def _cluster(data: CountData, params: RunParams, observer: Observer) -> RecallResult:
     """Cluster where the counts are: in memory, or on the workers of dask."""
     from recall_py.pipeline import cluster_counts
 
-    if data.matrix.kind == "dask":
+    counts = _in_dask(data)
+    if counts is not None:
         from scanpy import logging
 
-        from recall_py.dask_counts import DaskCounts
         from recall_py.distributed import cluster_distributed, fits_workers
 
-        if isinstance(data.matrix, DaskCounts) and fits_workers(params, data.shape[0]):
-            return cluster_distributed(
-                data.matrix, data.chosen, params, observer, depth=data.depth, batches=data.batches
-            )
+        if fits_workers(params, data.shape[0]):
+            return cluster_distributed(counts, data.chosen, params, observer, depth=data.depth, batches=data.batches)
         logging.info("the counts of the selected genes are gathered from dask into memory")
     return cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
 

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.representation import cell_totals
-
 _BLOCK = 1 << 22
 """Stored values that are in memory at a time."""
 
@@ -112,15 +110,21 @@ class CountMatrix:
 
         Values are float32 where that is exact. Nothing larger than the result is held in memory.
         """
+        positions = as_positions(chosen)
+        if self._last is None or not np.array_equal(self._last[0], positions):
+            self._last = positions, self._read(positions)
+        return self._last[1]
+
+    def _exact_type(self, positions: NDArray[np.intp]) -> type[np.floating[Any]]:
+        """Single precision, where it holds the counts of these genes."""
+        return np.float32 if self.survey.largest[positions].max(initial=0) < 2**24 else np.float64
+
+    def _read(self, positions: NDArray[np.intp]) -> sparse.csc_array:
         from recall_py._kernels.counts import place
 
-        positions = np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
-        if self._last is not None and np.array_equal(self._last[0], positions):
-            return self._last[1]
         n_cells, n_genes = self.shape
         ends = np.concatenate([[0], np.cumsum(self.survey.stored[positions])])
-        exact = self.survey.largest[positions].max(initial=0) < 2**24
-        data = np.empty(ends[-1], dtype=np.float32 if exact else np.float64)
+        data = np.empty(ends[-1], dtype=self._exact_type(positions))
         indices = np.empty(ends[-1], dtype=np.int32)
         column = np.full(n_genes, -1, dtype=np.int64)
         column[positions] = np.arange(positions.size)
@@ -129,11 +133,12 @@ class CountMatrix:
             place(cells, genes, values, column, free, indices, data)
         counts = sparse.csc_array((data, indices, ends), shape=(n_cells, positions.size))
         counts.sort_indices()
-        self._last = positions, counts
         return counts
 
     def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
         """(n_cells,) sum of each cell over some genes."""
+        from recall_py.representation import cell_totals  # linear algebra, that need not be loaded to look at a file
+
         return cell_totals(self.columns(chosen))
 
     def sums_below(self, ceiling: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,6 +166,11 @@ class CountMatrix:
                 kept = self._cells[cells]
                 cells, genes, values = renumbered[cells[kept]], genes[kept], values[kept]
             yield Entries(cells, genes, values)
+
+
+def as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:
+    """Genes given as a mask or as positions, as positions."""
+    return np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
 
 
 def tiles(matrix: Any) -> Iterator[tuple[slice, slice]]:

@@ -14,8 +14,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.blocks import CountMatrix, Survey
-from recall_py.representation import cell_totals
+from recall_py.blocks import CountMatrix, Survey, as_positions
 
 _Result = TypeVar("_Result")
 _BLOCK_BYTES = 1 << 29
@@ -71,8 +70,8 @@ class DaskCounts(CountMatrix):
 
     def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
         """(n_cells,) sum of each cell over some genes."""
-        taken = _as_mask(chosen, self.shape[1])
-        parts = self._on_blocks(lambda counts, genes: cell_totals(counts.columns(genes)), taken)
+        taken = np.isin(np.arange(self.shape[1]), as_positions(chosen))
+        parts = self._on_blocks(lambda counts, genes: counts.totals_over(genes), taken)
         totals = np.zeros(self.shape[0])
         for block, part in zip(self._blocks, parts, strict=True):
             totals[block.cells] += part
@@ -86,16 +85,13 @@ class DaskCounts(CountMatrix):
             found[:, block.genes] += part
         return found
 
-    def columns(self, chosen: NDArray[Any]) -> sparse.csc_array:
-        """(n_cells, n_chosen) counts of some genes, gathered into the memory of this process."""
-        positions = _as_positions(chosen)
-        if self._last is None or not np.array_equal(self._last[0], positions):
-            self._last = positions, dask.compute(*self._assembled([positions]))[0]
-        return self._last[1]
+    def _read(self, positions: NDArray[np.intp]) -> sparse.csc_array:
+        """Gather the counts into the memory of this process."""
+        return self._assembled([positions])[0].compute()
 
     def gene_blocks(self, chosen: NDArray[Any]) -> tuple[list[Delayed], list[int]]:
         """Blocks of a few of the chosen genes with all cells, where the workers make them, and the genes of each."""
-        positions = _as_positions(chosen)
+        positions = as_positions(chosen)
         per_gene = max(1.0, _BYTES_PER_COUNT * float(self.survey.stored[positions].mean()))
         width = int(np.clip(_BLOCK_BYTES // per_gene, 1, _MOST_GENES))
         parts = [positions[first : first + width] for first in range(0, positions.size, width)]
@@ -131,8 +127,7 @@ class DaskCounts(CountMatrix):
 
     def _assembled(self, parts: Sequence[NDArray[np.intp]]) -> list[Delayed]:
         """(n_cells, n) counts of each of several sets of genes."""
-        exact = self.survey.largest[np.concatenate(parts)].max(initial=0) < 2**24
-        dtype = np.float32 if exact else np.float64
+        dtype = self._exact_type(np.concatenate(parts))
         cut, join = dask.delayed(_cut, nout=len(parts)), dask.delayed(_join)
         pieces: dict[tuple[int, int], list[Any]] = {}
         for block in self._blocks:
@@ -152,16 +147,11 @@ class DaskCounts(CountMatrix):
         return found
 
 
-def _as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:
-    return np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
-
-
-def _as_mask(chosen: NDArray[Any], n_genes: int) -> NDArray[np.bool_]:
-    return np.isin(np.arange(n_genes), _as_positions(chosen))
-
-
 def _cut(
-    values: Any, taking_part: NDArray[np.bool_] | None, sets: Sequence[NDArray[np.intp]], dtype: type
+    values: Any,
+    taking_part: NDArray[np.bool_] | None,
+    sets: Sequence[NDArray[np.intp]],
+    dtype: type[np.floating[Any]],
 ) -> list[sparse.csc_array]:
     """The counts of several sets of genes in one block."""
     taken = CountMatrix(values, taking_part).columns(np.concatenate(sets)).astype(dtype)

@@ -11,7 +11,7 @@ import dataclasses
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from operator import add
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,11 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.nulls import augment, null_model
+from recall_py.nulls import null_model
 from recall_py.nulls.copula import Copula
 from recall_py.nulls.depth_negative_binomial import DepthNegativeBinomial
 from recall_py.pair_test import KnockoffTest, SortedGeneTests
-from recall_py.pipeline import MAX_COMPONENTS, Stages, refuse_too_small, search_and_mark
+from recall_py.pipeline import MAX_COMPONENTS, Stages, draw_knockoffs, refuse_too_small, search_and_mark
 from recall_py.representation import (
     GROUP,
     MANY_CELLS,
@@ -80,9 +80,9 @@ def cluster_distributed(
     with stages("knockoffs"):
         drawn = _draw(counts_of_genes, widths, params, depth, batches)
         fits = _joined_fits(dask.compute(*map(dask.delayed(_fits), drawn)))
-        totals = _summed([dask.delayed(_totals)(block) for block in _by_place(drawn)])
+        totals = _summed([dask.delayed(cell_totals)(block.counts) for block in _by_place(drawn)])
     with stages("normalise"):
-        values = _made(*(dask.delayed(_normalise)(dask.delayed(_counts)(block), totals) for block in drawn))
+        values = _made(*(dask.delayed(log_normalise)(block.counts, totals=totals) for block in drawn))
         del drawn, totals
     with stages("sort"):
         genes = BlocksOfGenes(_made(*(dask.delayed(SortedGeneTests)(block, params.filter) for block in values)))
@@ -96,8 +96,10 @@ def cluster_distributed(
 def components_of_real_genes(counts: DaskCounts, chosen: NDArray[Any], params: RunParams) -> NDArray[np.float64]:
     """(n_cells, n_components) scores; see :func:`recall_py.pipeline.components_of_real_genes`."""
     counts_of_genes, widths = counts.gene_blocks(chosen)
-    totals = _share(counts.totals_over(chosen))
-    values = _made(*(dask.delayed(_normalise)(block, totals) for block in counts_of_genes))
+    blocks = _made(*counts_of_genes)
+    totals = _summed([dask.delayed(cell_totals)(block) for block in _by_place(blocks)])
+    values = _made(*(dask.delayed(log_normalise)(block, totals=totals) for block in blocks))
+    del blocks, totals
     n_components = min(params.dims or MAX_COMPONENTS, sum(widths) - 1)
     return _embed(values, counts.shape[0], n_components, 1).scores
 
@@ -107,7 +109,7 @@ class BlocksOfGenes:
 
     def __init__(self, blocks: Sequence[Delayed]) -> None:
         self._blocks = blocks
-        widths = dask.compute(*map(dask.delayed(_n_genes), blocks))
+        widths = dask.compute(*(block.n_genes for block in blocks))
         self._edges = np.concatenate([[0], np.cumsum(widths)])
 
     def contrasts(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -115,7 +117,7 @@ class BlocksOfGenes:
         if not len(pairs):
             return np.empty((1, 0, int(self._edges[-1])))
         shared = _share(labels)
-        found = dask.compute(*(dask.delayed(_contrasts)(block, shared, pairs) for block in self._blocks))
+        found = dask.compute(*(block.contrasts(shared, pairs) for block in self._blocks))
         return np.concatenate(found, axis=2)
 
     def facts(
@@ -125,7 +127,7 @@ class BlocksOfGenes:
         shared = _share(labels)
         rows = [np.flatnonzero((genes >= first) & (genes < last)) for first, last in pairwise(self._edges)]
         tasks = [
-            dask.delayed(_facts)(block, shared, pairs[of_block], genes[of_block] - first)
+            block.facts(shared, pairs[of_block], genes[of_block] - first)
             for block, of_block, first in zip(self._blocks, rows, self._edges[:-1], strict=True)
         ]
         facts = np.empty((genes.size, 5))
@@ -163,9 +165,8 @@ def _by_place(blocks: Sequence[Delayed]) -> list[Delayed]:
         return list(blocks)
     from distributed import futures_of
 
-    dask_keys = [futures_of(block)[0].key for block in blocks]
     places = client.who_has(futures_of(list(blocks)))
-    return [blocks[i] for i in sorted(range(len(blocks)), key=lambda i: str(places.get(dask_keys[i])))]
+    return sorted(blocks, key=lambda block: str(places.get(futures_of(block)[0].key)))
 
 
 def _draw(
@@ -178,12 +179,17 @@ def _draw(
     """Each block with its knockoffs."""
     used = depth if isinstance(null_model(params.null_method), DepthNegativeBinomial) else None
     shared = [None if array is None else _share(array) for array in (used, batches)]
-    n_draws = params.filter.n_draws
-    tasks = [
-        dask.delayed(_augment)(block, params.null_method, params.seed, n_draws, int(first), *shared)
-        for block, first in zip(counts, np.cumsum([0, *widths[:-1]]), strict=True)
-    ]
-    return _made(*tasks)
+    draw = partial(
+        dask.delayed(draw_knockoffs),
+        null_method=params.null_method,
+        seed=params.seed,
+        n_jobs=1,
+        depth=shared[0],
+        batches=shared[1],
+        n_draws=params.filter.n_draws,
+    )
+    first_genes = np.cumsum([0, *widths[:-1]]).tolist()
+    return _made(*(draw(block, first_gene=first) for block, first in zip(counts, first_genes, strict=True)))
 
 
 def _embed(values: Sequence[Delayed], n_cells: int, n_components: int, n_parts: int) -> Embedding:
@@ -211,29 +217,8 @@ def _embed(values: Sequence[Delayed], n_cells: int, n_components: int, n_parts: 
 def _summed(parts: list[Delayed]) -> Delayed:
     """The sum of arrays, added up a few at a time."""
     while len(parts) > 1:
-        parts = [dask.delayed(_sum)(parts[first : first + _FAN_IN]) for first in range(0, len(parts), _FAN_IN)]
+        parts = [dask.delayed(sum)(parts[first : first + _FAN_IN]) for first in range(0, len(parts), _FAN_IN)]
     return _made(parts[0])[0]
-
-
-def _sum(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return reduce(add, arrays)
-
-
-def _augment(
-    counts: sparse.csc_array,
-    null_method: str,
-    seed: int,
-    n_draws: int,
-    first_gene: int,
-    depth: NDArray[np.float64] | None,
-    batches: NDArray[np.int32] | None,
-) -> Augmented:
-    seeds = np.random.SeedSequence(seed).spawn(n_draws)
-    return augment(counts, null_method, *seeds, depth=depth, batches=batches, first_gene=first_gene)
-
-
-def _totals(block: Augmented) -> NDArray[np.float64]:
-    return cell_totals(block.counts)
 
 
 def _fits(block: Augmented) -> tuple[NullFit, ...]:
@@ -250,14 +235,6 @@ def _joined_fits(blocks: Sequence[tuple[NullFit, ...]]) -> tuple[NullFit, ...]:
         )
         for parts in zip(*blocks, strict=True)
     )
-
-
-def _counts(block: Augmented) -> sparse.csc_array:
-    return block.counts
-
-
-def _normalise(counts: sparse.csc_array, totals: NDArray[np.float64]) -> sparse.csc_array:
-    return log_normalise(counts, totals=totals)
 
 
 def _moments(values: sparse.csc_array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -297,17 +274,3 @@ def _products(group: ScaledGenes) -> NDArray[np.float64]:
 def _project(group: ScaledGenes, loadings: NDArray[np.float64]) -> NDArray[np.float64]:
     with one_blas_thread(), ThreadPoolExecutor(1) as pool:
         return project(group, (0, group.values.shape[0]), loadings, pool)
-
-
-def _n_genes(tests: SortedGeneTests) -> int:
-    return tests.n_genes
-
-
-def _contrasts(tests: SortedGeneTests, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    return tests.contrasts(labels, pairs)
-
-
-def _facts(
-    tests: SortedGeneTests, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    return tests.facts(labels, pairs, genes)

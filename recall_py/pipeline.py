@@ -213,10 +213,19 @@ def draw_knockoffs(
     depth: NDArray[np.float64] | None = None,
     batches: NDArray[np.int32] | None = None,
     n_draws: int = 1,
+    first_gene: int = 0,
 ) -> Augmented:
     """Counts with their knockoffs beside them; the draws have the first children of the seed."""
     seeds = np.random.SeedSequence(seed).spawn(n_draws)
-    return augment(counts, null_method, *seeds, depth=depth, batches=batches, n_jobs=resolve_n_jobs(n_jobs))
+    return augment(
+        counts,
+        null_method,
+        *seeds,
+        depth=depth,
+        batches=batches,
+        first_gene=first_gene,
+        n_jobs=resolve_n_jobs(n_jobs),
+    )
 
 
 def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:

@@ -49,7 +49,7 @@ def one_blas_thread() -> Iterator[None]:
     ``threadpool_limits`` is for the whole process: nested from several threads, the first to leave would lift it.
     """
     with _BLAS_LOCK:
-        _blas_limits.append(_blas_limits[0] if _blas_limits else threadpool_limits(1))
+        _blas_limits.append(_blas_limits[0] if _blas_limits else threadpool_limits(1, user_api="blas"))
     try:
         yield
     finally:
