@@ -25,8 +25,8 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import recall_py
-from recall_py.disk import opened, write_result
-from recall_py.read import read_counts
+from recall_py.files.store import opened, write_result
+from recall_py.adata.read import read_counts
 
 way, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 

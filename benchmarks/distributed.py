@@ -14,7 +14,7 @@ from anndata.experimental import read_elem_lazy
 from distributed import Client, LocalCluster
 
 from benchmarks.machine import describe_machine
-from benchmarks.scale_data import add_data_arguments, counts_file
+from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py import tl
 

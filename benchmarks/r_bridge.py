@@ -19,7 +19,7 @@ import scanpy as sc
 
 from benchmarks.datasets import drop_empty, read
 from benchmarks.machine import describe_machine
-from benchmarks.pbmc3k_runs import peak_mib, quiet
+from benchmarks.pbmc3k.runs import peak_mib, quiet
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 
 ROOT = Path(__file__).parents[1]

@@ -13,16 +13,16 @@ from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.datasets import drop_empty, read
 from benchmarks.machine import describe_machine
-from benchmarks.scale_data import add_data_arguments, counts_file
+from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py.calibrate import ResolutionLadder, calibrate
-from recall_py.graph import build_graph
-from recall_py.pair_test import KnockoffTest, SortedGeneTests
-from recall_py.params import FilterParams, GraphParams, PartitionParams, SearchParams
-from recall_py.partition import GraphClusterer
-from recall_py.pipeline import MAX_COMPONENTS, draw_knockoffs
-from recall_py.read import read_counts
-from recall_py.representation import embed, log_normalise, scale
+from recall_py.adata.read import read_counts
+from recall_py.method.calibrate import ResolutionLadder, calibrate
+from recall_py.method.clustering.components import embed, log_normalise, scale
+from recall_py.method.clustering.graph import build_graph
+from recall_py.method.clustering.partition import GraphClusterer
+from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
+from recall_py.method.params import FilterParams, GraphParams, PartitionParams, SearchParams
+from recall_py.method.pipeline import MAX_COMPONENTS, draw_knockoffs
 
 SETS = ("pbmc3k", "mix3_celseq2", "rnamix_celseq2", "pancreas_baron350", "kang_pbmc_stim", "stoeckius_4lines_hto")
 LEIDEN = PartitionParams(flavor="igraph", n_iterations=2)

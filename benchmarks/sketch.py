@@ -12,11 +12,11 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.machine import describe_machine
-from benchmarks.scale_data import add_data_arguments, counts_file
-from benchmarks.scale_runs import KNOCKOFFS, LEIDEN
+from benchmarks.scale.data import add_data_arguments, counts_file
+from benchmarks.scale.runs import KNOCKOFFS, LEIDEN
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py import tl
-from recall_py.observe import CalibrationWarning
+from recall_py.run.observe import CalibrationWarning
 
 METHODS = ("resolution", "calibrated")
 

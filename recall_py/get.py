@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from recall_py.stored import find_record
+from recall_py.adata.stored import find_record
 
 if TYPE_CHECKING:
     from anndata import AnnData

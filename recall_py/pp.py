@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from recall_py import keys
 from recall_py._docs import with_common_docs
-from recall_py.read import read_counts, refuse_small_batches
-from recall_py.seeds import resolve_seed
+from recall_py.adata import keys
+from recall_py.adata.read import read_counts, refuse_small_batches
+from recall_py.method.seeds import resolve_seed
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from recall_py.results import NullFit
-    from recall_py.seeds import Rng
+    from recall_py.method.results import NullFit
+    from recall_py.method.seeds import Rng
 
 __all__ = ["knockoffs", "null_misfit"]
 
@@ -69,8 +69,8 @@ def knockoffs(
     """
     import anndata as ad
 
-    from recall_py.nulls import null_model
-    from recall_py.pipeline import draw_knockoffs
+    from recall_py.method.nulls import null_model
+    from recall_py.method.pipeline import draw_knockoffs
 
     null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
@@ -133,9 +133,9 @@ def null_misfit(
     >>> round(float(misfit["variance_ratio"].median()), 2)
     0.92
     """
-    from recall_py.nulls import null_model
-    from recall_py.nulls.batches import cells_of_batches, fit_within, moments_within
-    from recall_py.nulls.moments import observed_moments
+    from recall_py.method.nulls import null_model
+    from recall_py.method.nulls.batches import cells_of_batches, fit_within, moments_within
+    from recall_py.method.nulls.moments import observed_moments
 
     model = null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from recall_py.results import Augmented, NullFit
+from recall_py.method.results import Augmented, NullFit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = ("pbmc68k", "pbmc68k_start4", "edge_cases")

@@ -46,7 +46,7 @@ def options() -> dict[str, list[str]]:
     """Every command with its options and their defaults."""
     import typer
 
-    from recall_py.cli import app
+    from recall_py.cli.commands import app
 
     commands = typer.main.get_command(app).commands
     return {
@@ -80,7 +80,7 @@ def tested(*, external: bool) -> dict[str, object]:
 
 def reported() -> dict[str, object]:
     """Text of a report, and what its picture of null genes shows."""
-    from recall_py.cli import app  # noqa: F401  the command line can be imported beside the functions
+    from recall_py.cli.commands import app  # noqa: F401  the command line can be imported beside the functions
 
     found = {}
     for preset in ("recall", "calibrated"):
@@ -103,7 +103,7 @@ def reported() -> dict[str, object]:
 
 def page_of(adata: ad.AnnData) -> str:
     """The page that the report makes."""
-    from recall_py.report import report_page
+    from recall_py.report.page import report_page
 
     return report_page(adata, "leiden", source="in.h5ad", target="out.h5ad")
 

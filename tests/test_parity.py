@@ -10,13 +10,13 @@ from golden import Golden, edge_cases, golden, numbers
 from scipy import sparse, special
 from sklearn.metrics import adjusted_rand_score
 
-from recall_py.knockoff import contrast, select
-from recall_py.pair_test import KnockoffTest, SortedGeneTests
-from recall_py.params import FilterParams, GraphParams, PartitionParams, RunParams, SearchParams
-from recall_py.partition import by_decreasing_size
-from recall_py.pipeline import cluster_augmented
-from recall_py.ranksum import cluster_pairs, rank_sum, sort_genes
-from recall_py.representation import log_normalise
+from recall_py.method.clustering.components import log_normalise
+from recall_py.method.clustering.partition import by_decreasing_size
+from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
+from recall_py.method.pairs.filter import contrast, select
+from recall_py.method.pairs.rank_sum import cluster_pairs, rank_sum, sort_genes
+from recall_py.method.params import FilterParams, GraphParams, PartitionParams, RunParams, SearchParams
+from recall_py.method.pipeline import cluster_augmented
 
 
 @dataclass(frozen=True)

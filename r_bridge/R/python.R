@@ -38,7 +38,7 @@ call_engine <- function(name, ...) {
 }
 
 python_engine <- function() {
-  tryCatch(reticulate::import("recall_py.r_entry"), error = function(error) {
+  tryCatch(reticulate::import("recall_py.seurat.from_r"), error = function(error) {
     stop("The Python package recall_py cannot be loaded", python_found(), ": ", first_line(conditionMessage(error)),
          "\nrecallpy::install_recallpy() says what to run.", call. = FALSE)
   })

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from recall_py.read import read_labels
+from recall_py.adata.read import read_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-    from recall_py.stored import StoredRun
+    from recall_py.adata.stored import StoredRun
 
 _Function = TypeVar("_Function")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from recall_py.adata.stored import read_run
 from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, percent, say_instead, shortened, with_plot_docs
-from recall_py.stored import read_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-    from recall_py.pair_detail import PairDetail
+    from recall_py.adata.recomputed import PairDetail
 
 PANELS = ("filter", "variance", "zeros")
 _NAMED = 8
@@ -78,7 +78,7 @@ def knockoffs(
     """
     import matplotlib.pyplot as plt
 
-    from recall_py.pair_detail import pair_detail, weakest_pair
+    from recall_py.adata.recomputed import pair_detail, weakest_pair
 
     unknown = [name for name in panels if name not in PANELS]
     if unknown:

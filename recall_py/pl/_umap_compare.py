@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recall_py.adata.stored import read_run
 from recall_py.pl._figure import hand_over, with_plot_docs
-from recall_py.stored import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from recall_py import keys
-from recall_py.anndata_run import PRESETS
-from recall_py.params import PAIR_TESTS, FilterParams, given, one_of
-from recall_py.read import read_counts, read_labels, refuse_copy_of_file, refuse_small_batches, refuse_unusable
-from recall_py.seeds import resolve_seed
-from recall_py.write import refuse_occupied, write_pair_tests
+from recall_py.adata import keys
+from recall_py.adata.read import read_counts, read_labels, refuse_copy_of_file, refuse_small_batches, refuse_unusable
+from recall_py.adata.write import refuse_occupied, write_pair_tests
+from recall_py.method.params import PAIR_TESTS, FilterParams, given, one_of
+from recall_py.method.seeds import resolve_seed
+from recall_py.run.cluster import PRESETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from recall_py.seeds import Rng
+    from recall_py.method.seeds import Rng
 
 
 def test_clusters(
@@ -103,7 +103,7 @@ def test_clusters(
             "hashtags), pass external=True; otherwise leave pair_test out, for synthetic nulls."
         )
         raise ValueError(msg)
-    from recall_py.pipeline import check_labels, refuse_below_floor
+    from recall_py.method.pipeline import check_labels, refuse_below_floor
 
     refuse_unusable(adata)
     refuse_copy_of_file(adata, copy=copy)

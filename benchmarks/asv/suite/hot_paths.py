@@ -7,13 +7,13 @@ import numpy as np
 from scipy import sparse
 
 from recall_py.datasets import simulate
-from recall_py.graph import nearest_neighbours, snn_graph
-from recall_py.knockoff import select
-from recall_py.nulls import augment
-from recall_py.params import FilterParams
-from recall_py.ranksum import rank_sum, sort_genes
-from recall_py.representation import embed, log_normalise, scale
-from recall_py.synthetic_test import SyntheticTest
+from recall_py.method.clustering.components import embed, log_normalise, scale
+from recall_py.method.clustering.graph import nearest_neighbours, snn_graph
+from recall_py.method.nulls import augment
+from recall_py.method.pairs.against_null_cells import SyntheticTest
+from recall_py.method.pairs.filter import select
+from recall_py.method.pairs.rank_sum import rank_sum, sort_genes
+from recall_py.method.params import FilterParams
 
 N_CELLS = 4_000
 N_GENES = 1_000

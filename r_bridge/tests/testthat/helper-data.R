@@ -1,7 +1,7 @@
 # Counts that the tests share, and what they expect of every object.
 
 skip_without_engine <- function() {
-  found <- tryCatch(reticulate::py_module_available("recall_py.r_entry"), error = function(error) FALSE)
+  found <- tryCatch(reticulate::py_module_available("recall_py.seurat.from_r"), error = function(error) FALSE)
   skip_if_not(found, "recall_py is not in the Python that reticulate found")
 }
 

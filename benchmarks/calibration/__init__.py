@@ -1,0 +1,1 @@
+"""How well the methods are calibrated, on labelled and simulated sets."""

@@ -1,0 +1,1 @@
+"""Rank-sum tests of all pairs of clusters."""

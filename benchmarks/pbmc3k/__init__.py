@@ -1,0 +1,1 @@
+"""Cost and agreement on PBMC 3k."""

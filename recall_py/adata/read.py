@@ -1,0 +1,314 @@
+"""Reading AnnData, once: raw counts of the selected genes, and the recorded parameters of the neighbour graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.adata import keys
+from recall_py.counts.matrix import CountMatrix, count_matrix
+from recall_py.counts.selection import most_variable
+from recall_py.method.params import GraphParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+_SHOWN = 5
+_ALL_GENES = "all genes"
+_PCA = ("X_pca", "pca")
+
+
+@dataclass(frozen=True)
+class CountData:
+    """Raw counts of the genes that take part."""
+
+    matrix: CountMatrix
+    """Where they are, with the genes that take no part."""
+    chosen: NDArray[Any]
+    """The genes that take part, as a mask or as positions."""
+    genes: NDArray[np.str_]
+    """(n_genes,) names."""
+    source: str
+    """Where the counts were found, for example ``layers['counts']``."""
+    selection: str
+    """How the genes were selected."""
+    batches: NDArray[np.int32] | None = None
+    """(n_cells,) code of each cell's batch."""
+    batch_names: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> sparse.csc_array:
+        """(n_cells, n_genes), in memory."""
+        return self.matrix.columns(self.chosen)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of cells and of genes that take part."""
+        return self.matrix.shape[0], self.genes.size
+
+    @property
+    def totals(self) -> NDArray[np.float64]:
+        """(n_cells,) total over all genes of the matrix."""
+        return self.matrix.totals
+
+    @property
+    def depth(self) -> NDArray[np.float64]:
+        """(n_cells,) total over all genes, relative to its mean."""
+        return self.totals / self.totals.mean()
+
+    def of_cells(self, cells: NDArray[np.bool_]) -> CountData:
+        """The same genes of some of the cells, given as a mask."""
+        batches = None if self.batches is None else self.batches[cells]
+        return replace(self, matrix=self.matrix.of_cells(cells), batches=batches)
+
+
+def read_counts(
+    adata: AnnData,
+    *,
+    layer: str | None = None,
+    n_top_genes: int = 2000,
+    batch_key: str | None = None,
+    cells: NDArray[np.bool_] | None = None,
+) -> CountData:
+    """Raw counts of the selected genes, read in blocks where they are in a file.
+
+    Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
+    integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
+    `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts. `cells` is a mask of the cells that take part.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two cells, duplicate names, or no raw counts.
+    KeyError
+        If `layer` or the column `batch_key` does not exist.
+    """
+    refuse_unusable(adata, cells)
+    batches = read_batches(adata, batch_key, cells)
+    counts, names, source = find_counts(adata, layer, cells)
+    chosen, selection = _select_genes(adata, counts, names, n_top_genes)
+    data = count_data((counts, names, source), chosen, selection, batches)
+    _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells])
+    return data
+
+
+def count_data(
+    found: tuple[CountMatrix, pd.Index, str], chosen: NDArray[Any], selection: str, batches: pd.Series[Any] | None
+) -> CountData:
+    """The `chosen` columns, a mask or positions, of counts that were found."""
+    counts, names, source = found
+    return CountData(
+        counts,
+        chosen,
+        names[chosen].to_numpy(dtype=np.str_),
+        source,
+        selection,
+        None if batches is None else batches.cat.codes.to_numpy().astype(np.int32),
+        () if batches is None else tuple(batches.cat.categories),
+    )
+
+
+def refuse_unusable(adata: AnnData, cells: NDArray[np.bool_] | None = None) -> None:
+    """Refuse an object, or the `cells` of it, that no analysis can start from."""
+    n_cells = adata.n_obs if cells is None else int(np.count_nonzero(cells))
+    if n_cells < 2:
+        msg = f"adata has {n_cells} cells and {adata.n_vars} genes; clustering needs at least two cells."
+        raise ValueError(msg)
+    for axis, names in (("obs", adata.obs_names), ("var", adata.var_names)):
+        if not names.is_unique:
+            repeated = _listed(names[names.duplicated()].unique())
+            msg = f"adata.{axis}_names are not unique: {repeated}. Mend it: adata.{axis}_names_make_unique()"
+            raise ValueError(msg)
+
+
+def refuse_small_batches(data: CountData) -> None:
+    """Refuse a batch that null genes cannot be fitted to, by its name."""
+    if data.batches is None:
+        return
+    sizes = np.bincount(data.batches, minlength=len(data.batch_names))
+    if sizes.min() < 2:
+        cells = "1 cell" if sizes.min() else "no cell"
+        msg = (
+            f"Batch {data.batch_names[sizes.argmin()]!r} has {cells}, but null genes need at least 2 in each batch. "
+            "Leave it out, or join it with another batch."
+        )
+        raise ValueError(msg)
+
+
+def refuse_copy_of_file(adata: AnnData, *, copy: bool) -> None:
+    """Refuse to copy an object whose values are in a file."""
+    if copy and adata.isbacked:
+        msg = "adata is backed by a file and cannot be copied. Leave copy out: the file is only read, not changed."
+        raise ValueError(msg)
+
+
+def find_counts(
+    adata: AnnData, layer: str | None, cells: NDArray[np.bool_] | None = None
+) -> tuple[CountMatrix, pd.Index, str]:
+    """The counts of some or all cells, the names of their genes and where they were found."""
+    if layer is not None and layer not in adata.layers:
+        named = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as None
+        msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(named)}."
+        raise KeyError(msg)
+    if layer is not None or keys.COUNTS_LAYER in adata.layers:
+        name = layer or keys.COUNTS_LAYER
+        source = f"layers[{name!r}]"
+        return accept_counts(adata.layers[name], source, cells), adata.var_names, source
+    if adata.raw is not None:
+        raw = count_matrix(adata.raw.X, cells)
+        if raw.survey.problem is None:
+            if not adata.raw.var_names.is_unique:
+                msg = (
+                    "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass "
+                    "layer='...'"
+                )
+                raise ValueError(msg)
+            return raw, adata.raw.var_names, "raw.X"
+    return accept_counts(adata.X, "X", cells), adata.var_names, "X"
+
+
+def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = None) -> CountMatrix:
+    """The matrix, if it holds raw counts."""
+    if matrix is not None:
+        counts = count_matrix(matrix, cells)
+        if counts.survey.problem is None:
+            return counts
+    problem = "nothing" if matrix is None else counts.survey.problem
+    msg = (
+        f"{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
+        "distributions. Pass the layer that has them, layer='...', or keep them before normalising: "
+        "adata.layers['counts'] = adata.X.copy()"
+    )
+    raise ValueError(msg)
+
+
+def _select_genes(
+    adata: AnnData, counts: CountMatrix, names: pd.Index, n_top_genes: int
+) -> tuple[NDArray[np.bool_], str]:
+    """Which columns of `counts` take part, and by what rule."""
+    if keys.HIGHLY_VARIABLE in adata.var:
+        flagged = adata.var_names[(adata.var[keys.HIGHLY_VARIABLE] == True).to_numpy(dtype=bool)]  # noqa: E712  NaN is no
+        if not len(flagged):
+            msg = "var['highly_variable'] marks no gene. Select again: sc.pp.highly_variable_genes(adata, ...)"
+            raise ValueError(msg)
+        return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
+    if n_top_genes < 1:
+        msg = f"n_top_genes is {n_top_genes}; at least 1 is needed."
+        raise ValueError(msg)
+    if len(names) <= n_top_genes:
+        return np.ones(len(names), dtype=bool), _ALL_GENES
+    return most_variable(counts, n_top_genes)
+
+
+def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
+    empty = cells[data.matrix.totals_over(data.chosen) == 0]
+    if not len(empty):
+        return
+    remove = "sc.pp.filter_cells(adata, min_counts=1), or --drop-empty-cells on the command line"
+    if data.selection != _ALL_GENES:
+        remove = "adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes"
+    subject = "1 cell has" if len(empty) == 1 else f"{len(empty)} cells have"
+    msg = (
+        f"{subject} no counts in the {data.genes.size} selected genes ({data.selection}): {_listed(empty)}. "
+        f"Remove them: {remove}"
+    )
+    raise ValueError(msg)
+
+
+def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphParams, int | None]:
+    """Graph parameters that ``sc.pp.neighbors`` recorded, and the number of components if one was recorded.
+
+    Raises
+    ------
+    KeyError
+        If `neighbors_key` is given and ``uns`` has no such entry.
+    ValueError
+        If the recorded graph is not one of principal components: knockoff genes cannot be sent through it.
+    """
+    if neighbors_key is not None and neighbors_key not in adata.uns:
+        msg = f"uns[{neighbors_key!r}] does not exist. Run sc.pp.neighbors(adata, key_added={neighbors_key!r}) first."
+        raise KeyError(msg)
+    recorded = adata.uns.get(neighbors_key or keys.NEIGHBORS, {}).get(keys.PARAMS, {})
+    n_pcs = None if recorded.get("n_pcs") is None else int(_scalar(recorded["n_pcs"]))
+    representation = "X" if n_pcs == 0 else recorded.get("use_rep", _PCA[0])
+    if representation not in _PCA or "bbknn" in recorded:
+        corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
+        msg = (
+            f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
+            "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
+            "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: restrict_to=('batch', ['...'])."
+        )
+        raise ValueError(msg)
+    given = {
+        name: _scalar(recorded[name])
+        for name in ("n_neighbors", "metric", "method", "random_state")
+        if name in recorded
+    }
+    if not isinstance(given.get("random_state", 0), int):
+        given.pop("random_state")
+    return GraphParams(**given), n_pcs
+
+
+def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> NDArray[np.bool_]:
+    """Cells of the categories that a clustering is restricted to.
+
+    Raises
+    ------
+    KeyError
+        If the column does not exist.
+    ValueError
+        If the categories are no list of strings, or one does not exist.
+    """
+    column, categories = restrict_to
+    labels = read_labels(adata, column)
+    if isinstance(categories, str) or not len(categories) or any(not isinstance(name, str) for name in categories):
+        msg = f"restrict_to names {categories!r}; pass a list of strings, such as ({column!r}, [{labels.iloc[0]!r}])."
+        raise ValueError(msg)
+    missing = [name for name in categories if name not in labels.cat.categories]
+    if missing:
+        msg = f"obs[{column!r}] has no category {_listed(missing)}. It has: {_listed(labels.cat.categories)}."
+        raise ValueError(msg)
+    return labels.isin(list(categories)).to_numpy()
+
+
+def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> pd.Series[Any] | None:
+    """The batches of some or all cells."""
+    return None if column is None else read_labels(adata, column, cells).cat.remove_unused_categories()
+
+
+def read_labels(adata: AnnData, column: str, cells: NDArray[np.bool_] | None = None) -> pd.Series[Any]:
+    """A column of ``obs`` as categories that are strings, of all cells or of some.
+
+    Raises
+    ------
+    KeyError
+        If it does not exist, with the list of those that do.
+    ValueError
+        If a cell has no label.
+    """
+    if column not in adata.obs:
+        msg = f"obs[{column!r}] does not exist. Columns of obs: {_listed(list(adata.obs))}."
+        raise KeyError(msg)
+    labels = (adata.obs[column] if cells is None else adata.obs[column][cells]).astype("category")
+    if labels.isna().any():
+        msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
+        raise ValueError(msg)
+    return labels.cat.rename_categories([str(name) for name in labels.cat.categories])
+
+
+def _scalar(value: Any) -> Any:
+    """A parameter as a plain scalar; older h5ad files hold one-element arrays and NumPy strings."""
+    return np.ravel(value)[0].item() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _listed(items: Any) -> str:
+    """The first few items, and how many more there are."""
+    shown = ", ".join(map(str, items[:_SHOWN]))
+    return f"{shown} and {len(items) - _SHOWN} more" if len(items) > _SHOWN else shown or "none"

@@ -1,0 +1,202 @@
+"""One pair of clusters in full: every gene against its null, recomputed from the counts and the recorded parameters.
+
+A record keeps selected genes only. What they were compared with is drawn again, from the same seed, so that it is the
+same bit for bit; where it is not, the counts have changed since, and that is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.adata.stored import ChangedError, StoredRun, recorded_counts
+from recall_py.method.clustering.components import log_normalise
+from recall_py.method.nulls.moments import Moments, observed_moments
+from recall_py.method.pairs.against_knockoffs import EXACT_PARTNER, SortedGeneTests, limited
+from recall_py.method.pairs.against_null_cells import MAX_CELLS, SyntheticTest
+from recall_py.method.pairs.filter import Selection, select
+from recall_py.method.pairs.population import draw_population, fit_population, strata_of
+from recall_py.method.pipeline import draw_knockoffs
+from recall_py.method.threads import resolve_n_jobs
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from recall_py.adata.read import CountData
+
+
+@dataclass(frozen=True)
+class PairDetail:
+    """All genes of a run in one pair of clusters."""
+
+    group: str
+    reference: str
+    genes: NDArray[np.str_]
+    """(n_genes,) names."""
+    log10_p: NDArray[np.float64]
+    """(n_genes,)."""
+    log10_p_null: NDArray[np.float64]
+    """(n_genes,) of the null gene, the median over draws."""
+    w: NDArray[np.float64]
+    """(n_genes,) contrast, the median over draws."""
+    selected: NDArray[np.bool_]
+    """(n_genes,)."""
+    threshold: float
+    """tau, ``inf`` where nothing is selected."""
+    false_share: float
+    """Lowest estimated share of false discoveries at any threshold."""
+    real: Moments
+    """Of the counts that the nulls were fitted to."""
+    null: Moments
+    """Of the first draw of the null counts."""
+    n_cells: int
+    """Cells that `real` and `null` are of: all cells for knockoffs, those of the pair for synthetic nulls."""
+
+
+def pair_detail(adata: AnnData, run: StoredRun, pair: tuple[str, str], *, n_jobs: int | None = None) -> PairDetail:
+    """Compare every gene with its null in one pair of clusters of a stored run.
+
+    For knockoffs this draws all of them again, normalises and sorts: the stages "knockoffs", "normalise" and "sort" of
+    the run, without components, graph and clustering. For synthetic nulls it fits and draws for the one pair:
+    seconds, whatever the number of cells.
+
+    Raises
+    ------
+    KeyError
+        If the pair was not tested, or the counts are gone.
+    ValueError
+        If the counts are not those of the run.
+    """
+    row, codes = _row_of(run, pair)
+    data = recorded_counts(adata, run)
+    labels = run.codes[run.codes >= 0]
+    compute = _against_knockoffs if run.pair_test == "knockoff" else _against_null_cells
+    detail = compute(data, run, labels, codes, resolve_n_jobs(n_jobs))
+    n_selected = int(run.record["pairs"]["n_selected"][row])
+    if int(detail.selected.sum()) != n_selected:
+        msg = (
+            f"The counts in {data.source} give {int(detail.selected.sum())} selected genes for clusters {pair[0]} and "
+            f"{pair[1]}, where uns[{run.key!r}] has {n_selected}: the counts or the version of recall_py are not those "
+            "of the run. Run the clustering again."
+        )
+        raise ChangedError(msg)
+    return detail
+
+
+def weakest_pair(run: StoredRun) -> tuple[str, str] | None:
+    """The tested pair with the fewest selected genes, the largest share of false ones among equals; None if no pair."""
+    table = run.record["pairs"]
+    if not len(table["group"]):
+        return None
+    order = -table["false_share"] if "false_share" in table else table["evidence"]
+    row = np.lexsort((order, table["n_selected"]))[0]
+    return str(table["group"][row]), str(table["reference"][row])
+
+
+def _row_of(run: StoredRun, pair: tuple[str, str]) -> tuple[int, tuple[int, int]]:
+    """The row of a pair in the record, and its codes in the order of that row."""
+    for label in pair:
+        run.code(label)
+    group, reference = (np.asarray(run.record["pairs"][side]).astype(str) for side in ("group", "reference"))
+    for first, second in (pair, pair[::-1]):
+        rows = np.flatnonzero((group == str(first)) & (reference == str(second)))
+        if rows.size:
+            return int(rows[0]), (run.code(first), run.code(second))
+    with_first = [*reference[group == str(pair[0])], *group[reference == str(pair[0])]]
+    msg = (
+        f"Clusters {pair[0]} and {pair[1]} were not tested against each other. Cluster {pair[0]} was tested against: "
+        f"{', '.join(with_first) or 'none'}."
+    )
+    raise KeyError(msg)
+
+
+def _against_knockoffs(
+    data: CountData, run: StoredRun, labels: NDArray[np.int32], codes: tuple[int, int], n_jobs: int
+) -> PairDetail:
+    n_draws, n_genes = run.filter.n_draws, data.genes.size
+    augmented = draw_knockoffs(
+        data.counts,
+        str(run.params["null_method"]),
+        run.seed,
+        n_jobs,
+        depth=data.depth,
+        batches=data.batches,
+        n_draws=n_draws,
+    )
+    values = log_normalise(augmented.counts)
+    tests = SortedGeneTests(values, run.filter, n_jobs=n_jobs).test(labels, np.array([codes]), np.arange(n_genes))
+    found = select(tests.w[:, 0], fdr=run.filter.fdr, offset=run.filter.offset)
+    return PairDetail(
+        str(run.names[codes[0]]),
+        str(run.names[codes[1]]),
+        data.genes,
+        tests.log10_p[0],
+        np.median(tests.log10_p_null[:, 0], axis=0),
+        np.median(tests.w[:, 0], axis=0),
+        found.selected,
+        found.threshold,
+        found.false_share,
+        observed_moments(augmented.counts[:, :n_genes]),
+        observed_moments(augmented.counts[:, n_genes : 2 * n_genes]),
+        len(labels),
+    )
+
+
+class _WithinPieces(SyntheticTest):
+    """The synthetic-null test of one pair, within pieces that are known from the search."""
+
+    def every_gene(
+        self, labels: NDArray[np.int32], pieces: NDArray[np.int32], codes: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Selection]:
+        """log10 p, that of the null, W and what the filter selects."""
+        self._pieces = pieces
+        test = self._tests(labels, np.array([codes]))[0]
+        return test.log10_p, test.log10_p_null, test.w, test.selection
+
+    def null_counts(
+        self, labels: NDArray[np.int32], codes: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Counts of the cells that took part, and of as many null cells."""
+        members = [np.flatnonzero(labels == code) for code in codes]
+        exact = min(cells.size for cells in members) < self._params.exact_below
+        cells = np.concatenate([limited(found, EXACT_PARTNER if exact else MAX_CELLS) for found in members])
+        counts = self._counts[cells].toarray().astype(np.float64)
+        rng = np.random.default_rng(self._seed)
+        strata = strata_of(None if self._batches is None else self._batches[cells], cells.size)
+        null = np.zeros(counts.shape)
+        present = counts.any(axis=0)
+        is_first = labels[cells] == codes[0]
+        population = fit_population(counts[:, present], strata, self._pieces_of(cells), is_first, rng)
+        null[:, present] = draw_population(population, rng)
+        return counts, null
+
+
+def _against_null_cells(
+    data: CountData, run: StoredRun, labels: NDArray[np.int32], codes: tuple[int, int], n_jobs: int
+) -> PairDetail:
+    nowhere = np.zeros((len(labels), 1))  # which clusters are neighbours is on record
+    test = _WithinPieces(
+        data.counts, data.counts, nowhere, run.filter, batches=data.batches, seed=run.seed, n_jobs=n_jobs
+    )
+    merged = run.searched and run.params["search_strategy"] == "merge"
+    pieces = np.asarray(run.record["start"]).astype(np.int32) if merged else labels
+    log10_p, log10_p_null, w, found = test.every_gene(labels, pieces, codes)
+    real, null = test.null_counts(labels, codes)
+    return PairDetail(
+        str(run.names[codes[0]]),
+        str(run.names[codes[1]]),
+        data.genes,
+        log10_p,
+        log10_p_null,
+        w,
+        found.selected,
+        found.threshold,
+        found.false_share,
+        observed_moments(sparse.csc_array(real)),
+        observed_moments(sparse.csc_array(null)),
+        len(real),
+    )

@@ -1,0 +1,216 @@
+"""A stored result read back: its record, the labels that it belongs to, and the counts that it was made from."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recall_py.adata import keys
+from recall_py.adata.read import CountData, accept_counts, count_data, find_counts, read_batches, read_labels
+from recall_py.method.params import FilterParams
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+class ChangedError(ValueError):
+    """Labels or counts are no longer those that a result was made from."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What one call of the library has left in an AnnData."""
+
+    key: str
+    column: str
+    """Column of ``obs`` with the labels."""
+    record: Mapping[str, Any]
+    params: Mapping[str, Any]
+    """As recorded: of a search or of the tests of given labels."""
+    around: Mapping[str, Any]
+    """``uns[key]["params"]``, as scanpy keeps it."""
+    names: NDArray[np.str_]
+    """(n_clusters,) label of each code."""
+    codes: NDArray[np.int32]
+    """(n_obs,) code of each cell, -1 for those left out of a restricted clustering or of a sketch."""
+    filter: FilterParams
+    pair_test: str
+    seed: int
+    batch_key: str | None
+
+    @property
+    def searched(self) -> bool:
+        """Whether there was a search, rather than tests of given labels."""
+        return "iterations" in self.record
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return len(self.names)
+
+    @property
+    def layer(self) -> str | None:
+        """The layer with the counts; None where they are in ``X`` or ``raw``."""
+        source = str(self.record["source"])
+        return None if source in ("X", "raw.X") else literal_eval(source.removeprefix("layers[").removesuffix("]"))
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(n_clusters,) cells."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=self.n_clusters)
+
+    @property
+    def standing_step(self) -> int:
+        """The step of the search whose partition stands: the last, or the one before a raised start failed."""
+        steps = self.record["iterations"]
+        matching = (steps["level"] == self.record["level"]) & (steps["n_clusters"] == self.record["n_clusters"])
+        return int(np.flatnonzero(matching)[-1])
+
+    def code(self, label: str) -> int:
+        """The code of a label.
+
+        Raises
+        ------
+        KeyError
+            If there is no such label.
+        """
+        at = np.flatnonzero(self.names == str(label))
+        if not at.size:
+            msg = f"obs[{self.column!r}] has no cluster {label!r}. It has: {', '.join(self.names[:30])}."
+            raise KeyError(msg)
+        return int(at[0])
+
+
+def read_run(adata: AnnData, key: str) -> StoredRun:
+    """The result stored under `key`, together with its labels.
+
+    Raises
+    ------
+    KeyError
+        If there is no result, or its labels are gone.
+    ChangedError
+        If the labels are no longer those of the result.
+    """
+    record = find_record(adata, key)
+    if "labels" not in record:
+        msg = f"uns[{key!r}] was written by a version that kept too little for this. Run the clustering again."
+        raise KeyError(msg)
+    around = adata.uns[key][keys.PARAMS]
+    params = record.get(keys.PARAMS, around)
+    column = key if keys.PARAMS in record else str(around["groupby"])
+    names = np.asarray(record["labels"]).astype(str)
+    labels = read_labels(adata, column)
+    codes = pd.Index(names).get_indexer(labels.astype(str)).astype(np.int32)
+    if keys.SKETCH in record:
+        codes[~_sketched(adata, column + keys.SKETCH_SUFFIX)] = -1
+    run = StoredRun(
+        key=key,
+        column=column,
+        record=record,
+        params=params,
+        around=around,
+        names=names,
+        codes=codes,
+        filter=_filter(params, "filter_" if keys.PARAMS in record else ""),
+        pair_test=str(params["pair_test"]),
+        seed=int(params["seed"] if "seed" in params else params["random_state"]),
+        batch_key=str(around.get("batch_key", "")) or None,
+    )
+    _refuse_changed(run, adata.n_obs)
+    return run
+
+
+def _sketched(adata: AnnData, column: str) -> NDArray[np.bool_]:
+    if column not in adata.obs:
+        msg = f"obs[{column!r}], which says what cells were in the sketch, is gone. Run the clustering again."
+        raise KeyError(msg)
+    return adata.obs[column].to_numpy(dtype=np.bool_)
+
+
+def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
+    """The record under ``uns[key]``.
+
+    Raises
+    ------
+    KeyError
+        If there is none, with the names of those that exist.
+    """
+    entry = adata.uns.get(key, {})
+    if hasattr(entry, "get") and keys.RECORD in entry:
+        return _with_plain_text(entry[keys.RECORD])
+    stored = ", ".join(results(adata)) or "nothing"
+    msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {stored}."
+    raise KeyError(msg)
+
+
+def _with_plain_text(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The same record; text from a .zarr store has NumPy's newer type of strings, which few functions take."""
+    return {
+        name: _with_plain_text(value)
+        if hasattr(value, "items")
+        else value.astype(object)
+        if isinstance(value, np.ndarray) and value.dtype.kind == "T"
+        else value
+        for name, value in stored.items()
+    }
+
+
+def results(adata: AnnData) -> list[str]:
+    """Keys of ``uns`` that hold a result."""
+    return [slot for slot, value in adata.uns.items() if hasattr(value, "get") and keys.RECORD in value]
+
+
+def recorded_counts(adata: AnnData, run: StoredRun) -> CountData:
+    """Raw counts of the cells of a run, read from where it has read them.
+
+    Raises
+    ------
+    KeyError
+        If the layer, a gene or the column of batches is gone.
+    ValueError
+        If what is there holds no raw counts.
+    """
+    cells = run.codes >= 0
+    source, genes = str(run.record["source"]), np.asarray(run.record["genes"]).astype(str)
+    if source == "raw.X" and adata.raw is None:
+        msg = f"The counts of uns[{run.key!r}] were read from adata.raw, which is gone."
+        raise KeyError(msg)
+    if source in ("X", "raw.X"):
+        holder = adata if source == "X" else adata.raw
+        found = accept_counts(holder.X, source, cells), holder.var_names, source
+    else:
+        found = find_counts(adata, run.layer, cells)
+    columns = found[1].get_indexer(genes)
+    if (columns < 0).any():
+        missing = genes[columns < 0]
+        msg = (
+            f"{missing.size} of the {genes.size} genes of uns[{run.key!r}], such as {missing[0]}, are not in {source} "
+            "any more. Keep all genes, or run the clustering again."
+        )
+        raise KeyError(msg)
+    return count_data(found, columns, "as recorded", read_batches(adata, run.batch_key, cells))
+
+
+def _filter(params: Mapping[str, Any], prefix: str) -> FilterParams:
+    kinds = {"fdr": float, "offset": int, "min_auc": float, "exact_below": int, "n_draws": int}
+    return FilterParams(**{name: kind(params[prefix + name]) for name, kind in kinds.items()})
+
+
+def _refuse_changed(run: StoredRun, n_obs: int) -> None:
+    """Refuse labels that are not those of the record: cells taken out since, or another clustering written over it."""
+    pairs = run.record["pairs"]
+    sizes = dict(zip(run.names.tolist(), run.sizes.tolist(), strict=True))
+    for side in ("group", "reference"):
+        for name, size in zip(pairs[side], pairs[f"n_{side}"], strict=True):
+            if sizes[str(name)] != size:
+                msg = (
+                    f"obs[{run.column!r}] is not what uns[{run.key!r}] was recorded for: cluster {name} has "
+                    f"{sizes[str(name)]} of {n_obs} cells, and had {size}. Run the clustering again on these cells."
+                )
+                raise ChangedError(msg)

@@ -1,0 +1,199 @@
+"""Writing a result into AnnData, once."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from natsort import natsorted
+from numpy.typing import NDArray
+
+from recall_py.adata import keys
+from recall_py.adata.read import CountData
+from recall_py.method.params import RunParams
+from recall_py.method.results import Iteration, Markers, PairTable, RecallResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+
+def write_clusters(
+    adata: AnnData,
+    key_added: str,
+    names: Sequence[str],
+    labels: NDArray[np.str_],
+    data: CountData,
+    params: RunParams,
+    result: RecallResult,
+    scanpy_params: Mapping[str, Any],
+    sketched: NDArray[np.bool_] | None = None,
+) -> None:
+    """Write labels to ``obs[key_added]`` and the record of the run to ``uns[key_added]``.
+
+    Parameters
+    ----------
+    adata
+        Changed in place.
+    key_added
+        Slot name in ``obs`` and ``uns``.
+    names
+        (n_clusters,) label of each code of the result.
+    labels
+        (n_obs,) label of every cell, those left out of a restricted clustering included.
+    data
+        What was clustered.
+    params, result
+        What was asked and found.
+    scanpy_params
+        The entries that scanpy keeps in ``uns[key]["params"]``.
+    sketched
+        (n_obs,) cells of the sketch that was clustered, written to a column of its own; None where all cells were.
+    """
+    before = adata.uns.get(key_added, {}).get(keys.RECORD, {})
+    if sketched is not None:
+        adata.obs[key_added + keys.SKETCH_SUFFIX] = sketched
+    elif keys.SKETCH in before and key_added + keys.SKETCH_SUFFIX in adata.obs:
+        del adata.obs[key_added + keys.SKETCH_SUFFIX]
+    adata.obs[key_added] = pd.Categorical(labels.astype(str), categories=natsorted(set(labels.tolist())))
+    search = result.search
+    adata.uns[key_added] = {
+        keys.PARAMS: dict(scanpy_params),
+        keys.MODULARITY: search.partition.modularity,
+        keys.RECORD: {
+            "version": version("recall-py"),
+            "converged": search.converged,
+            "reason": search.reason,
+            "first_passed": search.first_passed,
+            "level": search.level,
+            "n_clusters": search.partition.n_clusters,
+            "n_components": result.n_components,
+            "required_selected": params.filter.min_selected,
+            **({} if sketched is None else {keys.SKETCH: int(sketched.sum())}),
+            "source": data.source,
+            "selection": data.selection,
+            "genes": data.genes,
+            "labels": np.asarray(names, dtype=np.str_),
+            "params": _recorded(params),
+            "seconds": dict(result.seconds),
+            "iterations": _iteration_columns(search.iterations),
+            "flow": _flow_columns(search.iterations),
+            "failing": _failing_columns(search.iterations),
+            "start": search.start.astype(np.min_scalar_type(int(search.start.max()))),
+            "pairs": pair_columns(search.pairs, names),
+            "untested": np.asarray(names, dtype=np.str_)[search.pairs.untested],
+            "markers": marker_columns(result.markers),
+        },
+    }
+
+
+def refuse_occupied(adata: AnnData, key_added: str, *, sketch: bool = False) -> None:
+    """Refuse a key whose entry in ``uns`` is something else than a clustering, such as ``"neighbors"``.
+
+    With `sketch`, also one whose column for the cells of the sketch is another's.
+    """
+    entry = adata.uns.get(key_added)
+    column = key_added + keys.SKETCH_SUFFIX
+    if sketch and column in adata.obs and keys.SKETCH not in (entry or {}).get(keys.RECORD, {}):
+        msg = f"obs[{column!r}] is taken, and the cells of the sketch would be marked there. Pass another key_added."
+        raise ValueError(msg)
+    if entry is None or (
+        hasattr(entry, "get") and (keys.RECORD in entry or "resolution" in entry.get(keys.PARAMS, {}))
+    ):
+        return
+    msg = f"uns[{key_added!r}] holds something that is not a clustering. Pass another key_added; it would be lost."
+    raise ValueError(msg)
+
+
+def write_pair_tests(
+    adata: AnnData,
+    key_added: str,
+    names: Sequence[str],
+    data: CountData,
+    params: Mapping[str, Any],
+    pairs: PairTable,
+    markers: Markers,
+) -> None:
+    """Write the tests of given labels to ``uns[key_added]``."""
+    adata.uns[key_added] = {
+        keys.PARAMS: dict(params),
+        keys.RECORD: {
+            "version": version("recall-py"),
+            "source": data.source,
+            "selection": data.selection,
+            "genes": data.genes,
+            "labels": np.asarray(names, dtype=np.str_),
+            "pairs": pair_columns(pairs, names),
+            "untested": np.asarray(names, dtype=np.str_)[pairs.untested],
+            "markers": marker_columns(markers),
+        },
+    }
+
+
+def pair_columns(pairs: PairTable, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of the table of pairs; arrays alone, which every version of h5ad can hold."""
+    label = np.asarray(names, dtype=np.str_)
+    return {
+        "group": label[pairs.pairs[:, 0]],
+        "reference": label[pairs.pairs[:, 1]],
+        "n_group": pairs.sizes[:, 0],
+        "n_reference": pairs.sizes[:, 1],
+        "n_selected": pairs.n_selected,
+        "threshold": pairs.threshold,
+        "evidence": pairs.evidence,
+        "false_share": pairs.false_share,
+        "passes": ~pairs.failing,
+    }
+
+
+def marker_columns(markers: Markers) -> dict[str, NDArray[Any]]:
+    """Columns of the table of selected genes."""
+    return {field.name: getattr(markers, field.name) for field in dataclasses.fields(markers)}
+
+
+def _iteration_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array([getattr(iteration, name) for iteration in iterations])
+        for name in ("level", "n_clusters", "n_pairs", "n_failing", "min_selected")
+    }
+    merged = [iteration.merged or (-1, -1) for iteration in iterations]
+    return {**columns, "merged_a": np.array([a for a, _ in merged]), "merged_b": np.array([b for _, b in merged])}
+
+
+def _flow_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any]]:
+    """Which clusters of a step became which of the next; the first step comes from -1."""
+    rows = np.concatenate([iteration.flow for iteration in iterations])
+    step = np.repeat(np.arange(len(iterations)), [len(iteration.flow) for iteration in iterations])
+    return {"step": step, "source": rows[:, 0], "target": rows[:, 1], "n_cells": rows[:, 2]}
+
+
+def _failing_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any]]:
+    """The clusters of each step that take part in a failing pair."""
+    step = np.repeat(np.arange(len(iterations)), [iteration.failing.size for iteration in iterations])
+    return {"step": step, "cluster": np.concatenate([iteration.failing for iteration in iterations])}
+
+
+def _recorded(params: RunParams) -> dict[str, Any]:
+    """The parameters that had a say: null cells of a pair are drawn without the null model of the knockoffs."""
+    flat = _flat(params)
+    if params.pair_test == "synthetic":
+        del flat["null_method"]
+    return flat
+
+
+def _flat(params: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as one flat dictionary of scalars and strings; what is not set is left out."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= _flat(value, f"{prefix}{field.name}_")
+        elif isinstance(value, bool | int | float | str):
+            flat[prefix + field.name] = value
+        elif value is not None and value != {}:
+            flat[prefix + field.name] = getattr(value, "__name__", repr(value))
+    return flat

@@ -1,0 +1,5 @@
+"""The command ``recall-py``."""
+
+from recall_py.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,153 @@
+"""What a file holds and would be used for, and what the installation consists of."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recall_py.adata import keys
+from recall_py.files.store import opened
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_LABELS = 60
+"""Categories at most of a column that may hold clusters."""
+_PACKAGES = (
+    "recall-py", "scanpy", "anndata", "numpy", "scipy", "pandas", "numba", "leidenalg", "igraph", "scikit-learn",
+    "scikit-misc", "matplotlib", "h5py", "typer", "rich",
+)  # fmt: skip
+
+
+def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> str:
+    """Lines about what a file holds and what a clustering of it would use."""
+    with opened(path) as adata:
+        layers = [name for name in adata.layers if name is not None]
+        raw = "none" if adata.raw is None else f"{adata.raw.shape[1]:,} genes"
+        files = path.rglob("*") if path.is_dir() else [path]
+        rows = [
+            ("file", f"{path}, {sum(file.stat().st_size for file in files) / 1e6:,.1f} MB"),
+            ("cells x genes", f"{adata.n_obs:,} x {adata.n_vars:,}"),
+            ("layers", ", ".join(layers) or "none"),
+            ("raw", raw),
+            ("counts", _counts(adata, layer)),
+            ("genes used", _genes(adata, n_top_genes)),
+            ("neighbours", _neighbours(adata)),
+            ("embeddings", ", ".join(adata.obsm) or "none"),
+            ("labels", _labels(adata)),
+            ("results", _results(adata)),
+        ]
+    return _aligned(rows)
+
+
+def describe_installation() -> str:
+    """Lines about versions, threads, caches and the R bridge."""
+    from recall_py.method.threads import resolve_n_jobs
+
+    packages = [(name, _version(name)) for name in _PACKAGES]
+    limits = [
+        f"{name}={os.environ[name]}"
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+        if name in os.environ
+    ]
+    rows = [
+        ("Python", f"{platform.python_version()}, {sys.executable}"),
+        ("system", platform.platform()),
+        *packages,
+        ("threads", f"{resolve_n_jobs(None)} of {os.cpu_count()} cores (--n-jobs){''.join(f', {x}' for x in limits)}"),
+        ("compiled loops", _numba_cache()),
+        ("R", shutil.which("Rscript") or "not found: needed only to call recall_py from R"),
+        ("rpy2", _version("rpy2", "not installed: needed only to call R from Python")),
+        ("R bridge", _r_bridge()),
+    ]
+    return _aligned(rows)
+
+
+def _counts(adata: AnnData, layer: str | None) -> str:
+    """Where the counts would be read from, or why not."""
+    from recall_py.adata.read import find_counts
+
+    try:
+        counts, _, source = find_counts(adata, layer)
+    except (KeyError, ValueError) as error:
+        return f"NONE. {error.args[0]}"
+    return f"{source}: raw integer counts ({counts.kind}, {counts.matrix.dtype})"
+
+
+def _genes(adata: AnnData, n_top_genes: int) -> str:
+    if keys.HIGHLY_VARIABLE in adata.var:
+        flagged = int((adata.var[keys.HIGHLY_VARIABLE] == True).sum())  # noqa: E712  missing values are no
+        return f"{flagged:,} that var['{keys.HIGHLY_VARIABLE}'] marks"
+    if adata.n_vars <= n_top_genes:
+        return f"all {adata.n_vars:,}"
+    return f"{n_top_genes:,} of {adata.n_vars:,}, selected by seurat_v3 on the counts (--n-top-genes)"
+
+
+def _neighbours(adata: AnnData) -> str:
+    from recall_py.adata.read import read_graph_params
+    from recall_py.method.params import GraphParams
+
+    if keys.NEIGHBORS not in adata.uns:
+        return f"none recorded: the graph takes scanpy's defaults, {GraphParams.n_neighbors} neighbours"
+    try:
+        graph, n_pcs = read_graph_params(adata, None)
+    except ValueError as error:
+        return f"CANNOT BE USED. {error.args[0]}"
+    components = "" if n_pcs is None else f", {n_pcs} components"
+    return f"{graph.n_neighbors} neighbours, {graph.metric}{components}; rebuilt on real genes and knockoffs"
+
+
+def _labels(adata: AnnData) -> str:
+    found = [f"{name} ({adata.obs[name].nunique()})" for name in adata.obs if 2 <= adata.obs[name].nunique() <= _LABELS]
+    return ", ".join(found) or "no column of obs has labels of groups"
+
+
+def _results(adata: AnnData) -> str:
+    from recall_py.adata.stored import find_record, results
+
+    return "; ".join(f"{key}: {_outcome(find_record(adata, key))}" for key in results(adata)) or "none of recall_py"
+
+
+def _outcome(record: Any) -> str:
+    if "converged" not in record:
+        passes = record["pairs"]["passes"]
+        return f"{int(passes.sum())} of {len(passes)} pairs supported"
+    state = "calibrated" if record["converged"] else "NOT CALIBRATED"
+    return f"{record['n_clusters']} clusters, {state}"
+
+
+def _version(name: str, absent: str = "NOT INSTALLED") -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return absent
+
+
+def _numba_cache() -> str:
+    """Where compiled code is kept; without such a place, every process compiles anew."""
+    import recall_py._kernels
+
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(given) if given else Path(recall_py._kernels.__file__).parent / "__pycache__"
+    if not given and not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        return f"cached in your own cache folder, since {folder} is read-only (NUMBA_CACHE_DIR changes that)"
+    n_cached = len(list(folder.rglob("*.nbc"))) if folder.exists() else 0
+    return f"{n_cached} cached in {folder}" + ("" if n_cached else ": the first call compiles for some seconds")
+
+
+def _r_bridge() -> str:
+    import importlib.util
+
+    if importlib.util.find_spec("recall_py.seurat") is None:
+        return "not part of this installation"
+    return "present (recall_py.seurat)"
+
+
+def _aligned(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)

@@ -1,0 +1,260 @@
+"""A matrix of counts read in blocks, wherever it is: in memory, in an .h5ad file or in a .zarr store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+_BLOCK = 1 << 22
+"""Stored values that are in memory at a time."""
+
+
+class Entries(NamedTuple):
+    """Stored values of a block; those of a gene come in the order of the cells."""
+
+    cells: NDArray[np.int32]
+    genes: NDArray[np.int32]
+    values: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over all values has found."""
+
+    totals: NDArray[np.float64]
+    """(n_cells,) sum over all genes."""
+    stored: NDArray[np.int64]
+    """(n_genes,) non-zero values."""
+    sums: NDArray[np.float64]
+    """(n_genes,)."""
+    squares: NDArray[np.float64]
+    """(n_genes,) sum of squares."""
+    largest: NDArray[np.float64]
+    """(n_genes,)."""
+    problem: str | None = None
+    """What makes the values no counts; the pass ends there."""
+
+
+class CountMatrix:
+    """A matrix that may hold counts, of all cells or of some.
+
+    Parameters
+    ----------
+    matrix
+        (n_obs, n_genes) array, sparse matrix, or one of these in an open file: an HDF5 dataset, a zarr array, or what
+        :func:`anndata.io.sparse_dataset` returns.
+    cells
+        (n_obs,) mask of the cells that take part, all if None.
+    """
+
+    def __init__(self, matrix: Any, cells: NDArray[np.bool_] | None = None) -> None:
+        self.matrix = matrix
+        self._cells = None if cells is None or cells.all() else cells
+        n_cells = matrix.shape[0] if self._cells is None else int(np.count_nonzero(self._cells))
+        self.shape: tuple[int, int] = (n_cells, matrix.shape[1])
+        self._last: tuple[NDArray[np.intp], sparse.csc_array] | None = None
+
+    def holds(self, matrix: Any, cells: NDArray[np.bool_] | None) -> bool:
+        """Whether it is made of the same matrix and cells."""
+        mine, other = self._cells, None if cells is None or cells.all() else cells
+        same = mine is other if mine is None or other is None else np.array_equal(mine, other)
+        return self.matrix is matrix and same
+
+    def of_cells(self, cells: NDArray[np.bool_]) -> CountMatrix:
+        """The same counts of some of the cells, given as a mask of those that take part."""
+        taking_part = np.ones(self.matrix.shape[0], dtype=np.bool_) if self._cells is None else self._cells.copy()
+        taking_part[taking_part] = cells
+        part = type(self)(self.matrix, taking_part)
+        part.totals = self.totals[cells]
+        if self._last is not None:
+            positions, counts = self._last
+            part._last = positions, sparse.csc_array(counts[cells])
+        return part
+
+    @property
+    def kind(self) -> str:
+        """How the values are stored: ``"csr"``, ``"csc"`` or ``"dense"``."""
+        return getattr(self.matrix, "format", "dense")
+
+    @cached_property
+    def totals(self) -> NDArray[np.float64]:
+        """(n_cells,) sum over all genes."""
+        return self.survey.totals
+
+    @cached_property
+    def survey(self) -> Survey:
+        """Sums over cells and genes, and whether the values are counts, from one pass."""
+        from recall_py._kernels.counts import add_up
+
+        n_cells, n_genes = self.shape
+        sums, squares, largest = np.zeros((3, n_genes))
+        found = Survey(np.zeros(n_cells), np.zeros(n_genes, np.int64), sums, squares, largest)
+        for cells, genes, values in self.entries():
+            problem = _problem(values)
+            if problem is not None:
+                return replace(found, problem=problem)
+            add_up(cells, genes, values, found.totals, found.stored, sums, squares, largest)
+        return found
+
+    def columns(self, chosen: NDArray[Any]) -> sparse.csc_array:
+        """(n_cells, n_chosen) counts of some genes, given as a mask or as positions, without explicit zeros.
+
+        Values are float32 where that is exact. Nothing larger than the result is held in memory.
+        """
+        positions = as_positions(chosen)
+        if self._last is None or not np.array_equal(self._last[0], positions):
+            self._last = positions, self._read(positions)
+        return self._last[1]
+
+    def _exact_type(self, positions: NDArray[np.intp]) -> type[np.floating[Any]]:
+        """Single precision, where it holds the counts of these genes."""
+        return np.float32 if self.survey.largest[positions].max(initial=0) < 2**24 else np.float64
+
+    def _read(self, positions: NDArray[np.intp]) -> sparse.csc_array:
+        from recall_py._kernels.counts import place
+
+        n_cells, n_genes = self.shape
+        ends = np.concatenate([[0], np.cumsum(self.survey.stored[positions])])
+        data = np.empty(ends[-1], dtype=self._exact_type(positions))
+        indices = np.empty(ends[-1], dtype=np.int32)
+        column = np.full(n_genes, -1, dtype=np.int64)
+        column[positions] = np.arange(positions.size)
+        free = ends[:-1].copy()
+        for cells, genes, values in self.entries():
+            place(cells, genes, values, column, free, indices, data)
+        counts = sparse.csc_array((data, indices, ends), shape=(n_cells, positions.size))
+        counts.sort_indices()
+        return counts
+
+    def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
+        """(n_cells,) sum of each cell over some genes."""
+        from recall_py.method.clustering.components import (
+            cell_totals,  # linear algebra, that need not be loaded to look at a file
+        )
+
+        return cell_totals(self.columns(chosen))
+
+    def sums_below(self, ceiling: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(3, n_genes) sum, and sum of squares, of the values up to the `ceiling` of each gene; number of those above.
+
+        All are whole numbers, so that they are exact in any order of the cells.
+        """
+        from recall_py._kernels.counts import add_up_below
+
+        found = np.zeros((3, ceiling.size))
+        for _, genes, values in self.entries():
+            add_up_below(genes, values, ceiling, found)
+        return found
+
+    def entries(self) -> Iterator[Entries]:
+        """Stored values of the cells that take part, block by block."""
+        renumbered = None if self._cells is None else np.cumsum(self._cells, dtype=np.int32) - 1
+        for rows, columns in tiles(self.matrix):
+            block = read_tile(self.matrix, rows, columns)
+            found = sparse.coo_array(block)
+            cells, genes = (at.astype(np.int32, copy=False) for at in found.coords)
+            values = found.data if found.dtype == np.float32 else found.data.astype(np.float64, copy=False)
+            cells, genes = cells + np.int32(rows.start), genes + np.int32(columns.start)
+            if self._cells is not None and renumbered is not None:
+                kept = self._cells[cells]
+                cells, genes, values = renumbered[cells[kept]], genes[kept], values[kept]
+            yield Entries(cells, genes, values)
+
+
+def as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:
+    """Genes given as a mask or as positions, as positions."""
+    return np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
+
+
+def tiles(matrix: Any) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of blocks that together are the matrix: along its sparse axis, or along its chunks.
+
+    Rows of a column come in ascending order.
+    """
+    n_rows, n_columns = matrix.shape
+    if not n_rows or not n_columns:
+        return
+    if hasattr(matrix, "format"):
+        indptr = matrix.indptr if sparse.issparse(matrix) else matrix.group["indptr"][...]
+        edges = np.searchsorted(indptr, np.arange(_BLOCK, indptr[-1], _BLOCK))
+        for start, stop in pairwise(np.unique([0, *edges, len(indptr) - 1]).tolist()):
+            here = slice(start, stop)
+            yield (here, slice(0, n_columns)) if matrix.format == "csr" else (slice(0, n_rows), here)
+        return
+    # A chunk is unpacked whole, so that no block should end within one.
+    chunk_rows, chunk_columns = getattr(matrix, "chunks", None) or (1, n_columns)
+    width = min(chunk_columns * max(1, _BLOCK // (chunk_rows * chunk_columns)), n_columns)
+    height = chunk_rows * max(1, _BLOCK // (chunk_rows * width)) if width == n_columns else chunk_rows
+    for top in range(0, n_rows, height):
+        for left in range(0, n_columns, width):
+            yield slice(top, min(top + height, n_rows)), slice(left, min(left + width, n_columns))
+
+
+def read_tile(matrix: Any, rows: slice, columns: slice) -> Any:
+    """One block as an array or a sparse matrix.
+
+    Raises
+    ------
+    ValueError
+        If the file that holds it cannot be read there.
+    """
+    try:
+        return matrix[rows, columns]
+    except (OSError, RuntimeError) as error:
+        msg = (
+            f"The file cannot be read further ({type(error).__name__}: {error}). It may be damaged: copy or download "
+            "it again."
+        )
+        raise ValueError(msg) from error
+
+
+_KEPT: ContextVar[list[CountMatrix] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """Within this, counts of the same cells and genes are read once, however often they are asked for."""
+    token = _KEPT.set([])
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def count_matrix(matrix: Any, cells: NDArray[np.bool_] | None = None) -> CountMatrix:
+    """The matrix, ready to be read in blocks."""
+    kept = _KEPT.get()
+    for known in kept or ():
+        if known.holds(matrix, cells):
+            return known
+    found = _kind_of(matrix)(matrix, cells)
+    if kept is not None:
+        kept.append(found)
+    return found
+
+
+def _kind_of(matrix: Any) -> type[CountMatrix]:
+    if not hasattr(matrix, "dask"):
+        return CountMatrix
+    from recall_py.counts.dask_array import DaskCounts
+
+    return DaskCounts
+
+
+def _problem(values: NDArray[np.floating[Any]]) -> str | None:
+    """What makes the values no counts, or None."""
+    if not np.isfinite(values).all():
+        return "NaN" if np.isnan(values).any() else "infinite values"
+    if (values < 0).any():
+        return "negative values"
+    fraction = values[values != np.rint(values)]
+    return f"values that are not integers, such as {fraction[0]:.4g}" if fraction.size else None

@@ -1,0 +1,1 @@
+"""The .h5ad files and .zarr stores on disk: opened without loading, and replaced atomically."""

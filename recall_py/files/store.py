@@ -1,0 +1,315 @@
+"""Files of single-cell data whose matrices stay on disk: .h5ad files and .zarr stores.
+
+A file is opened as an AnnData whose matrices are handles. A result is written by copying the file and writing what is
+new into the copy, so that neither takes more memory than a block of a matrix and the tables of cells and genes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.counts.matrix import read_tile, tiles
+from recall_py.files.atomic import first_line, is_store, is_zarr, write_atomically
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_SPARSE = ("csr_matrix", "csc_matrix")
+_ALIGNED = ("obsm", "varm", "obsp", "varp", "layers")
+_TABLES = ("obs", "var", "uns")
+Change = Callable[[Any, slice], Any]
+"""A block of a matrix, and its rows, into what is to be written in its place."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[AnnData]:
+    """The contents of an .h5ad file or a .zarr store; matrices are read where they are asked for.
+
+    Raises
+    ------
+    ValueError
+        If it does not exist or is of another kind.
+    """
+    refuse_absent(path)
+    try:
+        store = _open(path, "r")
+        adata = _contents(path, store)
+    except Exception as error:
+        kind, write = (".zarr store", "write_zarr") if is_zarr(path) else (".h5ad file", "write_h5ad")
+        msg = (
+            f"{path} is not a readable {kind} ({type(error).__name__}: {first_line(error)}). It may be cut off "
+            f"or of another format: copy or download it again, or write it anew with adata.{write}(...)."
+        )
+        raise ValueError(msg) from error
+    try:
+        yield adata
+    finally:
+        if adata.isbacked:
+            adata.file.close()
+        _close(store)
+
+
+def refuse_absent(path: Path) -> None:
+    """Refuse a path at which there is no file, or no store."""
+    if path.is_dir() and not is_store(path):
+        msg = f"{path} is a folder; the path of an .h5ad file or a .zarr store is needed."
+        raise ValueError(msg)
+    if not path.exists():
+        msg = f"{path} does not exist; the path of an .h5ad file or a .zarr store is needed."
+        raise ValueError(msg)
+
+
+def in_memory(stored: Any) -> Any:
+    """An element of what :func:`opened` gives, read."""
+    if hasattr(stored, "to_memory"):
+        return stored.to_memory()
+    return stored if isinstance(stored, np.ndarray) or not hasattr(stored, "chunks") else stored[...]
+
+
+def write_result(
+    adata: AnnData, source: Path, target: Path, written: Iterable[tuple[str, str | None]], log_layer: LogLayer | None
+) -> None:
+    """Write `target`: all that is in `source`, and what was added to `adata` since it was opened.
+
+    Parameters
+    ----------
+    adata
+        From :func:`opened`.
+    source
+        What it was opened from; may be `target`.
+    target
+        Written atomically; a .zarr store if it is called so.
+    written
+        Slots and names of what was added, such as ``("uns", "leiden")`` and ``("obs", None)`` for the whole table.
+    log_layer
+        A layer that is made block by block while it is written.
+    """
+
+    def fill(partial: Path) -> None:
+        if is_zarr(source) == is_zarr(target):
+            _copy(source, partial)
+        else:
+            rewrite(adata, partial)
+        with _changing(partial) as store:
+            old = _is_old(store)
+            for slot in _TABLES if old else ():
+                _write(store, slot, getattr(adata, slot))
+            for slot, name in written:
+                if name is None or slot not in store:
+                    _write(store, slot, getattr(adata, slot) if name is None else {})
+                if name is not None:
+                    _write(store[slot], name, getattr(adata, slot)[name])
+            if log_layer is not None:
+                if "layers" not in store:
+                    _write(store, "layers", {})
+                _write_matrix(store["layers"], log_layer.name, log_layer.counts, log_layer.change)
+
+    write_atomically(target, fill)
+
+
+def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) -> None:
+    """Write all of `adata`, or some of its cells, to a new file or store; matrices block by block."""
+    import anndata as ad
+
+    kept = np.ones(adata.n_obs, dtype=bool) if cells is None else cells
+    tables = ad.AnnData(obs=adata.obs[kept], var=adata.var, uns=adata.uns)
+    with _choices_of_anndata():
+        write = tables.write_zarr if is_zarr(path) else tables.write_h5ad
+        write(path, convert_strings_to_categoricals=False)
+    with _changing(path) as store:
+        for slot in ("obsm", "obsp"):
+            for name, stored in getattr(adata, slot).items():
+                value = in_memory(stored)
+                _write(store[slot], name, value[kept] if slot == "obsm" else value[kept][:, kept])
+        for slot in ("varm", "varp"):
+            for name, stored in getattr(adata, slot).items():
+                _write(store[slot], name, in_memory(stored))
+        only = _rows(kept)
+        if adata.X is not None:
+            _write_matrix(store, "X", adata.X, only, kept)
+        for name, stored in adata.layers.items():
+            if name is not None:  # anndata 0.13 lists X as None
+                _write_matrix(store["layers"], name, stored, only, kept)
+        if adata.raw is not None:
+            if "raw" in store:
+                del store["raw"]
+            raw = store.create_group("raw")
+            raw.attrs.update({"encoding-type": "raw", "encoding-version": "0.1.0"})
+            _write(raw, "var", adata.raw.var)
+            _write(raw, "varm", {name: in_memory(stored) for name, stored in adata.raw.varm.items()})
+            _write_matrix(raw, "X", adata.raw.X, only, kept)
+
+
+class LogLayer:
+    """Counts as ln(1 + count / total * target), made block by block."""
+
+    def __init__(self, name: str, counts: Any, totals: NDArray[np.float64], target: float) -> None:
+        self.name = name
+        self.counts = counts
+        self._size = np.maximum(totals, 1.0) / target
+
+    def change(self, block: Any, rows: slice) -> Any:
+        """The values of a block."""
+        size = self._size[rows]
+        if isinstance(block, np.ndarray):
+            return np.log1p((block / size[:, None]).astype(np.float32))
+        per_value = np.repeat(size, np.diff(block.indptr)) if block.format == "csr" else size[block.indices]
+        block.data = np.log1p((block.data / per_value).astype(np.float32))
+        return block
+
+
+def _rows(kept: NDArray[np.bool_]) -> Change:
+    """The cells of a block that are kept."""
+    return lambda block, rows: block[kept[rows]]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, or the files of a folder; what is read-only does not stay so."""
+    if source.is_file():
+        shutil.copyfile(source, target)
+        return
+    for folder, _, names in os.walk(source, followlinks=True):
+        here = target / Path(folder).relative_to(source)
+        here.mkdir(parents=True)
+        for name in names:
+            shutil.copyfile(Path(folder) / name, here / name)
+
+
+def _open(path: Path, mode: Literal["r", "r+"]) -> Any:
+    if is_zarr(path):
+        import zarr
+
+        return zarr.open_group(path, mode=mode, use_consolidated=None if mode == "r" else False)
+    import h5py
+
+    return h5py.File(path, mode)
+
+
+def _close(store: Any) -> None:
+    if hasattr(store, "close"):
+        store.close()
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[Any]:
+    """An existing file or store, to be written to."""
+    consolidated = is_zarr(path) and _open(path, "r").metadata.consolidated_metadata is not None
+    store = _open(path, "r+")
+    try:
+        with _choices_of_anndata():
+            yield store
+            if consolidated:
+                import zarr
+
+                zarr.consolidate_metadata(store.store)
+    finally:
+        _close(store)
+
+
+@contextmanager
+def _choices_of_anndata() -> Iterator[None]:
+    """Without its remarks on versions of the zarr format, shards and consolidated metadata, which it chooses."""
+    with warnings.catch_warnings():
+        for remark in ("Writing zarr v2", "zarr v3 autosharding", "Consolidated metadata"):
+            warnings.filterwarnings("ignore", message=remark)
+        yield
+
+
+def _is_old(store: Any) -> bool:
+    """Whether it was written by anndata before 0.7, which kept categories of tables in ``uns``."""
+    return hasattr(store["obs"], "dtype") or "raw.X" in store
+
+
+def _contents(path: Path, store: Any) -> AnnData:
+    import anndata as ad
+    from anndata.io import read_elem
+
+    if _is_old(store):
+        return ad.read_zarr(path) if is_zarr(path) else ad.read_h5ad(path, backed="r")
+    slots: dict[str, Any] = {slot: read_elem(store[slot]) for slot in _TABLES if slot in store}
+    for slot in _ALIGNED:
+        if slot in store:
+            slots[slot] = {name: _handle(store[slot][name]) for name in store[slot]}
+    raw = store.get("raw")
+    if raw is not None and not hasattr(raw, "dtype"):  # zarr has an array of nothing where there is no raw
+        slots["raw"] = {name: read_elem(raw[name]) for name in ("var", "varm") if name in raw} | {
+            "X": _handle(raw["X"])
+        }
+    return ad.AnnData(_handle(store["X"]) if "X" in store else None, **slots)
+
+
+def _handle(stored: Any) -> Any:
+    """A matrix as it lies in the file; all else is read."""
+    from anndata.io import read_elem, sparse_dataset
+
+    if stored.attrs.get("encoding-type") in _SPARSE or "h5sparse_format" in stored.attrs:
+        return sparse_dataset(stored)
+    if hasattr(stored, "dtype") and len(stored.shape) == 2 and stored.dtype.kind in "biuf":
+        return stored
+    return read_elem(stored)
+
+
+def _write(group: Any, name: str, value: Any) -> None:
+    from anndata.io import write_elem
+
+    write_elem(group, name, value, dataset_kwargs=_storage(group))
+
+
+def _is_hdf5(group: Any) -> bool:
+    import h5py
+
+    return isinstance(group, h5py.Group)
+
+
+def _storage(group: Any, like: Any = None) -> dict[str, Any]:
+    """Options of new datasets: .h5ad files are compressed, unless the matrix that one is made from is not."""
+    if not _is_hdf5(group):
+        return {}
+    stored = getattr(like, "group", {}).get("data", like)
+    return {"compression": "gzip"} if getattr(stored, "compression", "gzip") else {}
+
+
+def _write_matrix(group: Any, name: str, matrix: Any, change: Change, kept: NDArray[np.bool_] | None = None) -> None:
+    """Write what `change` makes of each block of a matrix, stored in the same way."""
+    from anndata.io import sparse_dataset, write_elem
+
+    options = _storage(group, matrix)
+    if not hasattr(matrix, "format"):
+        _write_dense(group, name, matrix, change, kept, options)
+        return
+    indptr = matrix.indptr if sparse.issparse(matrix) else matrix.group["indptr"]
+    stored = None
+    for rows, columns in tiles(matrix):
+        block = change(read_tile(matrix, rows, columns), rows)
+        if stored is None:
+            block.indptr = block.indptr.astype(indptr.dtype)  # wide enough for all values, not for this block alone
+            write_elem(group, name, block, dataset_kwargs=options)
+            stored = sparse_dataset(group[name], should_cache_indptr=False)
+        else:
+            stored.append(block)
+
+
+def _write_dense(
+    group: Any, name: str, matrix: Any, change: Change, kept: NDArray[np.bool_] | None, options: dict[str, Any]
+) -> None:
+    before = np.arange(matrix.shape[0] + 1) if kept is None else np.concatenate([[0], np.cumsum(kept)])
+    stored = None
+    for rows, columns in tiles(matrix):
+        block = change(read_tile(matrix, rows, columns), rows)
+        if stored is None:
+            if name in group:
+                del group[name]
+            create = group.create_dataset if _is_hdf5(group) else group.create_array
+            stored = create(name, shape=(int(before[-1]), matrix.shape[1]), dtype=block.dtype, **options)
+            stored.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        stored[before[rows.start] : before[rows.stop], columns] = block

@@ -1,0 +1,243 @@
+"""The knockoff test of every pair of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.method.pairs.filter import Selection, contrast, drop_weak, select
+from recall_py.method.pairs.rank_sum import cluster_pairs, cluster_sizes, rank_sum, sort_genes
+from recall_py.method.pairs.rank_sum_exact import exact_log10_p
+from recall_py.method.params import FilterParams
+from recall_py.method.results import Markers, PairTable
+from recall_py.method.threads import even_blocks, map_blocks
+
+MAX_CLUSTERS = 400
+"""W of all pairs of so many clusters and 2,000 genes takes 1.3 GB."""
+EXACT_PARTNER = 50
+"""Cells of the other cluster in an exact test, a sample if it has more."""
+_BLOCK = 64
+"""Genes tested at once, each together with its knockoffs: the memory is block x k^2."""
+
+
+class PairTests(NamedTuple):
+    """Tests of some genes in some pairs of clusters."""
+
+    w: NDArray[np.float64]
+    """(n_draws, n_pairs, n_genes)."""
+    log10_p: NDArray[np.float64]
+    """(n_pairs, n_genes)."""
+    log10_p_null: NDArray[np.float64]
+    """(n_draws, n_pairs, n_genes)."""
+    auc: NDArray[np.float64]
+    """(n_pairs, n_genes)."""
+
+
+class GeneTests(Protocol):
+    """Compares genes with their knockoffs, over all cells."""
+
+    def contrasts(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n_draws, n_pairs, n_genes) W of the (n_pairs, 2) `pairs` of clusters."""
+        ...
+
+    def facts(
+        self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """(n_rows, 5) W, log10 p, that of the knockoff, AUC and log2 fold change of one pair and gene in each row."""
+        ...
+
+
+class KnockoffTest:
+    """The knockoff filter on every pair of clusters.
+
+    What is found for a pair depends on the cells of its two clusters alone. So pairs that were there in the call before
+    are not tested again: after a merge, those of the new cluster alone are.
+
+    Parameters
+    ----------
+    genes
+        Rank-sum tests of the genes and their knockoffs.
+    params
+        The filter.
+    """
+
+    def __init__(self, genes: GeneTests, params: FilterParams) -> None:
+        self._genes = genes
+        self._params = params
+        self._known: dict[tuple[bytes, bytes], Selection] = {}
+
+    def __call__(self, labels: NDArray[np.int32]) -> PairTable:
+        """Test every pair of the codes `labels`."""
+        pairs = pairs_to_test(labels, self._params)
+        return pair_table(labels, pairs, self._selections(labels, pairs), self._params)
+
+    def markers(self, labels: NDArray[np.int32]) -> Markers:
+        """The selected genes of every pair."""
+        pairs = pairs_to_test(labels, self._params)
+        selected = [np.flatnonzero(selection.selected) for selection in self._selections(labels, pairs)]
+        pair = np.repeat(np.arange(len(pairs)), [genes.size for genes in selected])
+        gene = np.concatenate([np.empty(0, dtype=np.int64), *selected])
+        return Markers(pair, gene, *self._genes.facts(labels, pairs[pair], gene).T)
+
+    def _selections(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> list[Selection]:
+        """The outcome of each pair."""
+        clusters = _digests(labels)
+        keys = [(clusters[a], clusters[b]) for a, b in pairs.tolist()]
+        unknown = [row for row, key in enumerate(keys) if key not in self._known]
+        w = self._genes.contrasts(labels, pairs[unknown])
+        fdr, offset = self._params.fdr, self._params.offset
+        found = {keys[row]: select(w[:, at], fdr=fdr, offset=offset) for at, row in enumerate(unknown)}
+        self._known = {key: found[key] if key in found else self._known[key] for key in keys}
+        return [self._known[key] for key in keys]
+
+
+class SortedGeneTests:
+    """Rank-sum tests of real genes and their knockoffs, on values that are sorted once.
+
+    Parameters
+    ----------
+    values
+        (n_cells, (1 + n_draws) n_genes); the knockoffs of gene j are columns n_genes + j, 2 n_genes + j, ...
+    params
+        The filter.
+    n_jobs
+        Number of threads.
+    """
+
+    def __init__(self, values: sparse.csc_array, params: FilterParams, *, n_jobs: int = 1) -> None:
+        self._sorted = sort_genes(values, n_jobs=n_jobs)
+        self._values = values
+        self.n_genes = values.shape[1] // (1 + params.n_draws)
+        self._params = params
+        self._n_jobs = n_jobs
+
+    def contrasts(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """W of every gene; see :class:`GeneTests`."""
+        w = np.empty((self._params.n_draws, len(pairs), self.n_genes))
+
+        def test_block(block: tuple[int, int]) -> None:
+            w[:, :, slice(*block)] = self.test(labels, pairs, np.arange(*block)).w
+
+        if len(pairs):
+            map_blocks(test_block, even_blocks(self.n_genes, _BLOCK), self._n_jobs)
+        return w
+
+    def facts(
+        self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """What markers are described by; see :class:`GeneTests`."""
+        asked, row = np.unique(pairs, axis=0, return_inverse=True)
+        facts = np.empty((genes.size, 5))
+
+        def describe(block: NDArray[np.int64]) -> None:
+            rows = np.flatnonzero(np.isin(genes, block))
+            found = self.test(labels, asked, block)
+            at = (row.reshape(-1)[rows], np.searchsorted(block, genes[rows]))
+            facts[rows] = np.column_stack(
+                [
+                    np.median(found.w, axis=0)[at],
+                    found.log10_p[at],
+                    np.median(found.log10_p_null, axis=0)[at],
+                    found.auc[at],
+                    log2_fold_changes(labels, self._values[:, block], pairs[rows], at[1]),
+                ]
+            )
+
+        columns = np.unique(genes)
+        map_blocks(describe, [columns[slice(*block)] for block in even_blocks(columns.size, _BLOCK)], self._n_jobs)
+        return facts
+
+    def test(self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]) -> PairTests:
+        """All that is known of some genes in some pairs."""
+        columns = np.concatenate([genes + draw * self.n_genes for draw in range(1 + self._params.n_draws)])
+        sizes = cluster_sizes(labels)
+        found = rank_sum(self._sorted, labels, pairs, columns=columns)
+        log10_p = found.log10_p
+        for row in np.flatnonzero(sizes[pairs].min(axis=1, initial=len(labels)) < self._params.exact_below):
+            log10_p[row] = self._exact(labels, pairs[row], columns)
+        shape = (len(pairs), 1 + self._params.n_draws, genes.size)
+        log10_p = np.moveaxis(log10_p.reshape(shape), 1, 0)
+        auc = np.moveaxis((found.u / sizes[pairs].prod(axis=1)[:, np.newaxis]).reshape(shape), 1, 0)
+        w = drop_weak(contrast(log10_p[0], log10_p[1:]), auc[0], auc[1:], self._params.min_auc)
+        return PairTests(w, log10_p[0], log10_p[1:], auc[0])
+
+    def _exact(
+        self, labels: NDArray[np.int32], pair: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """(columns,) exact log10 p of one pair; the sample of a large cluster depends on the pair alone."""
+        cells = [limited(np.flatnonzero(labels == code), EXACT_PARTNER) for code in pair]
+        values = self._values[np.concatenate(cells)][:, columns]
+        return exact_log10_p(sparse.csc_array(values), np.arange(values.shape[0]) < cells[0].size)
+
+
+def _digests(labels: NDArray[np.int32]) -> list[bytes]:
+    """What the cells of each cluster are told by."""
+    by_cluster = np.split(np.argsort(labels, kind="stable"), np.cumsum(cluster_sizes(labels))[:-1])
+    return [blake2b(cells.tobytes(), digest_size=16).digest() for cells in by_cluster]
+
+
+def pairs_to_test(labels: NDArray[np.int32], params: FilterParams) -> NDArray[np.int64]:
+    """(n_pairs, 2) pairs of the clusters that are large enough.
+
+    Raises
+    ------
+    ValueError
+        If there are more clusters than can be tested.
+    """
+    sizes = cluster_sizes(labels)
+    if sizes.size > MAX_CLUSTERS:
+        msg = (
+            f"{sizes.size} clusters make {sizes.size * (sizes.size - 1) // 2} pairs; at most {MAX_CLUSTERS} "
+            "clusters can be tested. Start with fewer: a lower resolution."
+        )
+        raise ValueError(msg)
+    pairs = cluster_pairs(sizes.size)
+    return pairs[(sizes[pairs] >= params.min_cells).all(axis=1)]
+
+
+def pair_table(
+    labels: NDArray[np.int32],
+    pairs: NDArray[np.int64],
+    selections: Sequence[Selection],
+    params: FilterParams,
+    distance: NDArray[np.float64] | None = None,
+) -> PairTable:
+    """The outcomes of the (n_pairs, 2) `pairs` of clusters that were tested."""
+    sizes = cluster_sizes(labels)
+    return PairTable(
+        pairs,
+        sizes[pairs],
+        np.array([selection.threshold for selection in selections], dtype=np.float64),
+        np.array([selection.selected.sum() for selection in selections], dtype=np.int64),
+        np.array([selection.evidence for selection in selections], dtype=np.float64),
+        distance,
+        np.flatnonzero(sizes < params.min_cells),
+        np.array([selection.false_share for selection in selections], dtype=np.float64),
+    )
+
+
+def limited(cells: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most `most` of the cells; the same sample for the same cells."""
+    if cells.size <= most:
+        return cells
+    rng = np.random.default_rng([cells.size, int(cells.sum())])
+    return np.sort(rng.choice(cells, most, replace=False))
+
+
+def log2_fold_changes(
+    labels: NDArray[np.int32], values: sparse.csc_array, pairs: NDArray[np.int64], genes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """log2 of the ratio of mean normalised counts, each plus 1, first cluster over second.
+
+    For (n_rows, 2) `pairs` of clusters and (n_rows,) `genes`; `values` are log-normalised.
+    """
+    sizes = cluster_sizes(labels)
+    members = sparse.csr_array((1.0 / sizes[labels], (labels, np.arange(labels.size))))
+    log2_mean = np.log2(1.0 + np.asarray((members @ values.astype(np.float64).expm1()).todense()))
+    first, second = pairs.T
+    return log2_mean[first, genes] - log2_mean[second, genes]

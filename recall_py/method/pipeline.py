@@ -1,0 +1,281 @@
+"""Counts in, calibrated clusters out: the stages of a run in their order, on plain arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.method.calibrate import CountLadder, Ladder, PairTest, ResolutionLadder, calibrate
+from recall_py.method.clustering.components import embed, log_normalise, n_components_above_noise, scale
+from recall_py.method.clustering.graph import build_graph
+from recall_py.method.clustering.partition import Clusterer, GraphClusterer, SpaceClusterer
+from recall_py.method.nulls import augment
+from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
+from recall_py.method.pairs.against_null_cells import SyntheticTest
+from recall_py.method.params import FilterParams, RunParams
+from recall_py.method.results import Augmented, Iteration, Markers, NullFit, PairTable, RecallResult, Search
+from recall_py.method.threads import resolve_n_jobs
+
+MAX_COMPONENTS = 50
+PlainCounts = tuple[sparse.csc_array, NDArray[np.float64] | None, NDArray[np.int32] | None]
+"""Counts, depths and batches of the cells."""
+STAGES = ("knockoffs", "normalise", "sort", "components", "graph", "search", "markers")
+
+
+class Observer(Protocol):
+    """Told what a run is doing."""
+
+    def stage(self, name: str) -> None:
+        """Call when the stage called `name` begins."""
+        ...
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Call when a step of the search is done."""
+        ...
+
+
+class Silent:
+    """An observer that keeps still."""
+
+    def stage(self, name: str) -> None:
+        """Ignore it."""
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Ignore it."""
+
+
+class Stages:
+    """Announces and times the stages of a run."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """The stage called `name`."""
+        self.observer.stage(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def cluster_counts(
+    counts: sparse.csc_array,
+    params: RunParams,
+    observer: Observer | None = None,
+    *,
+    depth: NDArray[np.float64] | None = None,
+    batches: NDArray[np.int32] | None = None,
+) -> RecallResult:
+    """Calibrated clusters of raw counts.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_genes) raw counts of the selected genes. Not changed.
+    params
+        What to do.
+    observer
+        Told of each stage and iteration.
+    depth
+        (n_cells,) relative sequencing depth, by default each cell's total over the given genes.
+    batches
+        (n_cells,) codes: null genes are fitted and drawn within batches.
+
+    Raises
+    ------
+    ValueError
+        If there are too few cells or genes for what is asked.
+    """
+    refuse_too_small(counts.shape, params)
+    stages = Stages(observer or Silent())
+    if params.pair_test == "synthetic":
+        return _cluster_by_synthetic_nulls(counts, params, stages, batches)
+    with stages("knockoffs"):
+        augmented = draw_knockoffs(
+            counts,
+            params.null_method,
+            params.seed,
+            params.n_jobs,
+            depth=depth,
+            batches=batches,
+            n_draws=params.filter.n_draws,
+        )
+    with stages("normalise"):
+        values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
+        fits = augmented.fits
+        del augmented  # large, and not needed any more
+    return _cluster_augmented(values, fits, params, stages)
+
+
+def components_of_real_genes(counts: sparse.csc_array, params: RunParams) -> NDArray[np.float64]:
+    """(n_cells, n_components) scores without knockoffs, on `dims` components or `MAX_COMPONENTS`."""
+    n_jobs = resolve_n_jobs(params.n_jobs)
+    n_components = min(params.dims or MAX_COMPONENTS, min(counts.shape) - 1)
+    return embed(scale(log_normalise(counts, n_jobs=n_jobs)), n_components, n_jobs=n_jobs).scores
+
+
+def cluster_augmented(augmented: Augmented, params: RunParams, observer: Observer | None = None) -> RecallResult:
+    """Calibrated clusters from real genes and given knockoffs; see :func:`cluster_counts`."""
+    stages = Stages(observer or Silent())
+    with stages("normalise"):
+        values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
+    return _cluster_augmented(values, augmented.fits, params, stages)
+
+
+def _cluster_augmented(
+    values: sparse.csc_array, fits: tuple[NullFit, ...], params: RunParams, stages: Stages
+) -> RecallResult:
+    """Real genes and all draws of knockoffs are embedded and clustered together, once."""
+    n_jobs = resolve_n_jobs(params.n_jobs)
+    with stages("sort"):
+        test = KnockoffTest(SortedGeneTests(values, params.filter, n_jobs=n_jobs), params.filter)
+    with stages("components"):
+        scores = _components(values, params.dims, n_jobs)
+    return search_and_mark(scores, test, params, stages, fits)
+
+
+def _cluster_by_synthetic_nulls(
+    counts: sparse.csc_array, params: RunParams, stages: Stages, batches: NDArray[np.int32] | None
+) -> RecallResult:
+    """Real genes alone are clustered; each pair of neighbouring clusters is tested against null cells of its own."""
+    n_jobs = resolve_n_jobs(params.n_jobs)
+    with stages("normalise"):
+        values = log_normalise(counts, n_jobs=n_jobs)
+    with stages("components"):
+        scores = _components(values, params.dims, n_jobs)
+        test = SyntheticTest(counts, values, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
+    return search_and_mark(scores, test, params, stages, ())
+
+
+def search_and_mark(
+    scores: NDArray[np.float64], test: PairTest, params: RunParams, stages: Stages, fits: tuple[NullFit, ...]
+) -> RecallResult:
+    """The stages after the components."""
+    with stages("graph"):
+        cluster = _make_clusterer(scores, params)
+    with stages("search"):
+        search = calibrate(cluster, test, params.search, _ladder(params, len(scores)), stages.observer.iteration)
+        search = _with_modularity(search, cluster)
+    with stages("markers"):
+        markers = test.markers(search.partition.labels)
+    return RecallResult(search, markers, fits, scores.shape[1], stages.seconds)
+
+
+def _components(values: sparse.csc_array, dims: int | None, n_jobs: int) -> NDArray[np.float64]:
+    """(n_cells, dims) scores, on as many components as stand above the noise where `dims` does not say."""
+    if dims is not None:
+        return embed(scale(values), dims, n_jobs=n_jobs).scores
+    found = embed(scale(values), min(MAX_COMPONENTS, min(values.shape) - 1), n_jobs=n_jobs)
+    return found.scores[:, : n_components_above_noise(values, found.standard_deviation, n_jobs=n_jobs)]
+
+
+def check_labels(
+    data: PlainCounts,
+    labels: NDArray[np.int32],
+    pair_test: str,
+    null_method: str,
+    params: FilterParams,
+    *,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> tuple[PairTable, Markers]:
+    """Test pairs of given labels, against knockoffs or against null cells of each pair; see ``tl.test_clusters``."""
+    threads = resolve_n_jobs(n_jobs)
+    counts, depth, batches = data
+    test: PairTest
+    if pair_test == "synthetic":
+        values = log_normalise(counts, n_jobs=threads)
+        scores = _components(values, None, threads)
+        test = SyntheticTest(counts, values, scores, params, batches=batches, seed=seed, n_jobs=threads)
+    else:
+        n_draws = params.n_draws
+        augmented = draw_knockoffs(counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=n_draws)
+        values = log_normalise(augmented.counts, n_jobs=threads)
+        test = KnockoffTest(SortedGeneTests(values, params, n_jobs=threads), params)
+    return test(labels), test.markers(labels)
+
+
+def draw_knockoffs(
+    counts: sparse.csc_array,
+    null_method: str,
+    seed: int,
+    n_jobs: int | None = None,
+    *,
+    depth: NDArray[np.float64] | None = None,
+    batches: NDArray[np.int32] | None = None,
+    n_draws: int = 1,
+    first_gene: int = 0,
+) -> Augmented:
+    """Counts with their knockoffs beside them; the draws have the first children of the seed."""
+    seeds = np.random.SeedSequence(seed).spawn(n_draws)
+    return augment(
+        counts,
+        null_method,
+        *seeds,
+        depth=depth,
+        batches=batches,
+        first_gene=first_gene,
+        n_jobs=resolve_n_jobs(n_jobs),
+    )
+
+
+def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:
+    """Refuse data that the run cannot work on, before anything is computed."""
+    n_cells, n_genes = shape
+    refuse_below_floor(n_genes, params.filter)
+    if params.partition.by_resolution and n_cells <= params.graph.n_neighbors:
+        fewer = f", or fewer neighbours: sc.pp.neighbors(adata, n_neighbors={max(2, n_cells // 2)})"
+        msg = (
+            f"{n_cells} cells are too few for {params.graph.n_neighbors} neighbours. More cells are needed"
+            f"{fewer if params.graph.kind == 'umap' else ''}."
+        )
+        raise ValueError(msg)
+    if params.dims is not None and params.dims >= min(n_genes, n_cells):
+        msg = (
+            f"{n_genes} genes and {n_cells} cells are too few for {params.dims} principal components. "
+            f"Pass fewer: dims={max(2, min(n_genes, n_cells) // 2)}."
+        )
+        raise ValueError(msg)
+    if not params.partition.by_resolution and params.search.start > n_cells:
+        msg = f"The search starts at {params.search.start:g} clusters, but there are only {n_cells} cells."
+        raise ValueError(msg)
+
+
+def refuse_below_floor(n_genes: int, params: FilterParams) -> None:
+    """Refuse fewer genes than the filter needs to select any."""
+    if n_genes < params.min_selected:
+        msg = (
+            f"{n_genes} genes are too few: with fdr={params.fdr:g} and offset={params.offset} a pair of clusters "
+            f"needs at least {params.min_selected} selected genes to pass. Select more genes, or pass a "
+            "larger fdr or offset=0."
+        )
+        raise ValueError(msg)
+
+
+def _ladder(params: RunParams, n_cells: int) -> Ladder:
+    if params.partition.by_resolution:
+        return ResolutionLadder(params.search.reduction)
+    return CountLadder(params.search.reduction, most=n_cells)
+
+
+def _make_clusterer(scores: NDArray[np.float64], params: RunParams) -> Clusterer:
+    if not params.partition.by_resolution:
+        return SpaceClusterer(scores, params.partition, params.seed)
+    return GraphClusterer(build_graph(scores, params.graph), params.partition, params.seed)
+
+
+def _with_modularity(search: Search, cluster: Clusterer) -> Search:
+    """The modularity of labels that merging changed."""
+    if not isinstance(cluster, GraphClusterer) or not np.isnan(search.partition.modularity):
+        return search
+    modularity = cluster.modularity(search.partition.labels)
+    return dataclasses.replace(search, partition=dataclasses.replace(search.partition, modularity=modularity))

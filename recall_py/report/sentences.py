@@ -1,0 +1,296 @@
+"""A stored result in plain words: what was found, how sure it is, and the command that finds it again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recall_py.adata import keys
+from recall_py.method.clustering.sketch import N_VOTES
+from recall_py.pl._figure import counted, percent
+from recall_py.run.cluster import PRESETS
+
+if TYPE_CHECKING:
+    from recall_py.adata.stored import StoredRun
+
+_NAMED = 5
+CITATION = (
+    "DenAdel A, Ramseier ML, Navia AW, Shalek AK, Raghavan S, Winter PS, Amini AP, Crawford L. Artificial variables "
+    "help to avoid over-clustering in single-cell RNA sequencing. American Journal of Human Genetics 112(4), 940-951, "
+    "2025. doi 10.1016/j.ajhg.2025.02.014"
+)
+_USUAL: dict[str, Any] = {
+    "null_method": "ZIP",
+    "search_strategy": "resolution",
+    "pair_test": "knockoff",
+    "filter_n_draws": 1,
+    "filter_min_auc": 0.5,
+    "filter_exact_below": 0,
+    "filter_fdr": 0.05,
+    "filter_offset": 1,
+    "search_reduction": 0.2,
+    "search_max_iterations": 50,
+    "graph_kind": "umap",
+    "partition_flavor": "leidenalg",
+    "partition_n_iterations": -1,
+    "partition_n_orders": 10,
+}
+"""What the command line takes where an option is left out."""
+_LEIDEN_ONLY = ("partition_flavor", "partition_n_iterations")
+
+
+def summary(run: StoredRun) -> list[str]:
+    """What was found, in sentences."""
+    if keys.SKETCH not in run.record:
+        return _of_search(run) if run.searched else _of_tests(run)
+    carried = (
+        "These cells are a sketch: all that is counted and tested is among them. Every other cell that took part has "
+        f"the commonest label of its {N_VOTES} nearest cells of the sketch."
+    )
+    return [*_of_search(run), carried]
+
+
+def warnings_of(run: StoredRun) -> list[str]:
+    """What must be known before the result is used; nothing for an ordinary calibrated clustering."""
+    found = []
+    if run.searched and not run.record["converged"]:
+        failing = int((~np.asarray(run.record["pairs"]["passes"], dtype=bool)).sum())
+        why = {
+            "max_iterations": "the search was cut off before every pair passed",
+            "disconnected": "the neighbour graph falls into parts that no resolution joins",
+        }[str(run.record["reason"])]
+        found.append(f"NOT CALIBRATED: {why}; {_of_pairs(failing, len(run.record['pairs']['group']))} without markers.")
+    if run.searched and run.record["first_passed"] and run.n_clusters > 1 and run.record["converged"]:
+        found.append(
+            "No pair failed where the search started, so the start may be too coarse: finer clusters may have markers "
+            "too."
+        )
+    untested = [f"cluster {name}" for name in run.record["untested"]]
+    if untested:
+        found.append(
+            f"Too small to be tested, with fewer than {run.filter.min_cells} cells: {_listed(untested)}. What is not "
+            "tested stays as it is."
+        )
+    return found
+
+
+def explained(run: StoredRun) -> list[tuple[str, str]]:
+    """What was joined, why, and how sure that is: headings and sentences."""
+    parts = [("What became of the start", _joined(run)), ("Why", _why(run))] if run.searched else []
+    if not run.searched and not all(run.record["pairs"]["passes"]):
+        parts.append(("What failing means", _failing_means(run)))
+    return [*parts, ("How sure", _sureness(run))]
+
+
+def _joined(run: StoredRun) -> str:
+    """Where the clusters of the start went, each counted where most of its cells are."""
+    start, final = np.asarray(run.record["start"]).astype(np.int64), run.codes[run.codes >= 0]
+    shared = np.zeros((start.max() + 1, run.n_clusters), dtype=np.int64)
+    np.add.at(shared, (start, final), 1)
+    n_pieces = np.bincount(shared.argmax(axis=1), minlength=run.n_clusters)
+    several = [f"{n_pieces[code]} became cluster {run.names[code]}" for code in np.argsort(-n_pieces, kind="stable")]
+    several = several[: int((n_pieces > 1).sum())]
+    n_single = int((n_pieces == 1).sum())
+    if not several:
+        return f"The {counted(len(shared))} of the start stayed apart." if len(shared) > 1 else "It was one cluster."
+    text = f"Of the {len(shared)} clusters of the start, {_listed(several)}"
+    if n_single:
+        text += f"; {n_single} stayed by {'itself' if n_single == 1 else 'themselves'}"
+    return f"{text}. Each is counted where most of its cells went."
+
+
+def _why(run: StoredRun) -> str:
+    steps = run.record["iterations"]
+    n_failing, n_pairs = int(steps["n_failing"][0]), int(steps["n_pairs"][0])
+    if not n_failing:
+        return "No pair failed where the search started, so nothing was joined."
+    done = (
+        "The nearest failing pair was merged, and all were tested again, until none failed"
+        if str(run.params["search_strategy"]) == "merge"
+        else "The start was made coarser until none failed"
+    )
+    if not run.record["converged"]:
+        done = "The search was to go on until none failed, and did not get there"
+    return (
+        f"At the start {n_failing} of {n_pairs} tested pairs failed: their genes set them apart no better than null "
+        f"genes do when they are clustered alike. {done}."
+    )
+
+
+def _failing_means(run: StoredRun) -> str:
+    table = run.record["pairs"]
+    text = (
+        "Genes may differ between two labels that fail. Null genes, which know of no cell types, differ nearly as "
+        "much, so too many of the genes would be false wherever the line is drawn: more than "
+        f"{percent(run.filter.fdr)}."
+    )
+    if "false_share" in table:
+        row = int(np.argmax(table["false_share"]))
+        text += (
+            f" The worst pair is {table['group'][row]} and {table['reference'][row]}: at best "
+            f"{percent(float(table['false_share'][row]))} of the genes would be false."
+        )
+    return f"{text} Few cells, or fewer than {run.filter.min_selected} genes that differ, make a pair fail as well."
+
+
+def _sureness(run: StoredRun) -> str:
+    """What a pass means, and what it does not."""
+    fair = (
+        "Knockoffs took part in the clustering"
+        if run.searched
+        else "This is a fair test only of labels that do not come from these counts"
+    )
+    null = (
+        f"a knockoff gene: an artificial gene with the same distribution of counts that belongs to no cell type. {fair}"
+        if run.pair_test == "knockoff"
+        else "the same gene in null cells: artificial cells of one population, fitted to the two clusters together and "
+        "cut in two as a clustering would cut them. Each cluster is tested against its nearest neighbours"
+    )
+    return (
+        f"A pair of clusters passes if at least {run.filter.min_selected} genes tell it apart so much better than "
+        f"their null genes that an estimated {percent(run.filter.fdr)} of them at most are false. The null of a gene "
+        f"is {null}. That share is a target in each pair, not a guarantee, and nothing corrects over pairs. Another "
+        "seed draws other null genes: what stays under three seeds is surer than what one shows."
+    )
+
+
+def reproduce(run: StoredRun, source: str, target: str) -> str:
+    """The command that makes this result from `source`."""
+    words = ["recall-py", "cluster", source, "-o", target] if run.searched else ["recall-py", "test", source]
+    words += _search_options(run) if run.searched else _test_options(run)
+    return shlex.join(words)
+
+
+def _of_search(run: StoredRun) -> list[str]:
+    steps = run.record["iterations"]
+    n_cells, n_start = int(run.sizes.sum()), int(steps["n_clusters"][0])
+    algorithm = {"leiden": "Leiden", "louvain": "Louvain", "kmeans": "k-means", "ward": "Ward"}[
+        str(run.params["partition_algorithm"])
+    ]
+    level = "resolution" if algorithm in ("Leiden", "Louvain") else "number of clusters"
+    begin = (
+        f"{n_cells:,} cells fell into {counted(n_start)} at the start of the search ({algorithm}, {level} "
+        f"{run.params['search_start']:g})."
+    )
+    if run.n_clusters == 1:
+        rest = "One cluster is left: no split of these cells had markers that beat null genes."
+        return [begin, rest if n_start > 1 else "So there was no pair to test."]
+    by_merging = str(run.params["search_strategy"]) == "merge"
+    n_steps = run.standing_step
+    by = f"{n_steps} {'merge' if by_merging else 'step'}{'' if n_steps == 1 else 's'}"
+    left = "This partition stands" if n_steps == 0 else f"After {by}, {counted(run.n_clusters)} are left"
+    if not run.record["converged"]:
+        return [begin, f"{left}, and the search did not end by itself."]
+    return [begin, f"{left}, and every tested pair has markers.", _weakest(run)]
+
+
+def _of_tests(run: StoredRun) -> list[str]:
+    table = run.record["pairs"]
+    passes = np.asarray(table["passes"], dtype=bool)
+    n_failing = int((~passes).sum())
+    begin = (
+        f"{len(passes)} pairs of the {run.n_clusters} labels in {run.column} were tested: {int(passes.sum())} are "
+        f"supported by markers that beat null genes, {n_failing} {'is' if n_failing == 1 else 'are'} not."
+    )
+    if not n_failing:
+        return [begin, _weakest(run)] if len(passes) else [begin]
+    named = [
+        f"{group} and {reference}"
+        for group, reference, good in zip(table["group"], table["reference"], passes, strict=True)
+        if not good
+    ]
+    return [begin, f"Not told apart: {_listed(named)}."]
+
+
+def _weakest(run: StoredRun) -> str:
+    table = run.record["pairs"]
+    row = int(np.argmin(table["n_selected"]))
+    return (
+        f"The weakest pair is {table['group'][row]} and {table['reference'][row]}: {table['n_selected'][row]} genes, "
+        f"where {run.filter.min_selected} are needed."
+    )
+
+
+def _search_options(run: StoredRun) -> list[str]:
+    params = run.params
+    algorithm = str(params["partition_algorithm"])
+    by_resolution = algorithm in ("leiden", "louvain")
+    usual = dict(_USUAL)
+    words = [] if algorithm == "leiden" else ["--algorithm", algorithm]
+    words += ["--resolution" if by_resolution else "--num-clusters-start", f"{params['search_start']:g}"]
+    if int(params["partition_n_starts"]) != 1:
+        words += ["--preset", "calibrated"]
+        preset = PRESETS["calibrated"]
+        usual |= {name: preset[name.partition("_")[2]] for name in ("search_strategy", "filter_n_draws")}
+        usual |= {"pair_test": preset["pair_test"], "graph_kind": preset["graph"]}
+        usual |= {"filter_exact_below": preset["exact_below"]}
+    for name, value in usual.items():
+        pointless = (name in _LEIDEN_ONLY and algorithm != "leiden") or (name == "graph_kind" and not by_resolution)
+        if name in params and params[name] != value and not pointless:
+            option = {"graph_kind": "graph", "pair_test": "pair_test", "null_method": "null_method"}.get(name)
+            words += [_option(option or name.partition("_")[2]), _text(params[name])]
+    words += ["--dims", _text(params.get("dims", "auto"))]
+    words += _flags(params)
+    return words + _shared_options(run, run.key != algorithm)
+
+
+def _flags(params: Any) -> list[str]:
+    words = [f"--{name}" for name in ("raise-start", "bisect") if params.get(f"search_{name.replace('-', '_')}", False)]
+    if not bool(params["partition_use_weights"]):
+        words += ["--no-use-weights"]
+    if "partition_directed" in params:
+        words += ["--directed" if bool(params["partition_directed"]) else "--no-directed"]
+    if "partition_partition_type" in params:
+        words += ["--partition-type", str(params["partition_partition_type"])]
+    return words
+
+
+def _test_options(run: StoredRun) -> list[str]:
+    params = run.params
+    words = ["--groupby", run.column, "--pair-test", run.pair_test]
+    if run.pair_test == "knockoff":
+        words += ["--external", "--null-method", str(params["null_method"])]
+    for name in ("n_draws", "min_auc", "exact_below", "fdr", "offset"):
+        words += [_option(name), _text(params[name])]
+    return words + _shared_options(run, run.key != "recall_test")
+
+
+def _shared_options(run: StoredRun, other_key: bool) -> list[str]:
+    words = []
+    around = run.around
+    restricted = str(around.get("restrict_to", ""))
+    if other_key:
+        words += ["--key-added", run.key.removesuffix("_R") if restricted else run.key]
+    if restricted:
+        words += ["--restrict-to", restricted]
+    if run.batch_key:
+        words += ["--batch-key", run.batch_key]
+    if keys.SKETCH in run.record:
+        words += ["--sketch", str(run.record[keys.SKETCH])]
+    if str(around.get("neighbors_key", "")):
+        words += ["--neighbors-key", str(around["neighbors_key"])]
+    layer = run.layer
+    if layer not in (None, "counts"):
+        words += ["--layer", str(layer)]
+    if str(run.record["selection"]).startswith("seurat_v3") and len(run.record["genes"]) != 2000:
+        words += ["--n-top-genes", str(len(run.record["genes"]))]
+    return [*words, "--seed", str(run.seed)]
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _of_pairs(part: int, whole: int) -> str:
+    return f"{part} of {whole} pairs {'is' if part == 1 else 'are'}"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

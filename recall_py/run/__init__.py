@@ -1,0 +1,1 @@
+"""One run, from AnnData to AnnData: arguments, where the counts are computed on, and what the user is told."""

@@ -1,0 +1,91 @@
+"""Telling the user what a run does and how it ended."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from recall_py.method.params import RunParams
+from recall_py.method.results import Iteration, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class CalibrationWarning(UserWarning):
+    """The labels are not what a calibrated clustering usually is: read the message."""
+
+
+def describe(iteration: Iteration, *, by_resolution: bool) -> str:
+    """One line about a step of the search."""
+    level = f"resolution {iteration.level:.4g}" if by_resolution else f"{iteration.level:.0f} clusters asked for"
+    merged = f", merging {iteration.merged[0]} and {iteration.merged[1]}" if iteration.merged else ""
+    return f"{level}: {iteration.n_clusters} clusters, {iteration.n_failing} of {iteration.n_pairs} pairs fail{merged}"
+
+
+class ScanpyLog:
+    """Logs stages and iterations as scanpy does, at its verbosity."""
+
+    def __init__(self, *, by_resolution: bool) -> None:
+        self._by_resolution = by_resolution
+
+    def stage(self, name: str) -> None:
+        """Log the name of the stage at the level of hints."""
+        from scanpy import logging
+
+        logging.hint(f"recall: {name}")
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Log the step at the level of information."""
+        from scanpy import logging
+
+        logging.info(f"    {describe(iteration, by_resolution=self._by_resolution)}")
+
+
+def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
+    """What the user must know about how the search ended; nothing if it is an ordinary calibrated clustering."""
+    failing = f"{int(search.pairs.failing.sum())} of {len(search.pairs.pairs)} pairs of clusters"
+    n_clusters = search.partition.n_clusters
+    word = "resolution" if params.partition.by_resolution else "num_clusters_start"
+    if search.reason == "max_iterations":
+        return [
+            f"NOT CALIBRATED: the search was cut off after {len(search.iterations)} iterations with {failing} without "
+            "markers. Raise max_iterations, or pass strategy='merge'."
+        ]
+    if search.reason == "disconnected":
+        return [
+            f"NOT CALIBRATED: the neighbour graph falls into {n_clusters} unconnected parts, so no {word} gives fewer "
+            f"clusters, and {failing} have no markers. Pass strategy='merge'."
+        ]
+    messages = []
+    untested = search.pairs.untested
+    if untested.size:
+        few = params.filter.min_cells
+        named = ", ".join(f"cluster {code}" for code in untested)
+        messages.append(
+            f"Too small to be tested, with fewer than {few} cells: {named}. What is not tested stays as it is."
+        )
+    if n_clusters - untested.size == 1:
+        rivals = "their knockoffs" if params.pair_test == "knockoff" else "those of null cells"
+        messages.append(
+            f"One cluster is left: no split of these cells was supported by markers that beat {rivals} "
+            f"(at least {params.filter.min_selected} genes a pair are needed)."
+        )
+    if search.first_passed and not search.iterations[-1].n_failing:
+        highest = search.iterations[-1].level
+        advice = "" if params.search.raise_start else ", or raise_start=True"
+        messages.append(
+            f"No pair of clusters failed at the start ({word} {highest:g}), so the start may be too coarse. "
+            f"Pass a higher {word}{advice}."
+        )
+    return messages
+
+
+def warn_about(search: Search, params: RunParams) -> None:
+    """Issue a visible warning for each message about the outcome; none at scanpy's verbosity 0."""
+    from scanpy import settings
+
+    if settings.verbosity <= 0:
+        return
+    for message in outcome_messages(search, params):
+        warnings.warn(message, CalibrationWarning, stacklevel=4)

@@ -1,0 +1,233 @@
+"""What R calls: the vectors of a sparse matrix in, plain vectors and columns out.
+
+A dgCMatrix of genes x cells is column-compressed, and so is, vector for vector, the row-compressed matrix of cells x
+genes: nothing is transposed and nothing made dense.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from recall_py import get
+from recall_py.adata import keys
+from recall_py.method.params import PartitionParams
+from recall_py.run.observe import describe, outcome_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from anndata import AnnData
+    from numpy.typing import ArrayLike
+
+    from recall_py.method.pipeline import Observer
+    from recall_py.method.results import Iteration
+
+_KEY = "recall"
+_BATCH = "batch"
+_GROUP = "group"
+_SCALARS = ("version", "converged", "reason", "first_passed", "level", "n_clusters", "n_components", "selection")
+
+
+class _Messages:
+    """An observer that hands each step of the search to a function of one line."""
+
+    def __init__(self, say: Callable[[str], object], *, by_resolution: bool) -> None:
+        self._say = say
+        self._by_resolution = by_resolution
+
+    def stage(self, name: str) -> None:
+        """Say nothing: the steps of the search are what users of R are used to see."""
+
+    def iteration(self, iteration: Iteration) -> None:
+        """Say what the step found."""
+        self._say(describe(iteration, by_resolution=self._by_resolution))
+
+
+def cluster(
+    matrix: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    n_top_genes: int = 2000,
+    knockoffs: Mapping[str, Any] | None = None,
+    say: Callable[[str], object] | None = None,
+) -> dict[str, Any]:
+    """Calibrated clusters of counts that come from R.
+
+    Parameters
+    ----------
+    matrix
+        ``x``, ``i``, ``p`` (the vectors of a dgCMatrix, genes x cells), ``genes`` (names), ``totals`` ((n_cells,) each
+        cell's counts over all genes, where `matrix` holds the selected genes; None where it holds all and genes are to
+        be selected) and ``batch`` ((n_cells,) labels, or None). Not changed.
+    options
+        Arguments of the calibration under their Python names; ``algorithm`` among them.
+    n_top_genes
+        Genes to select where ``totals`` is None.
+    knockoffs
+        ``x``, ``i``, ``p`` of given knockoffs, one row for each selected gene; drawn where None.
+    say
+        Called with a line of text for each step of the search.
+
+    Returns
+    -------
+    ``labels`` (codes from 0 by decreasing size), ``iterations``, ``pairs``, ``markers`` and ``cluster_markers``
+    (columns by name), ``genes``, ``untested``, ``params``, ``seconds``, ``messages`` (what the user must know about
+    the outcome) and the scalars of the record.
+
+    Raises
+    ------
+    ValueError
+        For options or counts that the engine refuses.
+    """
+    from recall_py.adata.read import read_counts
+    from recall_py.adata.write import write_clusters
+    from recall_py.method.pipeline import cluster_augmented, cluster_counts
+    from recall_py.method.results import Augmented
+    from recall_py.run.cluster import Calibration
+
+    adata = _as_adata(matrix)
+    batch_key = None if matrix.get("batch") is None else _BATCH
+    calibration = Calibration(**_arguments(options, batch_key))
+    params = calibration.run_params(adata)
+    data = read_counts(adata, n_top_genes=n_top_genes, batch_key=batch_key)
+    observer: Observer | None = None
+    if say is not None:
+        observer = _Messages(say, by_resolution=params.partition.by_resolution)
+    if knockoffs is None:
+        result = cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
+    else:
+        nulls = _cells_by_genes(knockoffs, data.counts.shape[1]).astype(data.counts.dtype)
+        both = sparse.csc_array(sparse.hstack([data.counts, nulls], format="csc"))
+        result = cluster_augmented(Augmented(both, ()), params, observer)
+    codes = result.search.partition.labels
+    names = [str(code) for code in range(result.search.partition.n_clusters)]
+    write_clusters(adata, _KEY, names, np.asarray(names)[codes], data, params, result, {})
+    return {"labels": codes, **record_of(adata, _KEY), "messages": list(outcome_messages(result.search, params))}
+
+
+def record_of(adata: AnnData, key: str) -> dict[str, Any]:
+    """The record of a clustering in `adata` as plain columns and scalars; see :func:`cluster`."""
+    record = adata.uns[key][keys.RECORD]
+    return {
+        "iterations": _columns(get.iterations(adata, key)),
+        **_tables(adata, key),
+        **{name: record[name] for name in _SCALARS},
+        "params": record["params"],
+        "seconds": record["seconds"],
+    }
+
+
+def test(
+    matrix: Mapping[str, Any], labels: Sequence[str], options: Mapping[str, Any], *, n_top_genes: int = 2000
+) -> dict[str, Any]:
+    """Tests of given labels on counts that come from R; see :func:`recall_py.tl.test_clusters`.
+
+    Parameters
+    ----------
+    matrix, n_top_genes
+        As in :func:`cluster`.
+    labels
+        (n_cells,) label of each cell.
+    options
+        Arguments of ``tl.test_clusters``.
+
+    Returns
+    -------
+    ``pairs``, ``markers``, ``cluster_markers`` (columns by name), ``genes``, ``untested`` and ``params``.
+    """
+    from recall_py import tl
+
+    adata = _as_adata(matrix)
+    adata.obs[_GROUP] = pd.Categorical(list(labels))
+    batch_key = None if matrix.get("batch") is None else _BATCH
+    tl.test_clusters(adata, _GROUP, key_added=_KEY, batch_key=batch_key, n_top_genes=n_top_genes, **options)
+    return {**_tables(adata, _KEY), "params": adata.uns[_KEY][keys.PARAMS]}
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
+
+
+def _arguments(options: Mapping[str, Any], batch_key: str | None) -> dict[str, Any]:
+    """Arguments of a calibration; Leiden iterates as ``tl.recall`` does, under another preset as ``tl.leiden`` does."""
+    asked = {"layer": None, "n_top_genes": 0, "batch_key": batch_key, **options}
+    algorithm = asked.pop("algorithm")
+    n_iterations = 10 if algorithm == "leiden" and asked["preset"] == "recall" else -1
+    return {**asked, "partition": PartitionParams(algorithm=algorithm, n_iterations=n_iterations)}
+
+
+def _cells_by_genes(matrix: Mapping[str, Any], n_genes: int) -> sparse.csr_array:
+    """The sparse matrix over the very vectors of R, which must not be written to."""
+    vectors = []
+    for name in ("x", "i", "p"):
+        vector = np.asarray(matrix[name]).ravel().view()
+        vector.flags.writeable = False
+        vectors.append(vector)
+    x, i, p = vectors
+    if i.size and i.max() >= n_genes:
+        msg = f"The matrix has more rows ({i.max() + 1} or more) than there are genes ({n_genes})."
+        raise ValueError(msg)
+    return sparse.csr_array((x, i, p), shape=(p.size - 1, n_genes))
+
+
+def _as_adata(matrix: Mapping[str, Any]) -> AnnData:
+    """Counts as AnnData; the genes that were left out are one last column, so that depth is over all genes."""
+    import anndata as ad
+
+    genes = [str(gene) for gene in matrix["genes"]]
+    counts = _cells_by_genes(matrix, len(genes))
+    totals = matrix.get("totals")
+    var = pd.DataFrame(index=pd.Index(genes, dtype=object))
+    stored: sparse.csr_array | sparse.csc_array = counts
+    if totals is not None:
+        rest = _rest(counts, totals)
+        stored = sparse.csc_array(sparse.hstack([counts.tocsc(), sparse.csc_array(rest[:, None])], format="csc"))
+        var = pd.DataFrame(
+            {keys.HIGHLY_VARIABLE: [True] * len(genes) + [False]},
+            index=pd.Index([*genes, _unused("all other genes", genes)], dtype=object),
+        )
+    cells = pd.Index([str(cell) for cell in range(counts.shape[0])], dtype=object)
+    adata = ad.AnnData(stored, obs=pd.DataFrame(index=cells), var=var)
+    if matrix.get("batch") is not None:
+        adata.obs[_BATCH] = pd.Categorical([str(name) for name in matrix["batch"]])
+    return adata
+
+
+def _rest(counts: sparse.csr_array, totals: ArrayLike) -> np.ndarray:
+    """(n_cells,) counts of the genes that are not in `counts`."""
+    return np.asarray(totals, dtype=np.float64).ravel() - counts @ np.ones(counts.shape[1])
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    """A name that no gene has."""
+    names = set(taken)
+    while name in names:
+        name += "_"
+    return name
+
+
+def _tables(adata: AnnData, key: str) -> dict[str, Any]:
+    """Pairs and markers, and which labels and genes they are about."""
+    record = adata.uns[key][keys.RECORD]
+    return {
+        "pairs": _columns(get.pairs(adata, key)),
+        "markers": _columns(get.markers(adata, key)),
+        "cluster_markers": _columns(get.markers(adata, key, by="cluster")),
+        "genes": [str(gene) for gene in record["genes"]],
+        "untested": [str(label) for label in record["untested"]],
+    }
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+    """Columns by name: arrays of numbers and truth values, lists of text. R's integers have 32 bits."""
+    columns: dict[str, Any] = {}
+    for name, column in frame.items():
+        kind = column.dtype.kind
+        values = column.to_numpy()
+        columns[str(name)] = (
+            values.astype(np.int32) if kind in "iu" else values if kind in "bf" else [str(value) for value in values]
+        )
+    return columns

@@ -1,0 +1,361 @@
+"""The command line, as a user starts it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import recall_py
+
+PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
+
+
+def recall(*arguments, **options):
+    command = [sys.executable, "-c", "from recall_py.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cluster")
+    run = recall(
+        "cluster", PBMC, "-o", folder / "out.h5ad", "--resolution", 4, "--seed", 1, "--json", folder / "out.json"
+    )
+    return run, folder
+
+
+def test_cluster_writes_a_labelled_file_ready_to_plot(labelled):
+    run, folder = labelled
+    assert run.returncode == 0, run.stderr
+    adata = ad.read_h5ad(folder / "out.h5ad")
+    assert {"X_pca", "X_umap"} <= set(adata.obsm)
+    assert "log_normalised" in adata.layers
+    assert "connectivities" in adata.obsp
+    assert (adata.X != ad.read_h5ad(PBMC).X).nnz == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["out.h5ad", "out.json"]
+
+
+def test_command_and_library_give_the_same_labels(labelled):
+    adata = ad.read_h5ad(PBMC)
+    recall_py.tl.leiden(adata, 4, random_state=1)
+    found = ad.read_h5ad(labelled[1] / "out.h5ad").obs["leiden"]
+    assert found.tolist() == adata.obs["leiden"].tolist()
+
+
+def test_json_summary_says_what_was_found(labelled):
+    summary = json.loads((labelled[1] / "out.json").read_text())
+    adata = ad.read_h5ad(labelled[1] / "out.h5ad")
+    assert summary["n_clusters"] == adata.obs["leiden"].nunique() == len(summary["sizes"])
+    assert summary["converged"] is True
+    assert summary["params"]["seed"] == 1
+    assert summary["iterations"][-1]["n_failing"] == 0
+
+
+def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
+    run = labelled[0]
+    assert "resolution 4:" in run.stderr
+    assert "\x1b" not in run.stdout + run.stderr
+    assert "failing pairs" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cluster", "absent.h5ad", "-o", "x.h5ad"], "absent.h5ad does not exist"),
+        (["cluster", "broken.h5ad", "-o", "x.h5ad"], "not a readable .h5ad file"),
+        (["cluster", PBMC], "Pass -o OUT, or --in-place"),
+        (["cluster", PBMC, "-o", PBMC], "is the input file itself"),
+        (["cluster", PBMC, "-o", "absent/x.h5ad"], "The folder absent does not exist"),
+        (["cluster", PBMC, "-o", "."], "is a folder"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--null-method", "Weibull"], "Available: ZIP, NB"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "dbscan"], "Available: leiden, louvain, kmeans, ward"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--layer", "raw"], "Layers of adata: none"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--no-such-option"], "--no-such-option"),
+        (["clusterr", PBMC], "No such command 'clusterr'."),
+        (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
+        (["cluster", "cut.h5ad", "-o", "x.h5ad"], "It may be cut off or of another format: copy or download it again"),
+        (["cluster", ".", "-o", "x.h5ad"], ". is a folder; the path of an .h5ad file or a .zarr store is"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "0"], "error: --n-draws is 0; a whole number from 1 on"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "two"], "parse string as an integer. See recall-py --help"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--min-auc", "2"], "error: --min-auc is 2.0; it must be from 0.5"),
+        (
+            ["cluster", PBMC, "-o", "x.h5ad", "--batch-key", "donor"],
+            "obs['donor'] does not exist. Columns of obs: anno",
+        ),
+        (["cluster", PBMC, "-o", "x.h5ad", "--preset", "x"], "Unknown --preset 'x'. Available: recall, calibrated"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--dims", "0"], "error: --dims is 0; a number of components from 2 on"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--dims", "5000"], "Pass fewer: --dims 350."),
+        (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation:"], "a column and its labels"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "louvain", "--n-orders", "0"], "error: --n-orders is 0"),
+        (["knockoffs", PBMC], "Pass -o OUT.\n"),
+        (["test", PBMC, "--groupby", "annotation", "--pair-test", "x"], "Unknown --pair-test 'x'. Available: knockoff"),
+        (
+            ["test", PBMC, "--groupby", "annotation", "--pair-test", "knockoff"],
+            "pass --external; otherwise leave --pair",
+        ),
+        (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
+        (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
+        (["cluster", PBMC, "-o", "x.csv"], "x.csv is to be an .h5ad file. Name it so: x.h5ad."),
+        (["cluster", PBMC, "-o", "x.h5ad", "--report", "x.pdf"], "x.pdf is to be an .html file. Name it so: x.html."),
+    ],
+)
+def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_path):
+    (tmp_path / "broken.h5ad").write_text("not an h5ad file")
+    (tmp_path / "cut.h5ad").write_bytes(PBMC.read_bytes()[:1000])
+    run = recall(*arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert "?." not in run.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.h5ad", "cut.h5ad"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Raise max_iterations, or pass strategy='merge'.", "Raise --max-iterations, or pass --strategy merge."),
+        ("Pass a higher resolution, or raise_start=True.", "Pass a higher resolution, or --raise-start."),
+        ("layer is 'x'; the layer is not there.", "--layer is 'x'; the layer is not there."),
+        ("or a larger fdr or offset=0.", "or a larger fdr or --offset 0."),
+        ("random_state is -1; pass random_state=0.", "--seed is -1; pass --seed 0."),
+        ("obs['n_draws'] has no label.", "obs['n_draws'] has no label."),
+        ("Run sc.pp.neighbors(adata, key_added='nn') first.", "Run sc.pp.neighbors(adata, key_added='nn') first."),
+        ("Then: restrict_to=('batch', ['a']).", "Then: --restrict-to batch:a."),
+        ("n_drawsman and my_n_draws stay.", "n_drawsman and my_n_draws stay."),
+        ("min_cells is no option here.", "min_cells is no option here."),
+    ],
+)
+def test_arguments_are_named_as_the_command_line_has_them(text, read):
+    from recall_py.cli.errors import as_options
+
+    names = [
+        "max_iterations",
+        "strategy",
+        "resolution",
+        "raise_start",
+        "layer",
+        "fdr",
+        "offset",
+        "seed",
+        "n_draws",
+        "key_added",
+        "restrict_to",
+    ]
+    assert as_options(text, names) == read
+    assert as_options(text, ["resolution"]) == text
+
+
+def test_warnings_name_options_too(tmp_path):
+    arguments = ("--resolution", 4, "--max-iterations", 1, "--flavor", "igraph", "--n-iterations", 2, "--quiet")
+    run = recall("cluster", PBMC, "-o", tmp_path / "out.h5ad", *arguments)
+    assert run.returncode == 0, run.stderr
+    assert "warning: NOT CALIBRATED" in run.stderr
+    assert "Raise --max-iterations, or pass --strategy merge." in run.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    run = recall("cluster", "absent.h5ad", "-o", "x.h5ad", "--debug", cwd=tmp_path)
+    assert "Traceback" in run.stderr
+
+
+def test_test_command_prints_every_pair(tmp_path):
+    run = recall("test", PBMC, "--groupby", "annotation", "--external", "--json", tmp_path / "pairs.json")
+    assert run.returncode == 0, run.stderr
+    assert "of 45 pairs are supported by markers" in run.stdout
+    assert len(json.loads((tmp_path / "pairs.json").read_text())["pairs"]) == 45
+
+
+def test_labels_from_elsewhere_can_be_tested_against_synthetic_nulls(tmp_path):
+    arguments = ("--groupby", "annotation", "--external", "--pair-test", "synthetic", "--n-draws", 1)
+    run = recall("test", PBMC, *arguments, "-o", tmp_path / "tested.h5ad", "--quiet")
+    assert run.returncode == 0, run.stderr
+    found = ad.read_h5ad(tmp_path / "tested.h5ad")
+    expected = ad.read_h5ad(PBMC)
+    recall_py.tl.test_clusters(expected, "annotation", external=True, pair_test="synthetic", n_draws=1)
+    assert found.uns["recall_test"]["params"]["pair_test"] == "synthetic"
+    assert recall_py.get.pairs(found, "recall_test").equals(recall_py.get.pairs(expected, "recall_test"))
+
+
+def test_knockoffs_command_writes_both_halves(tmp_path):
+    run = recall("knockoffs", PBMC, "-o", tmp_path / "augmented.h5ad", "--null-method", "NB", "--seed", 3)
+    assert run.returncode == 0, run.stderr
+    augmented = ad.read_h5ad(tmp_path / "augmented.h5ad")
+    expected = recall_py.pp.knockoffs(ad.read_h5ad(PBMC), null_method="NB", random_state=3)
+    assert (augmented.X != expected.X).nnz == 0
+    assert augmented.var["knockoff"].sum() == 765
+
+
+def test_demo_writes_file_and_picture(tmp_path):
+    run = recall("demo", PBMC, "-o", tmp_path / "demo")
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "demo" / "pbmc68k_umap.png").stat().st_size > 20_000
+    assert "strongest markers" in run.stdout
+    assert {"leiden", "leiden_calibrated"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
+
+
+def test_in_place_overwrites_the_input(tmp_path):
+    path = tmp_path / "pbmc.h5ad"
+    path.write_bytes(PBMC.read_bytes())
+    run = recall("cluster", path, "--in-place", "--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == ""
+    assert "kmeans" in ad.read_h5ad(path).obs
+
+
+def test_labels_that_recall_did_not_write_are_not_replaced(tmp_path):
+    path, kmeans = tmp_path / "in.h5ad", ("--algorithm", "kmeans", "--num-clusters-start", 8, "--quiet")
+    path.write_bytes(PBMC.read_bytes())
+    run = recall("cluster", path, "--in-place", "--key-added", "annotation", *kmeans)
+    assert run.returncode == 2
+    assert "obs['annotation'] is there already" in run.stderr
+    assert "--key-added annotation_recall" in run.stderr
+    assert path.read_bytes() == PBMC.read_bytes()
+    for _ in range(2):  # its own result may be replaced
+        assert recall("cluster", path, "--in-place", *kmeans).returncode == 0
+    adata = ad.read_h5ad(path)
+    adata.obs["kmeans"] = adata.obs["kmeans"].cat.rename_categories({"0": "T cells"})
+    adata.write_h5ad(path)
+    run = recall("cluster", path, "--in-place", *kmeans)
+    assert run.returncode == 2
+    assert "changed since" in run.stderr
+    assert "T cells" in ad.read_h5ad(path).obs["kmeans"].cat.categories
+
+
+HALF_WRITTEN = """
+import sys, time
+from pathlib import Path
+from recall_py.files.atomic import write_atomically
+
+def write(partial):
+    partial.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+
+write_atomically(Path(sys.argv[1]), write)
+"""
+
+
+@pytest.mark.parametrize("existing", [None, "old"])
+def test_kill_while_writing_leaves_the_output_absent_or_as_it_was(tmp_path, existing):
+    path = tmp_path / "out.h5ad"
+    if existing:
+        path.write_text(existing)
+    process = subprocess.Popen([sys.executable, "-c", HALF_WRITTEN, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"writing\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert (path.read_text() if path.exists() else None) == existing
+    visible = [found.name for found in tmp_path.iterdir() if not found.name.startswith(".")]
+    assert visible == (["out.h5ad"] if existing else [])
+
+
+def test_link_is_followed_and_mode_is_kept(tmp_path):
+    from recall_py.files.atomic import write_atomically
+
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    write_atomically(link, lambda partial: partial.write_text("new"))
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_restricted_run_reports_itself_not_the_run_before(labelled, tmp_path):
+    run = recall(
+        *("cluster", labelled[1] / "out.h5ad", "-o", tmp_path / "r.h5ad", "--restrict-to", "leiden:0,1"),
+        *(
+            "--dims",
+            20,
+            "--strategy",
+            "merge",
+            "--flavor",
+            "igraph",
+            "--n-iterations",
+            2,
+            "--json",
+            tmp_path / "r.json",
+        ),
+    )
+    assert run.returncode == 0, run.stderr
+    summary = json.loads((tmp_path / "r.json").read_text())
+    adata = ad.read_h5ad(tmp_path / "r.h5ad")
+    assert summary["key"] == "leiden_R"
+    assert set(summary["sizes"]) == set(adata.obs["leiden_R"].cat.categories)
+    assert summary["params"]["search_strategy"] == "merge"
+    assert "no embedding was added" in run.stdout
+
+
+def test_write_that_fails_leaves_the_old_file(tmp_path):
+    from recall_py.files.atomic import write_atomically
+
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+
+    def fail(partial):
+        partial.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_version_is_printed():
+    run = recall("--version")
+    assert run.stdout.strip() == f"recall-py {recall_py.__version__}"
+    assert np.all([part.isdigit() for part in recall_py.__version__.split(".")])
+
+
+def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(tmp_path):
+    adata = ad.read_h5ad(PBMC)
+    counts = adata.X.toarray()
+    counts[3] = 0
+    adata.X = counts
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    arguments = ("cluster", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", "--algorithm", "kmeans", "--quiet")
+    refused = recall(*arguments)
+    assert refused.returncode == 2
+    assert "1 cell has no counts" in refused.stderr
+    run = recall(*arguments, "--drop-empty-cells", "--json", "-")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["n_cells"] == 699
+    assert ad.read_h5ad(tmp_path / "out.h5ad").n_obs == 699
+
+
+def test_stores_go_in_and_out_and_are_never_written_into(tmp_path):
+    adata = ad.read_h5ad(PBMC)
+    adata.obsm["X_umap"] = np.zeros((700, 2))
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    options = ("--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
+    for source, target in (("in.h5ad", "a.zarr"), ("a.zarr", "b.zarr"), ("b.zarr", "c.h5ad")):
+        run = recall("cluster", source, "-o", target, *options, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+    recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=12, key_added="kmeans")
+    assert ad.read_h5ad(tmp_path / "c.h5ad").obs["kmeans"].tolist() == adata.obs["kmeans"].tolist()
+    told = recall("info", "b.zarr", cwd=tmp_path)
+    assert "X: raw integer counts (csr, float32)" in told.stdout
+    assert "kmeans: " in told.stdout
+    for target, message in (
+        ("a.zarr/x.h5ad", "-o a.zarr/x.h5ad lies in the input a.zarr. Pass a name outside it."),
+        ("a.zarr", "is the input file itself. Pass another name, or --in-place to overwrite it"),
+        ("taken.zarr", "taken.zarr is a file, and a .zarr store is a folder"),
+        ("mine.zarr", "mine.zarr is a folder; a file name is needed"),
+    ):
+        (tmp_path / "taken.zarr").touch()
+        (tmp_path / "mine.zarr").mkdir(exist_ok=True)
+        run = recall("cluster", "a.zarr", "-o", target, *options, cwd=tmp_path)
+        assert run.returncode == 2
+        assert message in run.stderr

@@ -1,0 +1,163 @@
+"""What a run tells while it goes on, and how it ends when it is interrupted."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import anndata as ad
+import pytest
+import scanpy as sc
+from rich.console import Console
+
+import recall_py
+from recall_py.method.params import RunParams, SearchParams
+from recall_py.method.results import Iteration
+from recall_py.run.progress import ConsoleProgress, in_words, longest_left, memory_in_use
+
+PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
+
+
+def step(n_clusters, n_failing=1):
+    n_pairs = n_clusters * (n_clusters - 1) // 2
+    return Iteration(level=2.0, n_clusters=n_clusters, n_pairs=n_pairs, n_failing=n_failing, min_selected=0)
+
+
+def params(**search):
+    return RunParams(search=SearchParams(start=2.0, **search))
+
+
+def test_longest_time_left_counts_the_steps_that_are_possible():
+    assert longest_left(params(strategy="merge"), step(9), 3, 2.0) == 16.0
+    assert longest_left(params(max_iterations=10), step(9), 3, 2.0) == 14.0
+    assert longest_left(params(max_iterations=3), step(9), 3, 2.0) is None
+    assert longest_left(params(), step(9, n_failing=0), 3, 2.0) is None
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(4.2, "4 s"), (89, "89 s"), (600, "10 min"), (7200, "2 h")])
+def test_times_are_said_in_words(seconds, said):
+    assert in_words(seconds) == said
+
+
+def test_memory_in_use_grows_with_what_is_held():
+    before = memory_in_use()
+    held = bytearray(os.urandom(1)) * 200_000_000
+    assert memory_in_use() - before > 100
+    assert len(held) == 200_000_000
+
+
+def test_terminal_shows_stage_resolution_clusters_memory_and_time_left():
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=150, color_system=None)
+    with ConsoleProgress(console, params(strategy="merge")) as progress:
+        progress.stage("graph")
+        progress._progress.refresh()
+        progress.stage("search")
+        progress._last -= 30
+        progress.iteration(step(9))
+        progress._progress.refresh()
+    text = written.getvalue()
+    for said in ("graph", "search: resolution 2, 9 clusters", " MB", "at most 4 min left", "1 of 36 pairs fail"):
+        assert said in text
+
+
+AT_VERBOSITY_0 = f"""
+import anndata as ad, recall_py, scanpy as sc
+sc.settings.verbosity = 0
+adata = ad.read_h5ad({str(PBMC)!r})
+recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=5, max_iterations=1, progress=True)
+recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=1)
+assert adata.uns["recall_clusters"]["recall"]["reason"] == "one cluster"
+"""
+
+
+def test_nothing_is_printed_at_verbosity_0():
+    run = subprocess.run([sys.executable, "-c", AT_VERBOSITY_0], capture_output=True, text=True, check=True)
+    assert run.stdout + run.stderr == ""
+
+
+def test_higher_verbosity_says_more():
+    adata = ad.read_h5ad(PBMC)
+    before = sc.settings.verbosity
+    said = []
+    try:
+        for verbosity in (1, 2, 3):
+            sc.settings.verbosity = verbosity
+            sc.settings.logfile = io.StringIO()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=3)
+            said.append(sc.settings.logfile.getvalue())
+    finally:
+        sc.settings.verbosity = before
+        sc.settings.logfile = ""
+    assert said[0] == ""
+    assert "pairs fail" in said[1]
+    assert "recall: search" not in said[1]
+    assert "recall: search" in said[2]
+
+
+WORKING = """
+import sys, time
+from pathlib import Path
+import typer
+from recall_py import cli
+from recall_py.cli import cluster as cli_run
+from recall_py.files.atomic import write_atomically
+
+def cluster_file(source, target, *args, **options):
+    def write(partial):
+        partial.write_text("half")
+        print("writing", flush=True)
+        {busy}
+    write_atomically(target, write)
+
+cli_run.cluster_file = cluster_file
+cli.main()
+"""
+IN_PYTHON = "time.sleep(600)"
+IN_COMPILED_CODE = "sum(range(10**14))"
+"""Takes days, and Python does not look for signals before it is done."""
+
+
+def obey_interrupts() -> None:
+    """As a shell starts a command in the foreground; what starts the tests may have been told to ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def interrupted(code, arguments, ready):
+    """Start a command and interrupt it when it says `ready`: its exit code and what it wrote."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=obey_interrupts
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if ready in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[0]
+    return process.returncode, "".join(lines) + rest
+
+
+@pytest.mark.parametrize(("busy", "codes"), [(IN_PYTHON, (130,)), (IN_COMPILED_CODE, (130, -signal.SIGTERM))])
+def test_interrupt_while_writing_leaves_nothing_half_written(busy, codes, tmp_path):
+    arguments = ("cluster", PBMC, "-o", tmp_path / "out.h5ad")
+    code, text = interrupted(WORKING.format(busy=busy), arguments, "writing")
+    assert code in codes
+    assert text.rstrip().endswith("interrupted")
+    assert "Traceback" not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt_during_the_search_ends_the_command(tmp_path):
+    main = "from recall_py.cli import main; main()"
+    arguments = ("cluster", PBMC, "-o", tmp_path / "out.h5ad", "--preset", "calibrated", "--resolution", 40)
+    code, text = interrupted(main, arguments, "stage: search")
+    assert code in (130, -signal.SIGTERM)
+    assert text.rstrip().endswith("interrupted")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,277 @@
+"""Counts in dask arrays: the same labels as in memory, on threads and on worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+import recall_py
+from recall_py.counts.matrix import CountMatrix, count_matrix
+from recall_py.counts.selection import most_variable
+from recall_py.datasets import pbmc68k
+from recall_py.method.params import RunParams, SearchParams
+
+dask = pytest.importorskip("dask")
+da = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+
+from recall_py.counts.dask_array import DaskCounts  # noqa: E402  needs dask
+from recall_py.run.workers import cluster_distributed, fits_workers  # noqa: E402
+
+OPTIONS = {"resolution": 2, "flavor": "igraph", "n_iterations": 2, "dims": 10}
+FORMS = {
+    "CSR": sparse.csr_matrix,
+    "CSC": sparse.csc_matrix,
+    "sparse array": sparse.csr_array,
+    "dense": np.asarray,
+}
+
+
+@pytest.fixture(scope="module")
+def adata():
+    found = pbmc68k()
+    found.obs["batch"] = pd.Categorical(np.where(np.arange(found.n_obs) % 3, "a", "b"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "60s"}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def many_cells(monkeypatch):
+    """The few cells of the tests count as many: the workers make the run, and the other engine does what it would."""
+    monkeypatch.setattr("recall_py.method.clustering.components.MANY_CELLS", 100)
+    monkeypatch.setattr("recall_py.run.workers.MANY_CELLS", 100)
+    for module in ("representation", "distributed"):
+        monkeypatch.setattr(f"recall_py.{module}.GROUP", 256)
+    monkeypatch.setattr("recall_py.counts.dask_array._MOST_GENES", 300)
+
+
+@pytest.fixture
+def made_by_workers(monkeypatch):
+    """Runs that the workers made."""
+    made = []
+
+    def noted(*args, **kwargs):
+        made.append(args)
+        return cluster_distributed(*args, **kwargs)
+
+    monkeypatch.setattr("recall_py.run.workers.cluster_distributed", noted)
+    return made
+
+
+def in_dask(adata, chunks=(200, -1), form=sparse.csr_matrix):
+    """The same cells with counts in a dask array."""
+    whole = ad.AnnData(obs=adata.obs.copy(), var=adata.var.copy())
+    whole.X = da.from_array(adata.X.toarray(), chunks=chunks).map_blocks(form, dtype=np.float32)
+    return whole
+
+
+def same_result(found, expected, key="leiden"):
+    assert found.obs[key].equals(expected.obs[key])
+    for table in (recall_py.get.markers, recall_py.get.pairs, recall_py.get.iterations):
+        pd.testing.assert_frame_equal(table(found, key), table(expected, key))
+
+
+@pytest.mark.parametrize(
+    ("form", "chunks"),
+    [("CSR", (200, -1)), ("CSC", (-1, 100)), ("sparse array", (130, 333)), ("dense", (130, 333)), ("dense", (-1, -1))],
+)
+def test_labels_and_markers_are_those_of_counts_in_memory(adata, form, chunks, many_cells, made_by_workers):
+    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS)
+    found = in_dask(adata, chunks, FORMS[form])
+    recall_py.tl.leiden(found, **OPTIONS)
+    assert len(made_by_workers) == 1
+    assert expected.obs["leiden"].nunique() > 2
+    same_result(found, expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"null_method": "NB"},
+        {"null_method": "NB-depth", "batch_key": "batch"},
+        {"null_method": "permutation", "n_draws": 2},
+        {"n_top_genes": 300},
+        {"strategy": "merge", "exact_below": 8},
+        {"restrict_to": ("batch", ["a"]), "key_added": "leiden_R"},
+    ],
+    ids=str,
+)
+def test_every_kind_of_run_is_the_same_as_in_memory(adata, options, many_cells, made_by_workers):
+    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS | options)
+    found = in_dask(adata)
+    recall_py.tl.leiden(found, **OPTIONS | options)
+    assert len(made_by_workers) == 1
+    same_result(found, expected, options.get("key_added", "leiden"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"null_method": "ZIP-copula"}, {"dims": "auto"}],
+    ids=str,
+)
+def test_other_runs_gather_the_selected_counts(adata, options, many_cells, made_by_workers):
+    adata = adata[::2].copy()
+    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS | options)
+    found = in_dask(adata)
+    recall_py.tl.leiden(found, **OPTIONS | options)
+    assert not made_by_workers
+    same_result(found, expected)
+
+
+def test_few_cells_are_gathered(adata, made_by_workers):
+    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS)
+    found = in_dask(adata)
+    recall_py.tl.leiden(found, **OPTIONS)
+    assert not made_by_workers
+    same_result(found, expected)
+
+
+def test_two_worker_processes_give_the_same_labels(adata, workers, many_cells, made_by_workers):
+    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS)
+    found = in_dask(adata)
+    recall_py.tl.leiden(found, **OPTIONS)
+    assert len(made_by_workers) == 1
+    same_result(found, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"null_method": "NB-depth", "batch_key": "batch"}], ids=str)
+def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch, options):
+    """It dies in the search, after the first step, with all that it held."""
+    from recall_py.method import calibrate
+
+    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS | options)
+    workers.wait_for_workers(2)
+    killed = []
+
+    def kill_then_compare(before, after):
+        if not killed:
+            victim = sorted(running())[0]
+            killed.append((victim, len(workers.has_what()[victim])))
+            os.kill(workers.run(os.getpid)[victim], signal.SIGKILL)
+            until = time.monotonic() + 60
+            while victim in running() and time.monotonic() < until:
+                time.sleep(0.05)
+            assert victim not in running()
+        return in_common(before, after)
+
+    def running():
+        return workers.scheduler_info(n_workers=-1)["workers"]
+
+    in_common = calibrate.cells_in_common
+    monkeypatch.setattr(calibrate, "cells_in_common", kill_then_compare)
+    found = in_dask(adata)
+    recall_py.tl.leiden(found, **OPTIONS | options)
+    assert killed[0][1] > 0
+    same_result(found, expected)
+
+
+def test_what_workers_run_depends_on_the_kind_of_run(many_cells):
+    search = SearchParams(start=1)
+    assert fits_workers(RunParams(search=search), 101)
+    assert not fits_workers(RunParams(search=search), 100)
+    assert not fits_workers(RunParams(search=search, pair_test="synthetic"), 101)
+    assert not fits_workers(RunParams(search=search, null_method="NB-copula"), 101)
+    assert not fits_workers(RunParams(search=search, dims=None), 101)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(2, 30), st.integers(1, 30)),
+    chunk=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    form=st.sampled_from(sorted(FORMS)),
+    share=st.floats(0, 1),
+)
+def test_sums_and_genes_are_those_of_the_matrix_in_memory(seed, shape, chunk, form, share):
+    rng = np.random.default_rng(seed)
+    dense = rng.poisson(0.5, shape).astype(np.float64)
+    cells = rng.random(shape[0]) < share
+    lazy = DaskCounts(da.from_array(dense, chunks=chunk).map_blocks(FORMS[form], dtype=np.float64), cells)
+    plain = CountMatrix(dense, cells)
+    for name in ("totals", "stored", "sums", "squares", "largest"):
+        np.testing.assert_array_equal(getattr(lazy.survey, name), getattr(plain.survey, name))
+    chosen = rng.permutation(shape[1])[: rng.integers(1, shape[1] + 1)]
+    found, expected = lazy.columns(chosen), plain.columns(chosen)
+    assert found.dtype == expected.dtype
+    assert found.has_canonical_format
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+    np.testing.assert_array_equal(lazy.totals_over(chosen), plain.totals_over(chosen))
+    ceiling = rng.random(shape[1]) * 2
+    np.testing.assert_array_equal(lazy.sums_below(ceiling), plain.sums_below(ceiling))
+    parts, widths = lazy.gene_blocks(chosen)
+    assert sum(widths) == chosen.size
+    np.testing.assert_array_equal(np.hstack([part.toarray() for part in dask.compute(*parts)]), expected.toarray())
+
+
+def test_genes_are_those_that_scanpy_selects(adata):
+    lazy = count_matrix(in_dask(adata, (77, 200)).X)
+    expected = sc.pp.highly_variable_genes(
+        ad.AnnData(adata.X.copy()), flavor="seurat_v3", n_top_genes=300, inplace=False
+    )
+    assert most_variable(lazy, 300)[0].tolist() == expected["highly_variable"].tolist()
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5, np.nan])
+def test_values_that_are_no_counts_are_refused(adata, value):
+    bad = adata.X.toarray()
+    bad[650, 3] = value
+    lazy = ad.AnnData(obs=adata.obs.copy(), var=adata.var.copy())
+    lazy.X = da.from_array(bad, chunks=(200, -1)).map_blocks(sparse.csr_matrix, dtype=np.float32)
+    with pytest.raises(ValueError, match=r"X holds .*but raw integer counts are needed"):
+        recall_py.tl.leiden(lazy)
+
+
+def test_chunks_without_genes_or_cells_are_passed_over(adata):
+    dense = adata.X.toarray()
+    stored = da.concatenate([da.from_array(dense, chunks=(300, 500)), da.zeros((adata.n_obs, 0))], axis=1)
+    lazy = DaskCounts(da.concatenate([stored, da.zeros((0, adata.n_vars))], axis=0))
+    np.testing.assert_array_equal(lazy.survey.totals, dense.sum(axis=1))
+    np.testing.assert_array_equal(lazy.columns(np.arange(adata.n_vars)).toarray(), dense)
+
+
+def test_unknown_sizes_of_chunks_are_refused(adata):
+    lazy = in_dask(adata).X
+    unknown = lazy[da.from_array(np.arange(adata.n_obs) < 300, chunks=200)]
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        count_matrix(unknown)
+
+
+def test_a_file_opened_lazily_gives_the_same_labels(adata, tmp_path, many_cells, made_by_workers):
+    import h5py
+    from anndata.experimental import read_elem_lazy
+
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad") as file:
+        found = ad.AnnData(read_elem_lazy(file["X"], chunks=(300, adata.n_vars)), obs=adata.obs.copy(), var=adata.var)
+        recall_py.tl.leiden(found, **OPTIONS)
+    assert len(made_by_workers) == 1
+    same_result(found, recall_py.tl.leiden(adata, copy=True, **OPTIONS))
+
+
+def test_blocks_of_genes_get_narrower_as_cells_grow(adata, monkeypatch):
+    lazy = count_matrix(in_dask(adata).X)
+    everything = np.ones(adata.n_vars, dtype=bool)
+    wide = lazy.gene_blocks(everything)[1]
+    monkeypatch.setattr("recall_py.counts.dask_array._BLOCK_BYTES", 200_000)
+    narrow = lazy.gene_blocks(everything)[1]
+    assert sum(wide) == sum(narrow) == adata.n_vars
+    assert max(narrow) < max(wide) <= 64

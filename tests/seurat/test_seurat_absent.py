@@ -1,0 +1,67 @@
+"""Seurat objects where R or rpy2 is absent: one sentence with the install line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from golden import REPOSITORY
+
+from recall_py import seurat
+from recall_py.seurat import _values as r_values
+
+NO_RPY2 = """
+import sys
+sys.modules["rpy2"] = None
+from recall_py.cli import main
+main()
+"""
+
+
+def run_without_rpy2(*arguments):
+    command = [sys.executable, "-c", NO_RPY2, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def without_rpy2(monkeypatch):
+    r_values.robjects.cache_clear()
+    monkeypatch.setitem(sys.modules, "rpy2.robjects", None)
+    yield
+    r_values.robjects.cache_clear()
+
+
+@pytest.mark.parametrize("call", [seurat.find_clusters, seurat.to_anndata])
+def test_without_rpy2_the_error_has_the_install_line(without_rpy2, call):
+    with pytest.raises(ImportError, match=r"pip install 'recall-py\[r\]'"):
+        call(None)
+
+
+def test_command_line_without_rpy2_says_so_in_one_line(tmp_path):
+    source = tmp_path / "cells.rds"
+    source.write_bytes(b"")
+    done = run_without_rpy2("cluster", source, "-o", tmp_path / "out.rds")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "pip install 'recall-py[r]'" in done.stderr
+
+
+def test_command_line_does_not_mix_kinds_of_files(tmp_path):
+    source = tmp_path / "cells.rds"
+    source.write_bytes(b"")
+    done = run_without_rpy2("cluster", source, "-o", tmp_path / "out.h5ad")
+    assert done.returncode == 2
+    assert "of different kinds" in done.stderr
+
+
+def test_wheels_hold_the_code_for_r_where_it_is_looked_for():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    installed, checkout = r_values._R_CODE
+    assert installed == Path(r_values.__file__).parents[1] / "_r"
+    for file in r_values._FILES:
+        assert included[f"r_bridge/R/{file}"] == f"recall_py/_r/{file}"
+        assert (checkout / file).is_file()
