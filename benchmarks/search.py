@@ -17,9 +17,10 @@ from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py.adata.read import read_counts
 from recall_py.method.calibrate import ResolutionLadder, calibrate
-from recall_py.method.clustering.components import embed, log_normalise, scale
+from recall_py.method.clustering.components import embed, scale
 from recall_py.method.clustering.graph import build_graph
 from recall_py.method.clustering.partition import GraphClusterer
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.params import FilterParams, GraphParams, PartitionParams, SearchParams
 from recall_py.method.pipeline import MAX_COMPONENTS, draw_knockoffs

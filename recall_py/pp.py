@@ -10,13 +10,13 @@ import pandas as pd
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.adata.read import read_counts, refuse_small_batches
-from recall_py.method.seeds import resolve_seed
+from recall_py.method.params import resolve_seed
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from recall_py.method.params import Rng
     from recall_py.method.results import NullFit
-    from recall_py.method.seeds import Rng
 
 __all__ = ["knockoffs", "null_misfit"]
 

@@ -10,8 +10,8 @@ from golden import Golden, edge_cases, golden, numbers
 from scipy import sparse, special
 from sklearn.metrics import adjusted_rand_score
 
-from recall_py.method.clustering.components import log_normalise
 from recall_py.method.clustering.partition import by_decreasing_size
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.pairs.filter import contrast, select
 from recall_py.method.pairs.rank_sum import cluster_pairs, rank_sum, sort_genes

@@ -15,7 +15,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py._kernels.ranksum import LANES, count_pairs
-from recall_py.method.clustering.components import cell_totals, log_normalise
+from recall_py.method.normalisation import cell_totals, log_normalise
 from recall_py.method.pairs.rank_sum import sort_genes
 
 BYTES_PER_VALUE = 4 + 2 + 2

@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.counts.matrix import CountMatrix, count_matrix
+from recall_py.adata.labels import read_batches
+from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.selection import most_variable
-from recall_py.method.params import GraphParams
+from recall_py.counts.source import count_matrix
+from recall_py.words import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from anndata import AnnData
 
-_SHOWN = 5
 _ALL_GENES = "all genes"
-_PCA = ("X_pca", "pca")
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def refuse_unusable(adata: AnnData, cells: NDArray[np.bool_] | None = None) -> N
         raise ValueError(msg)
     for axis, names in (("obs", adata.obs_names), ("var", adata.var_names)):
         if not names.is_unique:
-            repeated = _listed(names[names.duplicated()].unique())
+            repeated = listed(names[names.duplicated()].unique())
             msg = f"adata.{axis}_names are not unique: {repeated}. Mend it: adata.{axis}_names_make_unique()"
             raise ValueError(msg)
 
@@ -155,7 +153,7 @@ def find_counts(
     """The counts of some or all cells, the names of their genes and where they were found."""
     if layer is not None and layer not in adata.layers:
         named = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as None
-        msg = f"layers[{layer!r}] does not exist. Layers of adata: {_listed(named)}."
+        msg = f"layers[{layer!r}] does not exist. Layers of adata: {listed(named)}."
         raise KeyError(msg)
     if layer is not None or keys.COUNTS_LAYER in adata.layers:
         name = layer or keys.COUNTS_LAYER
@@ -216,99 +214,7 @@ def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
         remove = "adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes"
     subject = "1 cell has" if len(empty) == 1 else f"{len(empty)} cells have"
     msg = (
-        f"{subject} no counts in the {data.genes.size} selected genes ({data.selection}): {_listed(empty)}. "
+        f"{subject} no counts in the {data.genes.size} selected genes ({data.selection}): {listed(empty)}. "
         f"Remove them: {remove}"
     )
     raise ValueError(msg)
-
-
-def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphParams, int | None]:
-    """Graph parameters that ``sc.pp.neighbors`` recorded, and the number of components if one was recorded.
-
-    Raises
-    ------
-    KeyError
-        If `neighbors_key` is given and ``uns`` has no such entry.
-    ValueError
-        If the recorded graph is not one of principal components: knockoff genes cannot be sent through it.
-    """
-    if neighbors_key is not None and neighbors_key not in adata.uns:
-        msg = f"uns[{neighbors_key!r}] does not exist. Run sc.pp.neighbors(adata, key_added={neighbors_key!r}) first."
-        raise KeyError(msg)
-    recorded = adata.uns.get(neighbors_key or keys.NEIGHBORS, {}).get(keys.PARAMS, {})
-    n_pcs = None if recorded.get("n_pcs") is None else int(_scalar(recorded["n_pcs"]))
-    representation = "X" if n_pcs == 0 else recorded.get("use_rep", _PCA[0])
-    if representation not in _PCA or "bbknn" in recorded:
-        corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
-        msg = (
-            f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
-            "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
-            "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: restrict_to=('batch', ['...'])."
-        )
-        raise ValueError(msg)
-    given = {
-        name: _scalar(recorded[name])
-        for name in ("n_neighbors", "metric", "method", "random_state")
-        if name in recorded
-    }
-    if not isinstance(given.get("random_state", 0), int):
-        given.pop("random_state")
-    return GraphParams(**given), n_pcs
-
-
-def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> NDArray[np.bool_]:
-    """Cells of the categories that a clustering is restricted to.
-
-    Raises
-    ------
-    KeyError
-        If the column does not exist.
-    ValueError
-        If the categories are no list of strings, or one does not exist.
-    """
-    column, categories = restrict_to
-    labels = read_labels(adata, column)
-    if isinstance(categories, str) or not len(categories) or any(not isinstance(name, str) for name in categories):
-        msg = f"restrict_to names {categories!r}; pass a list of strings, such as ({column!r}, [{labels.iloc[0]!r}])."
-        raise ValueError(msg)
-    missing = [name for name in categories if name not in labels.cat.categories]
-    if missing:
-        msg = f"obs[{column!r}] has no category {_listed(missing)}. It has: {_listed(labels.cat.categories)}."
-        raise ValueError(msg)
-    return labels.isin(list(categories)).to_numpy()
-
-
-def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> pd.Series[Any] | None:
-    """The batches of some or all cells."""
-    return None if column is None else read_labels(adata, column, cells).cat.remove_unused_categories()
-
-
-def read_labels(adata: AnnData, column: str, cells: NDArray[np.bool_] | None = None) -> pd.Series[Any]:
-    """A column of ``obs`` as categories that are strings, of all cells or of some.
-
-    Raises
-    ------
-    KeyError
-        If it does not exist, with the list of those that do.
-    ValueError
-        If a cell has no label.
-    """
-    if column not in adata.obs:
-        msg = f"obs[{column!r}] does not exist. Columns of obs: {_listed(list(adata.obs))}."
-        raise KeyError(msg)
-    labels = (adata.obs[column] if cells is None else adata.obs[column][cells]).astype("category")
-    if labels.isna().any():
-        msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
-        raise ValueError(msg)
-    return labels.cat.rename_categories([str(name) for name in labels.cat.categories])
-
-
-def _scalar(value: Any) -> Any:
-    """A parameter as a plain scalar; older h5ad files hold one-element arrays and NumPy strings."""
-    return np.ravel(value)[0].item() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def _listed(items: Any) -> str:
-    """The first few items, and how many more there are."""
-    shown = ", ".join(map(str, items[:_SHOWN]))
-    return f"{shown} and {len(items) - _SHOWN} more" if len(items) > _SHOWN else shown or "none"

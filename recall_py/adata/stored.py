@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recall_py.adata import keys
-from recall_py.adata.read import CountData, accept_counts, count_data, find_counts, read_batches, read_labels
+from recall_py.adata.labels import read_batches, read_labels
+from recall_py.adata.read import CountData, accept_counts, count_data, find_counts
 from recall_py.method.params import FilterParams
 
 if TYPE_CHECKING:
@@ -214,3 +215,14 @@ def _refuse_changed(run: StoredRun, n_obs: int) -> None:
                     f"{sizes[str(name)]} of {n_obs} cells, and had {size}. Run the clustering again on these cells."
                 )
                 raise ChangedError(msg)
+
+
+def pair_matrix(run: StoredRun, column: str = "n_selected") -> NDArray[np.float64]:
+    """(n_clusters, n_clusters) of what is recorded of each pair, NaN where a pair was not tested."""
+    matrix = np.full((run.n_clusters, run.n_clusters), np.nan)
+    stored = run.record["pairs"]
+    first, second = (
+        np.array([run.code(name) for name in stored[side]], dtype=np.int64) for side in ("group", "reference")
+    )
+    matrix[first, second] = matrix[second, first] = stored.get(column, np.nan)  # earlier versions recorded less
+    return matrix

@@ -12,11 +12,13 @@ import numpy as np
 import typer
 
 from recall_py.adata import keys
-from recall_py.cli.output import cluster_summary, print_search, print_table, rows_of, write_json
+from recall_py.cli.output import cluster_summary, print_search, write_json
 from recall_py.cli.paths import refuse_data_as_page, refuse_unwritable
-from recall_py.counts.matrix import count_matrix, reading_once
+from recall_py.cli.plot_slots import add_plot_slots
+from recall_py.cli.report import write_page
+from recall_py.counts.source import count_matrix, reading_once
 from recall_py.files.atomic import remove
-from recall_py.files.store import LogLayer, in_memory, opened, rewrite, write_result
+from recall_py.files.store import opened, rewrite, write_result
 from recall_py.method.params import CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
@@ -143,7 +145,7 @@ def cluster_file(
         if json is not None:
             write_json(json, cluster_summary(adata, key, source, target))
         if report is not None:
-            _write_report(adata, report, key, source, target)
+            write_page(adata, report, key, source, target)
         if not quiet:
             print_search(adata, key)
             typer.echo(f"wrote {target}")
@@ -191,85 +193,6 @@ def _read_seurat(source: Path, target: Path) -> Any:
     return seurat.read_rds(source)
 
 
-def test_file(
-    source: Path,
-    groupby: str,
-    target: Path | None,
-    options: dict[str, Any],
-    *,
-    json: Path | None,
-    report: Path | None,
-    quiet: bool,
-) -> None:
-    """Test the labels of one file."""
-    from recall_py import get, tl
-
-    refuse_unwritable(json)
-    refuse_data_as_page(report, source, target)
-    with reading_once(), opened(source) as adata:
-        tl.test_clusters(adata, groupby, **options)
-        pairs = get.pairs(adata, options["key_added"])
-        if target is not None:
-            write_result(adata, source, target, [("uns", options["key_added"])], None)
-        if json is not None:
-            write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
-        if report is not None:
-            _write_report(adata, report, options["key_added"], source, target or source)
-    if not quiet:
-        columns = ["group", "reference", "n_group", "n_reference", "n_selected", "false_share", "passes"]
-        print_table(f"pairs of {groupby}", pairs[columns])
-        supported = int(pairs["passes"].sum())
-        typer.echo(f"{supported} of {len(pairs)} pairs are supported by markers, {len(pairs) - supported} are not")
-        untested = adata.uns[options["key_added"]][keys.RECORD]["untested"]
-        if len(untested):
-            typer.echo(f"too small to be tested: {', '.join(untested)}")
-
-
-def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
-    """Write the report of a result that a file holds."""
-    from recall_py.adata.stored import results
-
-    refuse_data_as_page(target, source, None)
-    with reading_once(), opened(source) as adata:
-        stored = results(adata)
-        if key is None:
-            if len(stored) != 1:
-                found = (
-                    f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}"
-                    if stored
-                    else "no result"
-                )
-                make = (
-                    "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
-                )
-                msg = f"{source} holds {found}{make}"
-                raise ValueError(msg)
-            key = stored[0]
-        _write_report(adata, target, key, source, Path("labelled.h5ad"))
-    if not quiet:
-        typer.echo(f"wrote {target}")
-
-
-def _write_report(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:
-    from recall_py.report.page import write_report
-
-    if "X_umap" in adata.obsm:
-        adata.obsm["X_umap"] = in_memory(adata.obsm["X_umap"])
-    write_report(adata, page, key, source=str(source), target=str(target))
-
-
-def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet: bool) -> None:
-    """Write the augmented counts of one file."""
-    from recall_py import pp
-    from recall_py.files.atomic import write_adata
-
-    with opened(source) as adata:
-        augmented = pp.knockoffs(adata, **options)
-    write_adata(augmented, target)
-    if not quiet:
-        typer.echo(f"wrote {target}: {augmented.n_obs} cells, {augmented.n_vars // 2} genes and as many knockoffs")
-
-
 def _without_empty_cells(
     stack: ExitStack, adata: AnnData, source: Path, target: Path, *, quiet: bool
 ) -> tuple[AnnData, Path]:
@@ -290,29 +213,3 @@ def _cells_with_counts(adata: AnnData, *, quiet: bool) -> NDArray[np.bool_]:
     if not quiet:
         typer.echo(f"dropped {np.count_nonzero(totals <= 0)} cells without counts")
     return totals > 0
-
-
-def add_plot_slots(
-    adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool
-) -> tuple[list[tuple[str, str]], LogLayer | None]:
-    """On raw counts, add what a plot needs; a file that came with an embedding keeps its own.
-
-    Returns the slots that were added, and the layer that is made while the file is written.
-    """
-    from recall_py.cli.plot_slots import add_embedding, log_layer
-
-    record = adata.uns[key][keys.RECORD]
-    if record["source"] == "raw.X" or "X_umap" in adata.obsm:
-        if not quiet:
-            reason = "it is there" if "X_umap" in adata.obsm else "the counts are in raw"
-            typer.echo(f"no embedding was added: {reason}")
-        return [], None
-    layer = options.get("layer") or keys.COUNTS_LAYER
-    counts = count_matrix(adata.X if record["source"] == "X" else adata.layers[layer])
-    added, log = add_embedding(adata, counts, record["genes"], options["random_state"]), log_layer(adata, counts)
-    if not quiet:
-        named = [*([] if log is None else [("layers", log.name)]), *added]
-        typer.echo(
-            f"added for plotting: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}. X still holds counts."
-        )
-    return added, log

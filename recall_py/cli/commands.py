@@ -9,8 +9,31 @@ from typing import Annotated, Any
 
 import typer
 
+from recall_py.cli import check
 from recall_py.cli import cluster as run
+from recall_py.cli import knockoffs as knockoffs_command
+from recall_py.cli import report as report_command
 from recall_py.cli.errors import reported_errors
+from recall_py.cli.options import (
+    BatchKey,
+    Debug,
+    Draws,
+    ExactBelow,
+    Fdr,
+    In,
+    InPlace,
+    Jobs,
+    Json,
+    Layer,
+    MinAuc,
+    NullMethod,
+    Offset,
+    Out,
+    Quiet,
+    Report,
+    Seed,
+    TopGenes,
+)
 from recall_py.cli.paths import PAGE, target_file
 from recall_py.method import params
 
@@ -36,27 +59,6 @@ app = typer.Typer(
 _INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for wrong arguments; it lives in click or in typer itself, by version."""
-
-In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad or .zarr to read, with raw counts.")]
-Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad or .zarr to write.")]
-InPlace = Annotated[bool, typer.Option("--in-place", help="Write the result over IN.")]
-NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP, NB, NB-depth, permutation, ...")]
-Draws = Annotated[int | None, typer.Option(help="Independent null draws that are combined.")]
-MinAuc = Annotated[float | None, typer.Option(help="Smallest AUC of a gene that counts; 0.5 is off.")]
-ExactBelow = Annotated[int | None, typer.Option(help="Exact p-values for clusters of fewer cells.")]
-BatchKey = Annotated[str | None, typer.Option(help="Column of obs with batches: null genes are drawn within them.")]
-Fdr = Annotated[float, typer.Option(help="Target share of false discoveries of the filter.")]
-Offset = Annotated[int, typer.Option(help="1 (knockoff+) or 0.")]
-Layer = Annotated[str | None, typer.Option(help="Layer with raw counts; found by itself if left out.")]
-TopGenes = Annotated[int, typer.Option(help="Genes to select where the file marks none.")]
-Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of everything random.")]
-Jobs = Annotated[int | None, typer.Option("--n-jobs", help="Threads; all cores by default.")]
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write a summary as JSON; - for standard output.")
-]
-Report = Annotated[Path | None, typer.Option("--report", metavar="PAGE", help="Write a report as an HTML page.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def _print_version(value: bool) -> None:
@@ -248,7 +250,7 @@ def test(
             "random_state": seed,
             "n_jobs": n_jobs,
         }
-        run.test_file(source, groupby, target, options, json=json, report=report, quiet=quiet)
+        check.test_file(source, groupby, target, options, json=json, report=report, quiet=quiet)
 
 
 @app.command(epilog=_examples("knockoffs pbmc.h5ad -o augmented.h5ad"))
@@ -273,7 +275,7 @@ def knockoffs(
             "random_state": seed,
             "n_jobs": n_jobs,
         }
-        run.knockoffs_file(source, target_file(source, output), options, quiet=quiet)
+        knockoffs_command.knockoffs_file(source, target_file(source, output), options, quiet=quiet)
 
 
 @app.command(epilog=_examples("demo data/pbmc68k.h5ad"))
@@ -307,7 +309,7 @@ def report(
 ) -> None:
     """Write an HTML page about a result: what was found, how sure it is, pictures, tables, and how to get it again."""
     with reported_errors(context):
-        run.report_file(source, target_file(source, output, suffixes=PAGE), key, quiet=quiet)
+        report_command.report_file(source, target_file(source, output, suffixes=PAGE), key, quiet=quiet)
 
 
 @app.command(epilog=_examples("info pbmc.h5ad"))

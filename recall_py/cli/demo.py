@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
-from recall_py.cli.cluster import add_plot_slots
 from recall_py.cli.output import print_search, print_table
-from recall_py.counts.matrix import reading_once
+from recall_py.cli.plot_slots import add_plot_slots
+from recall_py.counts.source import reading_once
 from recall_py.files.store import opened, write_result
 
 

@@ -89,7 +89,7 @@ def _genes(adata: AnnData, n_top_genes: int) -> str:
 
 
 def _neighbours(adata: AnnData) -> str:
-    from recall_py.adata.read import read_graph_params
+    from recall_py.adata.neighbours import read_graph_params
     from recall_py.method.params import GraphParams
 
     if keys.NEIGHBORS not in adata.uns:

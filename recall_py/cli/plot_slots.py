@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import typer
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recall_py.adata import keys
-from recall_py.files.store import LogLayer, in_memory
-from recall_py.method.clustering.components import TARGET_TOTAL
+from recall_py.counts.source import count_matrix
+from recall_py.files.store import in_memory
+from recall_py.method.normalisation import TARGET_TOTAL
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,3 +84,45 @@ def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], 
         add("obsm", "X_umap")
         add("uns", "umap")
     return added
+
+
+def add_plot_slots(
+    adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool
+) -> tuple[list[tuple[str, str]], LogLayer | None]:
+    """On raw counts, add what a plot needs; a file that came with an embedding keeps its own.
+
+    Returns the slots that were added, and the layer that is made while the file is written.
+    """
+    record = adata.uns[key][keys.RECORD]
+    if record["source"] == "raw.X" or "X_umap" in adata.obsm:
+        if not quiet:
+            reason = "it is there" if "X_umap" in adata.obsm else "the counts are in raw"
+            typer.echo(f"no embedding was added: {reason}")
+        return [], None
+    layer = options.get("layer") or keys.COUNTS_LAYER
+    counts = count_matrix(adata.X if record["source"] == "X" else adata.layers[layer])
+    added, log = add_embedding(adata, counts, record["genes"], options["random_state"]), log_layer(adata, counts)
+    if not quiet:
+        named = [*([] if log is None else [("layers", log.name)]), *added]
+        typer.echo(
+            f"added for plotting: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}. X still holds counts."
+        )
+    return added, log
+
+
+class LogLayer:
+    """Counts as ln(1 + count / total * target), made block by block."""
+
+    def __init__(self, name: str, counts: Any, totals: NDArray[np.float64], target: float) -> None:
+        self.name = name
+        self.counts = counts
+        self._size = np.maximum(totals, 1.0) / target
+
+    def change(self, block: Any, rows: slice) -> Any:
+        """The values of a block."""
+        size = self._size[rows]
+        if isinstance(block, np.ndarray):
+            return np.log1p((block / size[:, None]).astype(np.float32))
+        per_value = np.repeat(size, np.diff(block.indptr)) if block.format == "csr" else size[block.indices]
+        block.data = np.log1p((block.data / per_value).astype(np.float32))
+        return block

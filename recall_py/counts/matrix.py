@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-_BLOCK = 1 << 22
-"""Stored values that are in memory at a time."""
+from recall_py.counts.blocks import read_tile, tiles
 
 
 class Entries(NamedTuple):
@@ -137,9 +133,7 @@ class CountMatrix:
 
     def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
         """(n_cells,) sum of each cell over some genes."""
-        from recall_py.method.clustering.components import (
-            cell_totals,  # linear algebra, that need not be loaded to look at a file
-        )
+        from recall_py.method.normalisation import cell_totals
 
         return cell_totals(self.columns(chosen))
 
@@ -173,81 +167,6 @@ class CountMatrix:
 def as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:
     """Genes given as a mask or as positions, as positions."""
     return np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
-
-
-def tiles(matrix: Any) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of blocks that together are the matrix: along its sparse axis, or along its chunks.
-
-    Rows of a column come in ascending order.
-    """
-    n_rows, n_columns = matrix.shape
-    if not n_rows or not n_columns:
-        return
-    if hasattr(matrix, "format"):
-        indptr = matrix.indptr if sparse.issparse(matrix) else matrix.group["indptr"][...]
-        edges = np.searchsorted(indptr, np.arange(_BLOCK, indptr[-1], _BLOCK))
-        for start, stop in pairwise(np.unique([0, *edges, len(indptr) - 1]).tolist()):
-            here = slice(start, stop)
-            yield (here, slice(0, n_columns)) if matrix.format == "csr" else (slice(0, n_rows), here)
-        return
-    # A chunk is unpacked whole, so that no block should end within one.
-    chunk_rows, chunk_columns = getattr(matrix, "chunks", None) or (1, n_columns)
-    width = min(chunk_columns * max(1, _BLOCK // (chunk_rows * chunk_columns)), n_columns)
-    height = chunk_rows * max(1, _BLOCK // (chunk_rows * width)) if width == n_columns else chunk_rows
-    for top in range(0, n_rows, height):
-        for left in range(0, n_columns, width):
-            yield slice(top, min(top + height, n_rows)), slice(left, min(left + width, n_columns))
-
-
-def read_tile(matrix: Any, rows: slice, columns: slice) -> Any:
-    """One block as an array or a sparse matrix.
-
-    Raises
-    ------
-    ValueError
-        If the file that holds it cannot be read there.
-    """
-    try:
-        return matrix[rows, columns]
-    except (OSError, RuntimeError) as error:
-        msg = (
-            f"The file cannot be read further ({type(error).__name__}: {error}). It may be damaged: copy or download "
-            "it again."
-        )
-        raise ValueError(msg) from error
-
-
-_KEPT: ContextVar[list[CountMatrix] | None] = ContextVar("kept", default=None)
-
-
-@contextmanager
-def reading_once() -> Iterator[None]:
-    """Within this, counts of the same cells and genes are read once, however often they are asked for."""
-    token = _KEPT.set([])
-    try:
-        yield
-    finally:
-        _KEPT.reset(token)
-
-
-def count_matrix(matrix: Any, cells: NDArray[np.bool_] | None = None) -> CountMatrix:
-    """The matrix, ready to be read in blocks."""
-    kept = _KEPT.get()
-    for known in kept or ():
-        if known.holds(matrix, cells):
-            return known
-    found = _kind_of(matrix)(matrix, cells)
-    if kept is not None:
-        kept.append(found)
-    return found
-
-
-def _kind_of(matrix: Any) -> type[CountMatrix]:
-    if not hasattr(matrix, "dask"):
-        return CountMatrix
-    from recall_py.counts.dask_array import DaskCounts
-
-    return DaskCounts
 
 
 def _problem(values: NDArray[np.floating[Any]]) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recall_py.datasets._simulation import Simulation, draw
-from recall_py.method.seeds import resolve_seed
+from recall_py.method.params import resolve_seed
 
 if TYPE_CHECKING:
     from anndata import AnnData

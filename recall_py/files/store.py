@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.counts.matrix import read_tile, tiles
+from recall_py.counts.blocks import read_tile, tiles
 from recall_py.files.atomic import first_line, is_store, is_zarr, write_atomically
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def in_memory(stored: Any) -> Any:
 
 
 def write_result(
-    adata: AnnData, source: Path, target: Path, written: Iterable[tuple[str, str | None]], log_layer: LogLayer | None
+    adata: AnnData, source: Path, target: Path, written: Iterable[tuple[str, str | None]], log_layer: Any
 ) -> None:
     """Write `target`: all that is in `source`, and what was added to `adata` since it was opened.
 
@@ -148,24 +148,6 @@ def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) 
             _write(raw, "var", adata.raw.var)
             _write(raw, "varm", {name: in_memory(stored) for name, stored in adata.raw.varm.items()})
             _write_matrix(raw, "X", adata.raw.X, only, kept)
-
-
-class LogLayer:
-    """Counts as ln(1 + count / total * target), made block by block."""
-
-    def __init__(self, name: str, counts: Any, totals: NDArray[np.float64], target: float) -> None:
-        self.name = name
-        self.counts = counts
-        self._size = np.maximum(totals, 1.0) / target
-
-    def change(self, block: Any, rows: slice) -> Any:
-        """The values of a block."""
-        size = self._size[rows]
-        if isinstance(block, np.ndarray):
-            return np.log1p((block / size[:, None]).astype(np.float32))
-        per_value = np.repeat(size, np.diff(block.indptr)) if block.format == "csr" else size[block.indices]
-        block.data = np.log1p((block.data / per_value).astype(np.float32))
-        return block
 
 
 def _rows(kept: NDArray[np.bool_]) -> Change:

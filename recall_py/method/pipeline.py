@@ -3,68 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.method.calibrate import CountLadder, Ladder, PairTest, ResolutionLadder, calibrate
-from recall_py.method.clustering.components import embed, log_normalise, n_components_above_noise, scale
+from recall_py.method.clustering.components import embed, n_components_above_noise, scale
 from recall_py.method.clustering.graph import build_graph
 from recall_py.method.clustering.partition import Clusterer, GraphClusterer, SpaceClusterer
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.nulls import augment
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.pairs.against_null_cells import SyntheticTest
 from recall_py.method.params import FilterParams, RunParams
-from recall_py.method.results import Augmented, Iteration, Markers, NullFit, PairTable, RecallResult, Search
+from recall_py.method.results import Augmented, Markers, NullFit, PairTable, RecallResult, Search
+from recall_py.method.stages import Observer, Silent, Stages
 from recall_py.method.threads import resolve_n_jobs
 
 MAX_COMPONENTS = 50
 PlainCounts = tuple[sparse.csc_array, NDArray[np.float64] | None, NDArray[np.int32] | None]
 """Counts, depths and batches of the cells."""
-STAGES = ("knockoffs", "normalise", "sort", "components", "graph", "search", "markers")
-
-
-class Observer(Protocol):
-    """Told what a run is doing."""
-
-    def stage(self, name: str) -> None:
-        """Call when the stage called `name` begins."""
-        ...
-
-    def iteration(self, iteration: Iteration) -> None:
-        """Call when a step of the search is done."""
-        ...
-
-
-class Silent:
-    """An observer that keeps still."""
-
-    def stage(self, name: str) -> None:
-        """Ignore it."""
-
-    def iteration(self, iteration: Iteration) -> None:
-        """Ignore it."""
-
-
-class Stages:
-    """Announces and times the stages of a run."""
-
-    def __init__(self, observer: Observer) -> None:
-        self.observer = observer
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """The stage called `name`."""
-        self.observer.stage(name)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
 
 
 def cluster_counts(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from recall_py.adata.read import read_labels
+from recall_py.adata.labels import read_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,22 +94,6 @@ def say_instead(ax: Axes, text: str) -> None:
     """Say in words why there is nothing to draw."""
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, wrap=True)
-
-
-def shortened(name: str, most: int = 18) -> str:
-    """A name that a title has room for."""
-    return name if len(name) <= most else f"{name[: most - 3]}..."
-
-
-def counted(n_clusters: int) -> str:
-    """A number of clusters in words."""
-    return "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
-
-
-def percent(share: float) -> str:
-    """A share as a percentage, 100 at most; three digits where a target such as 5 % is near."""
-    value = 100 * min(share, 1.0)
-    return f"{value:.0f} %" if value >= 10 else f"{value:.3g} %"
 
 
 def palette(adata: AnnData, run: StoredRun) -> list[str]:

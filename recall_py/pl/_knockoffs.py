@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recall_py.adata.stored import read_run
-from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, percent, say_instead, shortened, with_plot_docs
+from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead, with_plot_docs
+from recall_py.words import percent, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py.adata.stored import StoredRun, read_run
-from recall_py.pl._figure import NULL, PASSING, axes_to_draw_on, hand_over, say_instead, shortened, with_plot_docs
+from recall_py.pl._figure import NULL, PASSING, axes_to_draw_on, hand_over, say_instead, with_plot_docs
+from recall_py.words import shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +92,7 @@ def _of_clusters(adata: AnnData, run: StoredRun, n_genes: int | None, ax: Axes |
     from matplotlib.patches import Rectangle
 
     from recall_py import get
-    from recall_py.adata.expression import cluster_expression
+    from recall_py.adata.recomputed import cluster_expression
 
     chosen = best_markers(get.markers(adata, run.key, by="cluster"), run, n_genes)
     genes = [gene for of_cluster in chosen.values() for gene in of_cluster]

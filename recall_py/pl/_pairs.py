@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recall_py.adata.stored import StoredRun, read_run
-from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, percent, say_instead, shortened, with_plot_docs
+from recall_py.adata.stored import StoredRun, pair_matrix, read_run
+from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, say_instead, with_plot_docs
+from recall_py.words import percent, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,17 +68,6 @@ def pairs(
     else:
         _draw(axis, run)
     return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
-
-
-def pair_matrix(run: StoredRun, column: str = "n_selected") -> NDArray[np.float64]:
-    """(n_clusters, n_clusters) of what is recorded of each pair, NaN where a pair was not tested."""
-    matrix = np.full((run.n_clusters, run.n_clusters), np.nan)
-    stored = run.record["pairs"]
-    first, second = (
-        np.array([run.code(name) for name in stored[side]], dtype=np.int64) for side in ("group", "reference")
-    )
-    matrix[first, second] = matrix[second, first] = stored.get(column, np.nan)  # earlier versions recorded less
-    return matrix
 
 
 def similarity_tree(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py.adata.stored import read_run
-from recall_py.pl._figure import FAILING, PASSING, QUIET, axes_to_draw_on, counted, every, hand_over, with_plot_docs
+from recall_py.pl._figure import FAILING, PASSING, QUIET, axes_to_draw_on, every, hand_over, with_plot_docs
+from recall_py.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

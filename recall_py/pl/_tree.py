@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py.adata.stored import StoredRun, read_run
-from recall_py.pl._figure import axes_to_draw_on, counted, every, hand_over, palette, shortened, with_plot_docs
+from recall_py.pl._figure import axes_to_draw_on, every, hand_over, palette, with_plot_docs
+from recall_py.words import counted, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,10 @@ import pandas as pd
 from recall_py import pl
 from recall_py.adata.stored import ChangedError, StoredRun, read_run, recorded_counts
 from recall_py.files.atomic import write_atomically
-from recall_py.pl._figure import counted
-from recall_py.report.sentences import CITATION, explained, reproduce, summary, warnings_of
+from recall_py.report.command import reproduce
+from recall_py.report.sentences import CITATION, explained, summary, warnings_of
 from recall_py.report.tables import clusters_table, markers_table, pairs_table, parameters_table, steps_table
+from recall_py.words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData

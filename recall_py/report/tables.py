@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from recall_py import get
-from recall_py.adata.expression import cluster_expression
-from recall_py.pl._figure import percent
-from recall_py.pl._pairs import pair_matrix
+from recall_py.adata.recomputed import cluster_expression
+from recall_py.adata.stored import pair_matrix
+from recall_py.words import percent
 
 if TYPE_CHECKING:
     from anndata import AnnData

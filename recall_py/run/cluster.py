@@ -5,37 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from numbers import Integral
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recall_py.adata import keys
-from recall_py.adata.read import (
-    read_counts,
-    read_graph_params,
-    read_labels,
-    refuse_copy_of_file,
-    refuse_small_batches,
-    refuse_unusable,
-    restricted_cells,
-)
+from recall_py.adata.labels import read_labels, restricted_cells
+from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_clusters
-from recall_py.method.clustering.partition import refuse_unfit_options
 from recall_py.method.params import (
-    GRAPHS,
-    FilterParams,
-    GraphParams,
-    PartitionParams,
     RunParams,
-    SearchParams,
-    given,
-    one_of,
 )
 from recall_py.method.threads import resolve_n_jobs
 from recall_py.run.observe import ScanpyLog, warn_about
+from recall_py.run.options import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,113 +28,8 @@ if TYPE_CHECKING:
 
     from recall_py.adata.read import CountData
     from recall_py.counts.dask_array import DaskCounts
-    from recall_py.method.pipeline import Observer
     from recall_py.method.results import RecallResult
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "recall": {"graph": "snn", "dims": 10},
-    "calibrated": {
-        "graph": "snn",
-        "dims": "auto",
-        "pair_test": "synthetic",
-        "strategy": "merge",
-        "n_starts": 5,
-        "n_draws": 7,
-        "exact_below": 10,
-    },
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """The arguments that all calibrated clusterings share, as given; None leaves it to preset and data."""
-
-    start: float
-    partition: PartitionParams
-    null_method: str
-    fdr: float
-    offset: int
-    reduction: float
-    strategy: str | None
-    layer: str | None
-    n_top_genes: int
-    max_iterations: int
-    raise_start: bool
-    preset: str | None
-    seed: int
-    n_jobs: int | None
-    graph: str | None = None
-    dims: int | str | None = None
-    neighbors_key: str | None = None
-    pair_test: str | None = None
-    n_draws: int | None = None
-    min_auc: float | None = None
-    exact_below: int | None = None
-    batch_key: str | None = None
-    sketch: int | None = None
-    bisect: bool = False
-
-    def __post_init__(self) -> None:
-        from recall_py.method.nulls import null_model
-
-        null_model(self.null_method)
-        resolve_n_jobs(self.n_jobs)
-        if self.preset is not None:
-            one_of("preset", self.preset, tuple(PRESETS))
-        if self.start is None:
-            msg = "resolution is None, but the search needs a resolution to start from, for example resolution=1."
-            raise ValueError(msg)
-        if self.sketch is not None and (not isinstance(self.sketch, Integral) or self.sketch < 2):
-            msg = f"sketch is {self.sketch!r}; a number of cells is needed, for example sketch=20_000."
-            raise ValueError(msg)
-
-    def run_params(self, adata: AnnData) -> RunParams:
-        """Everything that decides the labels, with what `adata` records about its neighbours filled in."""
-        from scanpy import logging
-
-        asked = PRESETS.get(self.preset or "", {}) | given(
-            strategy=self.strategy,
-            pair_test=self.pair_test,
-            n_draws=self.n_draws,
-            min_auc=self.min_auc,
-            exact_below=self.exact_below,
-            graph=self.graph,
-            dims=self.dims,
-        )
-        kind = asked.get("graph", GraphParams.kind)
-        one_of("graph", kind, GRAPHS)
-        refuse_unfit_options(self.partition)
-        graph, n_pcs = GraphParams(kind="snn", n_neighbors=20), None
-        if kind == "umap" and self.partition.by_resolution:
-            graph, n_pcs = read_graph_params(adata, self.neighbors_key)
-            if keys.NEIGHBORS not in adata.uns and self.neighbors_key is None:
-                logging.info("no neighbours are recorded: the graph takes scanpy's defaults")
-        dims: Any = asked.get("dims", RunParams.dims if n_pcs is None else n_pcs)
-        if isinstance(dims, str) and dims != "auto":
-            msg = f"dims is {dims!r}; pass a number of components, or 'auto' for those above the noise."
-            raise ValueError(msg)
-
-        def set_of(*names: str) -> dict[str, Any]:
-            return {name: asked[name] for name in names if name in asked}
-
-        return RunParams(
-            search=SearchParams(
-                start=self.start,
-                reduction=self.reduction,
-                max_iterations=self.max_iterations,
-                raise_start=self.raise_start,
-                bisect=self.bisect,
-                **set_of("strategy"),
-            ),
-            null_method=self.null_method,
-            dims=None if dims == "auto" else dims,
-            filter=FilterParams(fdr=self.fdr, offset=self.offset, **set_of("min_auc", "exact_below", "n_draws")),
-            graph=graph,
-            partition=replace(self.partition, **set_of("n_starts")),
-            seed=self.seed,
-            n_jobs=self.n_jobs,
-            **set_of("pair_test"),
-        )
+    from recall_py.method.stages import Observer
 
 
 def cluster_adata(

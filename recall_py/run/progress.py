@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from recall_py.method.pipeline import STAGES
+from recall_py.method.stages import STAGES
 from recall_py.run.observe import describe
+from recall_py.words import in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,13 +50,6 @@ def longest_left(params: RunParams, iteration: Iteration, n_done: int, seconds: 
         left = params.search.max_iterations - n_done
         most = left if params.partition.by_resolution else min(left, most)
     return most * seconds if most > 0 else None
-
-
-def in_words(seconds: float) -> str:
-    """A time such as "40 s", "3 min" or "2 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
 class _Memory(ProgressColumn):

@@ -28,26 +28,26 @@ from recall_py.method.clustering.components import (
     MANY_CELLS,
     Embedding,
     ScaledGenes,
-    cell_totals,
     embedding,
     group_products,
     leading_components,
-    log_normalise,
     project,
     scale,
 )
+from recall_py.method.normalisation import cell_totals, log_normalise
 from recall_py.method.nulls import null_model
 from recall_py.method.nulls.copula import Copula
 from recall_py.method.nulls.depth_negative_binomial import DepthNegativeBinomial
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
-from recall_py.method.pipeline import MAX_COMPONENTS, Stages, draw_knockoffs, refuse_too_small, search_and_mark
+from recall_py.method.pipeline import MAX_COMPONENTS, draw_knockoffs, refuse_too_small, search_and_mark
 from recall_py.method.results import Augmented, NullFit, RecallResult
+from recall_py.method.stages import Stages
 from recall_py.method.threads import even_blocks, one_blas_thread
 
 if TYPE_CHECKING:
     from recall_py.counts.dask_array import DaskCounts
     from recall_py.method.params import RunParams
-    from recall_py.method.pipeline import Observer
+    from recall_py.method.stages import Observer
 
 _FAN_IN = 4
 """Arrays that are added up in one task."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
-    from recall_py.method.pipeline import Observer
     from recall_py.method.results import Iteration
+    from recall_py.method.stages import Observer
 
 _KEY = "recall"
 _BATCH = "batch"
@@ -87,7 +87,7 @@ def cluster(
     from recall_py.adata.write import write_clusters
     from recall_py.method.pipeline import cluster_augmented, cluster_counts
     from recall_py.method.results import Augmented
-    from recall_py.run.cluster import Calibration
+    from recall_py.run.options import Calibration
 
     adata = _as_adata(matrix)
     batch_key = None if matrix.get("batch") is None else _BATCH

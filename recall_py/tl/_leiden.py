@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
-from recall_py.method.params import PartitionParams
-from recall_py.method.seeds import resolve_seed
-from recall_py.run.cluster import Calibration, cluster_adata
+from recall_py.method.params import PartitionParams, resolve_seed
+from recall_py.run.cluster import cluster_adata
+from recall_py.run.options import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
 
-    from recall_py.method.seeds import Rng
+    from recall_py.method.params import Rng
 
 
 @with_common_docs

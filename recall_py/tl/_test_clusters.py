@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from recall_py.adata import keys
-from recall_py.adata.read import read_counts, read_labels, refuse_copy_of_file, refuse_small_batches, refuse_unusable
+from recall_py.adata.labels import read_labels
+from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_pair_tests
-from recall_py.method.params import PAIR_TESTS, FilterParams, given, one_of
-from recall_py.method.seeds import resolve_seed
-from recall_py.run.cluster import PRESETS
+from recall_py.method.params import PAIR_TESTS, FilterParams, given, one_of, resolve_seed
+from recall_py.run.options import PRESETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from recall_py.method.seeds import Rng
+    from recall_py.method.params import Rng
 
 
 def test_clusters(

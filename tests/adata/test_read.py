@@ -8,7 +8,8 @@ import pytest
 from scipy import sparse
 
 import recall_py
-from recall_py.adata.read import read_counts, read_graph_params
+from recall_py.adata.neighbours import read_graph_params
+from recall_py.adata.read import read_counts
 
 
 def make_adata(n_cells=60, n_genes=80, seed=0):
@@ -297,7 +298,7 @@ def test_batch_of_one_cell_is_refused_by_its_name():
 @pytest.mark.parametrize("convert", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
 def test_depths_are_exact_in_any_block_size(convert, monkeypatch):
     counts = np.random.default_rng(0).integers(0, 2**23, (50, 400)).astype(np.float32)
-    monkeypatch.setattr("recall_py.counts.matrix._BLOCK", 1000)
+    monkeypatch.setattr("recall_py.counts.blocks._BLOCK", 1000)
     totals = [sum(map(int, row)) for row in counts]
     expected = np.array(totals) / np.mean(totals)
     np.testing.assert_array_equal(read_counts(ad.AnnData(convert(counts))).depth, expected)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recall_py.counts import matrix as blocks
-from recall_py.counts.matrix import CountMatrix, count_matrix, reading_once
+from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.selection import most_variable
+from recall_py.counts.source import count_matrix, reading_once
 
 SHARED = Path(os.environ.get("RECALL_PY_SHARED", Path(__file__).parents[3] / "shared"))
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"

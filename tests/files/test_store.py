@@ -22,9 +22,10 @@ from scipy import sparse
 
 import recall_py
 from recall_py.adata.read import read_counts
+from recall_py.cli.plot_slots import LogLayer
 from recall_py.counts import matrix as blocks
 from recall_py.counts.matrix import CountMatrix
-from recall_py.files.store import LogLayer, opened, rewrite, write_result
+from recall_py.files.store import opened, rewrite, write_result
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 SHARED = Path(os.environ.get("RECALL_PY_SHARED", Path(__file__).parents[3] / "shared"))

@@ -9,7 +9,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from recall_py.method import pipeline
-from recall_py.method.clustering.components import embed, log_normalise, scale
+from recall_py.method.clustering.components import embed, scale
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.params import FilterParams, GraphParams, PartitionParams, RunParams, SearchParams
 from recall_py.method.pipeline import cluster_counts, draw_knockoffs
 from recall_py.method.results import RecallResult

@@ -14,9 +14,10 @@ from matplotlib.patches import Rectangle
 
 import recall_py
 from recall_py.adata.stored import read_run
-from recall_py.pl._figure import FAILING, palette, percent, shortened
+from recall_py.pl._figure import FAILING, palette
 from recall_py.report.page import report_page
 from recall_py.run.observe import CalibrationWarning
+from recall_py.words import percent, shortened
 
 mpl.use("Agg")
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
@@ -240,7 +241,7 @@ def test_genes_that_are_gone_are_named(pbmc):
 
 
 def test_expression_is_the_mean_and_share_of_the_cells(pbmc):
-    from recall_py.adata.expression import cluster_expression
+    from recall_py.adata.recomputed import cluster_expression
 
     run = read_run(pbmc, "leiden")
     genes = pbmc.var_names[[3, 100, 50]].to_numpy()

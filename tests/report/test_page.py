@@ -14,8 +14,9 @@ import pytest
 
 import recall_py
 from recall_py.adata.stored import read_run
+from recall_py.report.command import reproduce
 from recall_py.report.page import write_report
-from recall_py.report.sentences import explained, reproduce, summary, warnings_of
+from recall_py.report.sentences import explained, summary, warnings_of
 from recall_py.run.observe import CalibrationWarning
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"

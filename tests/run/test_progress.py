@@ -16,7 +16,8 @@ from rich.console import Console
 import recall_py
 from recall_py.method.params import RunParams, SearchParams
 from recall_py.method.results import Iteration
-from recall_py.run.progress import ConsoleProgress, in_words, longest_left, memory_in_use
+from recall_py.run.progress import ConsoleProgress, longest_left, memory_in_use
+from recall_py.words import in_words
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import recall_py
-from recall_py.counts.matrix import CountMatrix, count_matrix
+from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.selection import most_variable
+from recall_py.counts.source import count_matrix
 from recall_py.datasets import pbmc68k
 from recall_py.method.params import RunParams, SearchParams
 

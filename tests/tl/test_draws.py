@@ -13,7 +13,8 @@ from scipy import sparse
 
 import recall_py
 from recall_py.datasets import simulate
-from recall_py.method.clustering.components import embed, log_normalise, n_components_above_noise, scale
+from recall_py.method.clustering.components import embed, n_components_above_noise, scale
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.against_knockoffs import EXACT_PARTNER, KnockoffTest, SortedGeneTests, limited
 from recall_py.method.pairs.filter import drop_weak, is_settled, select
 from recall_py.method.pairs.rank_sum import cluster_pairs

@@ -7,8 +7,9 @@ import numpy as np
 from scipy import sparse
 
 from recall_py.datasets import simulate
-from recall_py.method.clustering.components import embed, log_normalise, scale
+from recall_py.method.clustering.components import embed, scale
 from recall_py.method.clustering.graph import nearest_neighbours, snn_graph
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.nulls import augment
 from recall_py.method.pairs.against_null_cells import SyntheticTest
 from recall_py.method.pairs.filter import select

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from recall_py.method.clustering.components import MAX_SCALED, TARGET_TOTAL
+from recall_py.method.clustering.components import MAX_SCALED
+from recall_py.method.normalisation import TARGET_TOTAL
 from recall_py.method.pairs.against_knockoffs import EXACT_PARTNER, limited, log2_fold_changes, pair_table
 from recall_py.method.pairs.filter import Selection, contrast, drop_weak, is_settled, select
 from recall_py.method.pairs.population import (

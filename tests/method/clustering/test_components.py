@@ -9,7 +9,8 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info
 
-from recall_py.method.clustering.components import ScaledGenes, embed, log_normalise, scale
+from recall_py.method.clustering.components import ScaledGenes, embed, scale
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.threads import one_blas_thread
 
 

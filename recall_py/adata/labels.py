@@ -1,0 +1,63 @@
+"""Columns of ``obs`` with labels: clusters, batches, and the cells that a clustering is restricted to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recall_py.words import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+
+def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> NDArray[np.bool_]:
+    """Cells of the categories that a clustering is restricted to.
+
+    Raises
+    ------
+    KeyError
+        If the column does not exist.
+    ValueError
+        If the categories are no list of strings, or one does not exist.
+    """
+    column, categories = restrict_to
+    labels = read_labels(adata, column)
+    if isinstance(categories, str) or not len(categories) or any(not isinstance(name, str) for name in categories):
+        msg = f"restrict_to names {categories!r}; pass a list of strings, such as ({column!r}, [{labels.iloc[0]!r}])."
+        raise ValueError(msg)
+    missing = [name for name in categories if name not in labels.cat.categories]
+    if missing:
+        msg = f"obs[{column!r}] has no category {listed(missing)}. It has: {listed(labels.cat.categories)}."
+        raise ValueError(msg)
+    return labels.isin(list(categories)).to_numpy()
+
+
+def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> pd.Series[Any] | None:
+    """The batches of some or all cells."""
+    return None if column is None else read_labels(adata, column, cells).cat.remove_unused_categories()
+
+
+def read_labels(adata: AnnData, column: str, cells: NDArray[np.bool_] | None = None) -> pd.Series[Any]:
+    """A column of ``obs`` as categories that are strings, of all cells or of some.
+
+    Raises
+    ------
+    KeyError
+        If it does not exist, with the list of those that do.
+    ValueError
+        If a cell has no label.
+    """
+    if column not in adata.obs:
+        msg = f"obs[{column!r}] does not exist. Columns of obs: {listed(list(adata.obs))}."
+        raise KeyError(msg)
+    labels = (adata.obs[column] if cells is None else adata.obs[column][cells]).astype("category")
+    if labels.isna().any():
+        msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
+        raise ValueError(msg)
+    return labels.cat.rename_categories([str(name) for name in labels.cat.categories])

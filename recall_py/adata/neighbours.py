@@ -1,0 +1,96 @@
+"""The recorded neighbour graph: its parameters, and one like it made anew by scanpy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from recall_py.adata import keys
+from recall_py.method.clustering.graph import EXACT_CELLS, descent_options
+from recall_py.method.params import GraphParams
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_PCA = ("X_pca", "pca")
+
+
+def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphParams, int | None]:
+    """Graph parameters that ``sc.pp.neighbors`` recorded, and the number of components if one was recorded.
+
+    Raises
+    ------
+    KeyError
+        If `neighbors_key` is given and ``uns`` has no such entry.
+    ValueError
+        If the recorded graph is not one of principal components: knockoff genes cannot be sent through it.
+    """
+    if neighbors_key is not None and neighbors_key not in adata.uns:
+        msg = f"uns[{neighbors_key!r}] does not exist. Run sc.pp.neighbors(adata, key_added={neighbors_key!r}) first."
+        raise KeyError(msg)
+    recorded = adata.uns.get(neighbors_key or keys.NEIGHBORS, {}).get(keys.PARAMS, {})
+    n_pcs = None if recorded.get("n_pcs") is None else int(_scalar(recorded["n_pcs"]))
+    representation = "X" if n_pcs == 0 else recorded.get("use_rep", _PCA[0])
+    if representation not in _PCA or "bbknn" in recorded:
+        corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
+        msg = (
+            f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
+            "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
+            "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: restrict_to=('batch', ['...'])."
+        )
+        raise ValueError(msg)
+    given = {
+        name: _scalar(recorded[name])
+        for name in ("n_neighbors", "metric", "method", "random_state")
+        if name in recorded
+    }
+    if not isinstance(given.get("random_state", 0), int):
+        given.pop("random_state")
+    return GraphParams(**given), n_pcs
+
+
+def _scalar(value: Any) -> Any:
+    """A parameter as a plain scalar; older h5ad files hold one-element arrays and NumPy strings."""
+    return np.ravel(value)[0].item() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:
+    """Connectivities of ``scanpy.pp.neighbors``, with exact neighbours up to `EXACT_CELLS` cells.
+
+    scanpy's own choice below 8,192 cells is exact too. Above, it searches as here, but with random numbers that are
+    split by thread, so its graph would depend on the machine.
+    """
+    import anndata as ad
+    import scanpy as sc
+
+    transformer: Any = "sklearn"
+    if len(scores) > EXACT_CELLS:
+        transformer = _descent_transformer(params, len(scores))
+    holder = ad.AnnData(sparse.csr_matrix((len(scores), 1), dtype=np.float32), obsm={"X_pca": scores})
+    with threadpool_limits(1, user_api="blas"), sc.settings.verbosity.override("warning"):
+        sc.pp.neighbors(
+            holder,
+            n_neighbors=params.n_neighbors,
+            use_rep="X_pca",
+            metric=params.metric,
+            method=params.method,
+            transformer=transformer,
+            random_state=params.random_state,
+        )
+    return sparse.csr_array(holder.obsp["connectivities"])
+
+
+def _descent_transformer(params: GraphParams, n_cells: int) -> Any:
+    """The approximate search in the form that scanpy takes."""
+    from pynndescent import PyNNDescentTransformer
+
+    class Descent(PyNNDescentTransformer):  # type: ignore[misc]
+        def fit_transform(self, x: NDArray[np.float64]) -> sparse.csr_matrix:
+            """Distances; pynndescent 0.7 gives a sparse array, which scanpy 1.11 cannot read."""
+            return sparse.csr_matrix(super().fit_transform(x))
+
+    return Descent(params.n_neighbors, params.metric, random_state=params.random_state, **descent_options(n_cells))

@@ -1,0 +1,49 @@
+"""``recall-py report``: the page about a result that a file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from recall_py.cli.paths import refuse_data_as_page
+from recall_py.counts.source import reading_once
+from recall_py.files.store import in_memory, opened
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
+    """Write the report of a result that a file holds."""
+    from recall_py.adata.stored import results
+
+    refuse_data_as_page(target, source, None)
+    with reading_once(), opened(source) as adata:
+        stored = results(adata)
+        if key is None:
+            if len(stored) != 1:
+                found = (
+                    f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}"
+                    if stored
+                    else "no result"
+                )
+                make = (
+                    "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
+                )
+                msg = f"{source} holds {found}{make}"
+                raise ValueError(msg)
+            key = stored[0]
+        write_page(adata, target, key, source, Path("labelled.h5ad"))
+    if not quiet:
+        typer.echo(f"wrote {target}")
+
+
+def write_page(adata: AnnData, page: Path, key: str, source: Path, target: Path) -> None:
+    """Write a report beside the command that made the result."""
+    from recall_py.report.page import write_report
+
+    if "X_umap" in adata.obsm:
+        adata.obsm["X_umap"] = in_memory(adata.obsm["X_umap"])
+    write_report(adata, page, key, source=str(source), target=str(target))

@@ -1,0 +1,114 @@
+"""The command that makes a result again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recall_py.adata import keys
+from recall_py.run.options import PRESETS
+
+if TYPE_CHECKING:
+    from recall_py.adata.stored import StoredRun
+
+_USUAL: dict[str, Any] = {
+    "null_method": "ZIP",
+    "search_strategy": "resolution",
+    "pair_test": "knockoff",
+    "filter_n_draws": 1,
+    "filter_min_auc": 0.5,
+    "filter_exact_below": 0,
+    "filter_fdr": 0.05,
+    "filter_offset": 1,
+    "search_reduction": 0.2,
+    "search_max_iterations": 50,
+    "graph_kind": "umap",
+    "partition_flavor": "leidenalg",
+    "partition_n_iterations": -1,
+    "partition_n_orders": 10,
+}
+"""What the command line takes where an option is left out."""
+_LEIDEN_ONLY = ("partition_flavor", "partition_n_iterations")
+
+
+def reproduce(run: StoredRun, source: str, target: str) -> str:
+    """The command that makes this result from `source`."""
+    words = ["recall-py", "cluster", source, "-o", target] if run.searched else ["recall-py", "test", source]
+    words += _search_options(run) if run.searched else _test_options(run)
+    return shlex.join(words)
+
+
+def _search_options(run: StoredRun) -> list[str]:
+    params = run.params
+    algorithm = str(params["partition_algorithm"])
+    by_resolution = algorithm in ("leiden", "louvain")
+    usual = dict(_USUAL)
+    words = [] if algorithm == "leiden" else ["--algorithm", algorithm]
+    words += ["--resolution" if by_resolution else "--num-clusters-start", f"{params['search_start']:g}"]
+    if int(params["partition_n_starts"]) != 1:
+        words += ["--preset", "calibrated"]
+        preset = PRESETS["calibrated"]
+        usual |= {name: preset[name.partition("_")[2]] for name in ("search_strategy", "filter_n_draws")}
+        usual |= {"pair_test": preset["pair_test"], "graph_kind": preset["graph"]}
+        usual |= {"filter_exact_below": preset["exact_below"]}
+    for name, value in usual.items():
+        pointless = (name in _LEIDEN_ONLY and algorithm != "leiden") or (name == "graph_kind" and not by_resolution)
+        if name in params and params[name] != value and not pointless:
+            option = {"graph_kind": "graph", "pair_test": "pair_test", "null_method": "null_method"}.get(name)
+            words += [_option(option or name.partition("_")[2]), _text(params[name])]
+    words += ["--dims", _text(params.get("dims", "auto"))]
+    words += _flags(params)
+    return words + _shared_options(run, run.key != algorithm)
+
+
+def _flags(params: Any) -> list[str]:
+    words = [f"--{name}" for name in ("raise-start", "bisect") if params.get(f"search_{name.replace('-', '_')}", False)]
+    if not bool(params["partition_use_weights"]):
+        words += ["--no-use-weights"]
+    if "partition_directed" in params:
+        words += ["--directed" if bool(params["partition_directed"]) else "--no-directed"]
+    if "partition_partition_type" in params:
+        words += ["--partition-type", str(params["partition_partition_type"])]
+    return words
+
+
+def _test_options(run: StoredRun) -> list[str]:
+    params = run.params
+    words = ["--groupby", run.column, "--pair-test", run.pair_test]
+    if run.pair_test == "knockoff":
+        words += ["--external", "--null-method", str(params["null_method"])]
+    for name in ("n_draws", "min_auc", "exact_below", "fdr", "offset"):
+        words += [_option(name), _text(params[name])]
+    return words + _shared_options(run, run.key != "recall_test")
+
+
+def _shared_options(run: StoredRun, other_key: bool) -> list[str]:
+    words = []
+    around = run.around
+    restricted = str(around.get("restrict_to", ""))
+    if other_key:
+        words += ["--key-added", run.key.removesuffix("_R") if restricted else run.key]
+    if restricted:
+        words += ["--restrict-to", restricted]
+    if run.batch_key:
+        words += ["--batch-key", run.batch_key]
+    if keys.SKETCH in run.record:
+        words += ["--sketch", str(run.record[keys.SKETCH])]
+    if str(around.get("neighbors_key", "")):
+        words += ["--neighbors-key", str(around["neighbors_key"])]
+    layer = run.layer
+    if layer not in (None, "counts"):
+        words += ["--layer", str(layer)]
+    if str(run.record["selection"]).startswith("seurat_v3") and len(run.record["genes"]) != 2000:
+        words += ["--n-top-genes", str(len(run.record["genes"]))]
+    return [*words, "--seed", str(run.seed)]
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)

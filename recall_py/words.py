@@ -1,0 +1,36 @@
+"""Numbers, shares, names and times in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SHOWN = 5
+
+
+def listed(items: Any) -> str:
+    """The first few items, and how many more there are."""
+    shown = ", ".join(map(str, items[:_SHOWN]))
+    return f"{shown} and {len(items) - _SHOWN} more" if len(items) > _SHOWN else shown or "none"
+
+
+def shortened(name: str, most: int = 18) -> str:
+    """A name that a title has room for."""
+    return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+def counted(n_clusters: int) -> str:
+    """A number of clusters in words."""
+    return "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, 100 at most; three digits where a target such as 5 % is near."""
+    value = 100 * min(share, 1.0)
+    return f"{value:.0f} %" if value >= 10 else f"{value:.3g} %"
+
+
+def in_words(seconds: float) -> str:
+    """A time such as "40 s", "3 min" or "2 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
