@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recall_py.adata.labels import read_labels, restricted_cells
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_clusters
-from recall_py.method.params import (
-    RunParams,
-)
+from recall_py.method.params import RunParams, given
+from recall_py.method.results import Augmented
 from recall_py.method.threads import resolve_n_jobs
 from recall_py.run.observe import ScanpyLog, warn_about
 from recall_py.run.options import Calibration
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from recall_py.adata.read import CountData
     from recall_py.counts.dask_array import DaskCounts
-    from recall_py.method.results import RecallResult
+    from recall_py.method.results import RecallResult, Search
     from recall_py.method.stages import Observer
 
 
@@ -42,12 +42,33 @@ def cluster_adata(
     progress: bool,
 ) -> AnnData | None:
     """Cluster the cells of `adata` and write labels and record under `key_added`."""
-    from scanpy import logging
-
     refuse_unusable(adata)
     refuse_copy_of_file(adata, copy=copy)
     refuse_occupied(adata, key_added, sketch=calibration.sketch is not None)
     params = calibration.run_params(adata)
+    with ExitStack() as stack:
+        observer = _observer(stack, params, progress=progress)
+        target, search = read_cluster_write(
+            adata, calibration, params, observer, key_added=key_added, restrict_to=restrict_to, copy=copy
+        )
+    warn_about(search, params)
+    return target if copy else None
+
+
+def read_cluster_write(
+    adata: AnnData,
+    calibration: Calibration,
+    params: RunParams,
+    observer: Observer,
+    *,
+    key_added: str,
+    restrict_to: tuple[str, Sequence[str]] | None = None,
+    copy: bool = False,
+    knockoffs: sparse.csr_array | None = None,
+) -> tuple[AnnData, Search]:
+    """Cluster the cells of `adata`; see :func:`cluster_adata`. `knockoffs` are drawn where they are not given."""
+    from scanpy import logging
+
     cells = None if restrict_to is None else restricted_cells(adata, restrict_to)
     data = read_counts(
         adata,
@@ -64,13 +85,11 @@ def cluster_adata(
         f"counts from {data.source}; graph {params.graph.kind}, {params.graph.n_neighbors} neighbours, "
         f"{params.dims or 'automatic'} components; a pair needs {params.filter.min_selected} selected genes or more"
     )
-    with ExitStack() as stack:
-        observer = _observer(stack, params, progress=progress)
-        if calibration.sketch is not None and calibration.sketch < n_cells:
-            data, sketched, result, codes = _cluster_sketch(data, int(calibration.sketch), params, observer)
-        else:
-            result, sketched = _cluster(data, params, observer), None
-            codes = result.search.partition.labels
+    if calibration.sketch is not None and calibration.sketch < n_cells:
+        data, sketched, result, codes = _cluster_sketch(data, int(calibration.sketch), params, observer)
+    else:
+        result, sketched = cluster_data(data, params, observer, knockoffs), None
+        codes = result.search.partition.labels
     search = result.search
     names = [str(code) for code in range(search.partition.n_clusters)]
     labels = np.asarray(names)[codes]
@@ -80,21 +99,12 @@ def cluster_adata(
         everywhere = read_labels(adata, column).astype(str).to_numpy(dtype=object)
         everywhere[cells] = np.asarray(names, dtype=object)[codes]
         labels = everywhere.astype(np.str_)
-    target = adata.copy() if copy else adata
-    start_name = "resolution" if params.partition.by_resolution else "num_clusters_start"
-    recorded: dict[str, Any] = {start_name: params.search.start, "random_state": params.seed}
-    if params.partition.algorithm == "leiden":
-        recorded["n_iterations"] = params.partition.n_iterations
-    if calibration.batch_key is not None:
-        recorded["batch_key"] = calibration.batch_key
-    if calibration.neighbors_key is not None:
-        recorded["neighbors_key"] = calibration.neighbors_key
-    if restrict_to is not None:
-        recorded["restrict_to"] = f"{restrict_to[0]}:{','.join(restrict_to[1])}"
     if sketched is not None and cells is not None:
         among_all = cells.copy()
         among_all[cells] = sketched
         sketched = among_all
+    target = adata.copy() if copy else adata
+    recorded = _scanpy_params(calibration, params, restrict_to)
     write_clusters(target, key_added, names, labels, data, params, result, recorded, sketched)
     logging.info(
         "    finished",
@@ -104,8 +114,46 @@ def cluster_adata(
             f"    {key_added!r}, the cluster labels (adata.obs, categorical), and the record of the search (adata.uns)"
         ),
     )
-    warn_about(search, params)
-    return target if copy else None
+    return target, search
+
+
+def cluster_data(
+    data: CountData, params: RunParams, observer: Observer, knockoffs: sparse.csr_array | None = None
+) -> RecallResult:
+    """Cluster where the counts are: in memory, or on the workers of dask. `knockoffs` are drawn if not given."""
+    from recall_py.method.pipeline import cluster_augmented, cluster_counts
+
+    counts = _in_dask(data)
+    if counts is not None:
+        from scanpy import logging
+
+        from recall_py.run.workers import cluster_distributed, fits_workers
+
+        if fits_workers(params, data.shape[0]):
+            return cluster_distributed(counts, data.chosen, params, observer, depth=data.depth, batches=data.batches)
+        logging.info("the counts of the selected genes are gathered from dask into memory")
+    if knockoffs is not None:
+        if knockoffs.shape != data.shape:
+            msg = (
+                f"knockoffs are {knockoffs.shape[0]} cells x {knockoffs.shape[1]} genes; one for each of {data.shape}."
+            )
+            raise ValueError(msg)
+        both = sparse.hstack([data.counts, knockoffs.astype(data.counts.dtype)], format="csc")
+        return cluster_augmented(Augmented(sparse.csc_array(both), ()), params, observer)
+    return cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
+
+
+def _scanpy_params(
+    calibration: Calibration, params: RunParams, restrict_to: tuple[str, Sequence[str]] | None
+) -> dict[str, Any]:
+    """What ``uns[key]["params"]`` holds, as scanpy keeps it."""
+    start = "resolution" if params.partition.by_resolution else "num_clusters_start"
+    recorded: dict[str, Any] = {start: params.search.start, "random_state": params.seed}
+    if params.partition.algorithm == "leiden":
+        recorded["n_iterations"] = params.partition.n_iterations
+    if restrict_to is not None:
+        recorded["restrict_to"] = f"{restrict_to[0]}:{','.join(restrict_to[1])}"
+    return recorded | given(batch_key=calibration.batch_key, neighbors_key=calibration.neighbors_key)
 
 
 def _cluster_sketch(
@@ -129,7 +177,7 @@ def _cluster_sketch(
             refuse_small_batches(part)
     logging.info(f"    {n_sketched} cells are drawn as a sketch, by their leverage")
     drawn = time.perf_counter()
-    result = _cluster(part, params, observer)
+    result = cluster_data(part, params, observer)
     found = time.perf_counter()
     where = scores[:, : result.n_components]
     codes = carry_labels(where, sketched, result.search.partition.labels, n_jobs=resolve_n_jobs(params.n_jobs))
@@ -167,22 +215,6 @@ def _components_of_real_genes(data: CountData, params: RunParams) -> NDArray[np.
     from recall_py.run import workers as distributed
 
     return distributed.components_of_real_genes(counts, data.chosen, params)
-
-
-def _cluster(data: CountData, params: RunParams, observer: Observer) -> RecallResult:
-    """Cluster where the counts are: in memory, or on the workers of dask."""
-    from recall_py.method.pipeline import cluster_counts
-
-    counts = _in_dask(data)
-    if counts is not None:
-        from scanpy import logging
-
-        from recall_py.run.workers import cluster_distributed, fits_workers
-
-        if fits_workers(params, data.shape[0]):
-            return cluster_distributed(counts, data.chosen, params, observer, depth=data.depth, batches=data.batches)
-        logging.info("the counts of the selected genes are gathered from dask into memory")
-    return cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
 
 
 def _observer(stack: ExitStack, params: RunParams, *, progress: bool) -> Observer:

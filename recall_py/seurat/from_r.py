@@ -15,7 +15,11 @@ from scipy import sparse
 from recall_py import get
 from recall_py.adata import keys
 from recall_py.method.params import PartitionParams
+from recall_py.method.stages import Silent
+from recall_py.run.check import check_adata
+from recall_py.run.cluster import read_cluster_write
 from recall_py.run.observe import describe, outcome_messages
+from recall_py.run.options import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,30 +87,21 @@ def cluster(
     ValueError
         For options or counts that the engine refuses.
     """
-    from recall_py.adata.read import read_counts
-    from recall_py.adata.write import write_clusters
-    from recall_py.method.pipeline import cluster_augmented, cluster_counts
-    from recall_py.method.results import Augmented
-    from recall_py.run.options import Calibration
-
     adata = _as_adata(matrix)
     batch_key = None if matrix.get("batch") is None else _BATCH
-    calibration = Calibration(**_arguments(options, batch_key))
+    calibration = Calibration(**_arguments(options, batch_key, n_top_genes))
     params = calibration.run_params(adata)
-    data = read_counts(adata, n_top_genes=n_top_genes, batch_key=batch_key)
-    observer: Observer | None = None
+    observer: Observer = Silent()
     if say is not None:
         observer = _Messages(say, by_resolution=params.partition.by_resolution)
-    if knockoffs is None:
-        result = cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
-    else:
-        nulls = _cells_by_genes(knockoffs, data.counts.shape[1]).astype(data.counts.dtype)
-        both = sparse.csc_array(sparse.hstack([data.counts, nulls], format="csc"))
-        result = cluster_augmented(Augmented(both, ()), params, observer)
-    codes = result.search.partition.labels
-    names = [str(code) for code in range(result.search.partition.n_clusters)]
-    write_clusters(adata, _KEY, names, np.asarray(names)[codes], data, params, result, {})
-    return {"labels": codes, **record_of(adata, _KEY), "messages": list(outcome_messages(result.search, params))}
+    n_genes = len(matrix["genes"])
+    nulls = None if knockoffs is None else _cells_by_genes(knockoffs, n_genes)
+    _, search = read_cluster_write(adata, calibration, params, observer, key_added=_KEY, knockoffs=nulls)
+    return {
+        "labels": search.partition.labels,
+        **record_of(adata, _KEY),
+        "messages": list(outcome_messages(search, params)),
+    }
 
 
 def record_of(adata: AnnData, key: str) -> dict[str, Any]:
@@ -139,21 +134,21 @@ def test(
     -------
     ``pairs``, ``markers``, ``cluster_markers`` (columns by name), ``genes``, ``untested`` and ``params``.
     """
-    from recall_py import tl
-
     adata = _as_adata(matrix)
     adata.obs[_GROUP] = pd.Categorical(list(labels))
     batch_key = None if matrix.get("batch") is None else _BATCH
-    tl.test_clusters(adata, _GROUP, key_added=_KEY, batch_key=batch_key, n_top_genes=n_top_genes, **options)
+    asked = dict(options)
+    seed = asked.pop("random_state", 0)
+    check_adata(adata, _GROUP, key_added=_KEY, batch_key=batch_key, n_top_genes=n_top_genes, seed=seed, **asked)
     return {**_tables(adata, _KEY), "params": adata.uns[_KEY][keys.PARAMS]}
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
 
 
-def _arguments(options: Mapping[str, Any], batch_key: str | None) -> dict[str, Any]:
+def _arguments(options: Mapping[str, Any], batch_key: str | None, n_top_genes: int) -> dict[str, Any]:
     """Arguments of a calibration; Leiden iterates as ``tl.recall`` does, under another preset as ``tl.leiden`` does."""
-    asked = {"layer": None, "n_top_genes": 0, "batch_key": batch_key, **options}
+    asked = {"layer": None, "n_top_genes": n_top_genes, "batch_key": batch_key, **options}
     algorithm = asked.pop("algorithm")
     n_iterations = 10 if algorithm == "leiden" and asked["preset"] == "recall" else -1
     return {**asked, "partition": PartitionParams(algorithm=algorithm, n_iterations=n_iterations)}

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from recall_py.adata import keys
-from recall_py.adata.labels import read_labels
-from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
-from recall_py.adata.write import refuse_occupied, write_pair_tests
-from recall_py.method.params import PAIR_TESTS, FilterParams, given, one_of, resolve_seed
-from recall_py.run.options import PRESETS
+from recall_py.method.params import resolve_seed
+from recall_py.run.check import check_adata
 
 if TYPE_CHECKING:
+    import numpy as np
     from anndata import AnnData
 
     from recall_py.method.params import Rng
@@ -94,59 +90,25 @@ def test_clusters(
     >>> recall_py.get.pairs(adata, "recall_test").columns[:2].tolist()
     ['group', 'reference']
     """
-    pair_test = pair_test or ("knockoff" if external else "synthetic")
-    one_of("pair_test", pair_test, PAIR_TESTS)
-    if pair_test == "knockoff" and not external:
-        msg = (
-            "Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression "
-            f"data keep all of its double dipping. If obs[{groupby!r}] comes from elsewhere (sorting, genotype, "
-            "hashtags), pass external=True; otherwise leave pair_test out, for synthetic nulls."
-        )
-        raise ValueError(msg)
-    from recall_py.method.pipeline import check_labels, refuse_below_floor
-
-    refuse_unusable(adata)
-    refuse_copy_of_file(adata, copy=copy)
-    refuse_occupied(adata, key_added)
-    preset = PRESETS["calibrated"]
-    usual = {"exact_below": preset["exact_below"]}
-    if pair_test == preset["pair_test"]:
-        usual["n_draws"] = preset["n_draws"]
-    options = usual | given(n_draws=n_draws, min_auc=min_auc, exact_below=exact_below)
-    filter_params = FilterParams(fdr=fdr, offset=offset, **options)
-    labels = read_labels(adata, groupby).cat.remove_unused_categories()
-    if labels.cat.categories.size < 2:
-        msg = f"obs[{groupby!r}] has one label; at least two are needed to test a pair."
-        raise ValueError(msg)
-    if (labels.value_counts() >= filter_params.min_cells).sum() < 2:
-        msg = (
-            f"Fewer than two of the {labels.cat.categories.size} labels in obs[{groupby!r}] have "
-            f"{filter_params.min_cells} cells or more, so there is no pair to test. Is this the column of the clusters?"
-        )
-        raise ValueError(msg)
-    data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
-    if pair_test == "knockoff":
-        refuse_small_batches(data)
-    refuse_below_floor(data.counts.shape[1], filter_params)
-    seed = resolve_seed(random_state, rng)
-    codes = labels.cat.codes.to_numpy().astype(np.int32)
-    plain = (data.counts, data.depth, data.batches)
-    pairs, markers = check_labels(plain, codes, pair_test, null_method, filter_params, seed=seed, n_jobs=n_jobs)
-    target = adata.copy() if copy else adata
-    asked = {
-        "groupby": groupby,
-        "pair_test": pair_test,
-        "n_draws": filter_params.n_draws,
-        "min_auc": filter_params.min_auc,
-        "exact_below": filter_params.exact_below,
-        "batch_key": batch_key or "",
-        **({"null_method": null_method} if pair_test == "knockoff" else {}),
-        "fdr": fdr,
-        "offset": offset,
-        "random_state": seed,
-    }
-    write_pair_tests(target, key_added, [str(name) for name in labels.cat.categories], data, asked, pairs, markers)
-    return target if copy else None
+    return check_adata(
+        adata,
+        groupby,
+        external=external,
+        key_added=key_added,
+        seed=resolve_seed(random_state, rng),
+        pair_test=pair_test,
+        n_draws=n_draws,
+        min_auc=min_auc,
+        exact_below=exact_below,
+        batch_key=batch_key,
+        null_method=null_method,
+        fdr=fdr,
+        offset=offset,
+        layer=layer,
+        n_top_genes=n_top_genes,
+        n_jobs=n_jobs,
+        copy=copy,
+    )
 
 
 test_clusters.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one

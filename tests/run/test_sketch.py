@@ -212,10 +212,10 @@ def test_dask_and_files_give_the_same_sketch(cells, sketched, tmp_path, monkeypa
     da = pytest.importorskip("dask.array")
     from recall_py.run.workers import fits_workers
 
-    for module in ("representation", "distributed"):
+    for module in ("method.clustering.components", "run.workers"):
         monkeypatch.setattr(f"recall_py.{module}.GROUP", 512)
     for limit, sketch_by_workers in ((100, True), (700, False)):
-        for module in ("representation", "distributed"):
+        for module in ("method.clustering.components", "run.workers"):
             monkeypatch.setattr(f"recall_py.{module}.MANY_CELLS", limit)
         assert fits_workers(RunParams(search=SearchParams(start=1)), 500) == sketch_by_workers
         expected = recall_py.tl.leiden(cells, sketch=500, copy=True, **OPTIONS)

@@ -60,7 +60,7 @@ def many_cells(monkeypatch):
     """The few cells of the tests count as many: the workers make the run, and the other engine does what it would."""
     monkeypatch.setattr("recall_py.method.clustering.components.MANY_CELLS", 100)
     monkeypatch.setattr("recall_py.run.workers.MANY_CELLS", 100)
-    for module in ("representation", "distributed"):
+    for module in ("method.clustering.components", "run.workers"):
         monkeypatch.setattr(f"recall_py.{module}.GROUP", 256)
     monkeypatch.setattr("recall_py.counts.dask_array._MOST_GENES", 300)
 
