@@ -15,10 +15,10 @@ from benchmarks.datasets import drop_empty, read
 from benchmarks.machine import describe_machine
 from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.tables import RESULTS, write_csv, write_markdown
+from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts
 from recall_py.method.calibrate import ResolutionLadder, calibrate
 from recall_py.method.clustering.components import embed, scale
-from recall_py.method.clustering.graph import build_graph
 from recall_py.method.clustering.partition import GraphClusterer
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
@@ -84,7 +84,7 @@ def compare(adata, seed, start):
     counts = read_counts(adata).counts
     values = log_normalise(draw_knockoffs(counts, "ZIP", seed).counts)
     scores = embed(scale(values), min(MAX_COMPONENTS, (min(counts.shape) - 1) // 2)).scores
-    graph, genes = build_graph(scores, GraphParams()), SortedGeneTests(values, FilterParams(), n_jobs=2)
+    graph, genes = scanpy_graph(scores, GraphParams()), SortedGeneTests(values, FilterParams(), n_jobs=2)
     found = {
         "single": timed(GraphClusterer(graph, LEIDEN, seed), genes, SearchParams(start=start)),
         "strides": timed(GraphClusterer(graph, LEIDEN, seed), genes, SearchParams(start=start, bisect=True)),

@@ -10,7 +10,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recall_py.adata import keys
-from recall_py.method.clustering.graph import EXACT_CELLS, descent_options
+from recall_py.method.clustering.graph import descent_options, searched_exactly
 from recall_py.method.params import GraphParams
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _scalar(value: Any) -> Any:
 
 
 def scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:
-    """Connectivities of ``scanpy.pp.neighbors``, with exact neighbours up to `EXACT_CELLS` cells.
+    """Connectivities of ``scanpy.pp.neighbors``, with exact neighbours up to 20,000 cells.
 
     scanpy's own choice below 8,192 cells is exact too. Above, it searches as here, but with random numbers that are
     split by thread, so its graph would depend on the machine.
@@ -68,7 +68,7 @@ def scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr
     import scanpy as sc
 
     transformer: Any = "sklearn"
-    if len(scores) > EXACT_CELLS:
+    if not searched_exactly(len(scores)):
         transformer = _descent_transformer(params, len(scores))
     holder = ad.AnnData(sparse.csr_matrix((len(scores), 1), dtype=np.float32), obsm={"X_pca": scores})
     with threadpool_limits(1, user_api="blas"), sc.settings.verbosity.override("warning"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata.stored import ChangedError, StoredRun, recorded_counts
-from recall_py.method.normalisation import TARGET_TOTAL, log_normalise
+from recall_py.method.normalisation import log_normalise, log_normalised_block
 from recall_py.method.nulls.moments import Moments, observed_moments
 from recall_py.method.pairs.against_knockoffs import EXACT_PARTNER, SortedGeneTests, limited
 from recall_py.method.pairs.against_null_cells import MAX_CELLS, SyntheticTest
@@ -224,10 +224,10 @@ def cluster_expression(
     data = recorded_counts(adata, run)
     total = np.asarray(data.counts.sum(axis=1), dtype=np.float64).ravel()
     position = {name: i for i, name in enumerate(data.genes.tolist())}
-    chosen = data.counts[:, [position[str(gene)] for gene in genes]].astype(np.float64).tocsr()
+    chosen = data.counts[:, [position[str(gene)] for gene in genes]].tocsr()
     codes = run.codes[run.codes >= 0]
     sizes = np.bincount(codes, minlength=run.n_clusters)
     member = sparse.csr_array((1.0 / sizes[codes], (codes, np.arange(codes.size))))
     expressed = chosen.astype(bool).astype(np.float64)
-    values = sparse.diags_array(TARGET_TOTAL / np.maximum(total, 1.0)) @ chosen
-    return np.asarray((member @ values.log1p()).todense()), np.asarray((member @ expressed).todense())
+    values = log_normalised_block(chosen, total, np.float64)
+    return np.asarray((member @ values).todense()), np.asarray((member @ expressed).todense())

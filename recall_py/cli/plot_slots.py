@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from recall_py.adata import keys
 from recall_py.counts.source import count_matrix
-from recall_py.files.store import in_memory
-from recall_py.method.normalisation import TARGET_TOTAL
+from recall_py.files.store import MadeLayer, in_memory
+from recall_py.method.normalisation import log_normalised_block
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from recall_py.counts.matrix import CountMatrix
 
 
-def log_layer(adata: AnnData, counts: CountMatrix) -> LogLayer | None:
+def log_layer(adata: AnnData, counts: CountMatrix) -> MadeLayer | None:
     """The log-normalised layer, to be made from all counts while it is written; None if there is one."""
     if keys.LOG_LAYER in adata.layers:
         return None
-    return LogLayer(keys.LOG_LAYER, counts.matrix, counts.survey.totals, TARGET_TOTAL)
+    totals = counts.survey.totals
+    return MadeLayer(keys.LOG_LAYER, counts.matrix, lambda block, rows: log_normalised_block(block, totals[rows]))
 
 
 def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], seed: int) -> list[tuple[str, str]]:
@@ -50,9 +51,7 @@ def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], 
     import scanpy as sc
 
     positions = adata.var_names.get_indexer(genes)
-    size = np.maximum(counts.survey.totals, 1.0) / TARGET_TOTAL
-    values = counts.columns(positions).tocsr()
-    values.data = np.log1p((values.data / np.repeat(size, np.diff(values.indptr))).astype(np.float32))
+    values = log_normalised_block(counts.columns(positions).tocsr(), counts.survey.totals)
     holder = ad.AnnData(sparse.csr_matrix(values), obs=adata.obs[[]])
     added = []
 
@@ -88,7 +87,7 @@ def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], 
 
 def add_plot_slots(
     adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool
-) -> tuple[list[tuple[str, str]], LogLayer | None]:
+) -> tuple[list[tuple[str, str]], MadeLayer | None]:
     """On raw counts, add what a plot needs; a file that came with an embedding keeps its own.
 
     Returns the slots that were added, and the layer that is made while the file is written.
@@ -108,21 +107,3 @@ def add_plot_slots(
             f"added for plotting: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}. X still holds counts."
         )
     return added, log
-
-
-class LogLayer:
-    """Counts as ln(1 + count / total * target), made block by block."""
-
-    def __init__(self, name: str, counts: Any, totals: NDArray[np.float64], target: float) -> None:
-        self.name = name
-        self.counts = counts
-        self._size = np.maximum(totals, 1.0) / target
-
-    def change(self, block: Any, rows: slice) -> Any:
-        """The values of a block."""
-        size = self._size[rows]
-        if isinstance(block, np.ndarray):
-            return np.log1p((block / size[:, None]).astype(np.float32))
-        per_value = np.repeat(size, np.diff(block.indptr)) if block.format == "csr" else size[block.indices]
-        block.data = np.log1p((block.data / per_value).astype(np.float32))
-        return block

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,15 @@ _ALIGNED = ("obsm", "varm", "obsp", "varp", "layers")
 _TABLES = ("obs", "var", "uns")
 Change = Callable[[Any, slice], Any]
 """A block of a matrix, and its rows, into what is to be written in its place."""
+
+
+class MadeLayer(NamedTuple):
+    """A layer that is made block by block while a file is written."""
+
+    name: str
+    matrix: Any
+    """What it is made from."""
+    change: Change
 
 
 @contextmanager
@@ -77,7 +86,7 @@ def in_memory(stored: Any) -> Any:
 
 
 def write_result(
-    adata: AnnData, source: Path, target: Path, written: Iterable[tuple[str, str | None]], log_layer: Any
+    adata: AnnData, source: Path, target: Path, written: Iterable[tuple[str, str | None]], made: MadeLayer | None
 ) -> None:
     """Write `target`: all that is in `source`, and what was added to `adata` since it was opened.
 
@@ -91,7 +100,7 @@ def write_result(
         Written atomically; a .zarr store if it is called so.
     written
         Slots and names of what was added, such as ``("uns", "leiden")`` and ``("obs", None)`` for the whole table.
-    log_layer
+    made
         A layer that is made block by block while it is written.
     """
 
@@ -109,10 +118,10 @@ def write_result(
                     _write(store, slot, getattr(adata, slot) if name is None else {})
                 if name is not None:
                     _write(store[slot], name, getattr(adata, slot)[name])
-            if log_layer is not None:
+            if made is not None:
                 if "layers" not in store:
                     _write(store, "layers", {})
-                _write_matrix(store["layers"], log_layer.name, log_layer.counts, log_layer.change)
+                _write_matrix(store["layers"], *made)
 
     write_atomically(target, fill)
 

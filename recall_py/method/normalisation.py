@@ -1,12 +1,16 @@
-"""ln(1 + count / total * 10,000)."""
+"""ln(1 + count / total * 10,000), the one normalisation of the package."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.method.threads import even_blocks, map_blocks
+
+_Block = TypeVar("_Block", NDArray[np.floating], sparse.csr_array, sparse.csc_array)
 
 TARGET_TOTAL = 1e4
 _GENES = 128
@@ -50,7 +54,32 @@ def log_normalise(
 
     def normalise(block: tuple[int, int]) -> None:
         extent = slice(counts.indptr[block[0]], counts.indptr[block[1]])
-        data[extent] = np.log1p(counts.data[extent] / totals[counts.indices[extent]] * TARGET_TOTAL)
+        data[extent] = _logarithm(counts.data[extent], totals[counts.indices[extent]])
 
     map_blocks(normalise, even_blocks(counts.shape[1], _GENES), n_jobs)
     return sparse.csc_array((data, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def log_normalised_block(counts: _Block, totals: NDArray[np.float64], dtype: type = np.float32) -> _Block:
+    """ln(1 + count / total * 1e4) of some cells or genes, dense or sparse; a cell without counts stays 0.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_genes).
+    totals
+        (n_cells,) total of each cell.
+    dtype
+        Of the values, which are rounded to it once, at the end.
+    """
+    per_cell = np.where(totals > 0, totals, 1.0)
+    if isinstance(counts, np.ndarray):
+        return _logarithm(counts, per_cell[:, None]).astype(dtype, copy=False)
+    row_wise = counts.format == "csr"
+    of_value = np.repeat(per_cell, np.diff(counts.indptr)) if row_wise else per_cell[counts.indices]
+    values: NDArray[np.floating] = _logarithm(counts.data, of_value).astype(dtype, copy=False)
+    return type(counts)((values, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def _logarithm(counts: NDArray[np.floating], totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log1p(counts / totals * TARGET_TOTAL)

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from recall_py.method.calibrate import CountLadder, Ladder, PairTest, ResolutionLadder, calibrate
 from recall_py.method.clustering.components import embed, n_components_above_noise, scale
-from recall_py.method.clustering.graph import build_graph
+from recall_py.method.clustering.graph import MakeGraph, build_graph
 from recall_py.method.clustering.partition import Clusterer, GraphClusterer, SpaceClusterer
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.nulls import augment
@@ -33,6 +33,7 @@ def cluster_counts(
     *,
     depth: NDArray[np.float64] | None = None,
     batches: NDArray[np.int32] | None = None,
+    make_graph: MakeGraph | None = None,
 ) -> RecallResult:
     """Calibrated clusters of raw counts.
 
@@ -48,6 +49,8 @@ def cluster_counts(
         (n_cells,) relative sequencing depth, by default each cell's total over the given genes.
     batches
         (n_cells,) codes: null genes are fitted and drawn within batches.
+    make_graph
+        Makes the graph, where it is to be another than shared nearest neighbours.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def cluster_counts(
     refuse_too_small(counts.shape, params)
     stages = Stages(observer or Silent())
     if params.pair_test == "synthetic":
-        return _cluster_by_synthetic_nulls(counts, params, stages, batches)
+        return _cluster_by_synthetic_nulls(counts, params, stages, batches, make_graph)
     with stages("knockoffs"):
         augmented = draw_knockoffs(
             counts,
@@ -72,7 +75,7 @@ def cluster_counts(
         values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
         fits = augmented.fits
         del augmented  # large, and not needed any more
-    return _cluster_augmented(values, fits, params, stages)
+    return _cluster_augmented(values, fits, params, stages, make_graph)
 
 
 def components_of_real_genes(counts: sparse.csc_array, params: RunParams) -> NDArray[np.float64]:
@@ -82,16 +85,22 @@ def components_of_real_genes(counts: sparse.csc_array, params: RunParams) -> NDA
     return embed(scale(log_normalise(counts, n_jobs=n_jobs)), n_components, n_jobs=n_jobs).scores
 
 
-def cluster_augmented(augmented: Augmented, params: RunParams, observer: Observer | None = None) -> RecallResult:
+def cluster_augmented(
+    augmented: Augmented, params: RunParams, observer: Observer | None = None, make_graph: MakeGraph | None = None
+) -> RecallResult:
     """Calibrated clusters from real genes and given knockoffs; see :func:`cluster_counts`."""
     stages = Stages(observer or Silent())
     with stages("normalise"):
         values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
-    return _cluster_augmented(values, augmented.fits, params, stages)
+    return _cluster_augmented(values, augmented.fits, params, stages, make_graph)
 
 
 def _cluster_augmented(
-    values: sparse.csc_array, fits: tuple[NullFit, ...], params: RunParams, stages: Stages
+    values: sparse.csc_array,
+    fits: tuple[NullFit, ...],
+    params: RunParams,
+    stages: Stages,
+    make_graph: MakeGraph | None,
 ) -> RecallResult:
     """Real genes and all draws of knockoffs are embedded and clustered together, once."""
     n_jobs = resolve_n_jobs(params.n_jobs)
@@ -99,11 +108,15 @@ def _cluster_augmented(
         test = KnockoffTest(SortedGeneTests(values, params.filter, n_jobs=n_jobs), params.filter)
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
-    return search_and_mark(scores, test, params, stages, fits)
+    return search_and_mark(scores, test, params, stages, fits, make_graph)
 
 
 def _cluster_by_synthetic_nulls(
-    counts: sparse.csc_array, params: RunParams, stages: Stages, batches: NDArray[np.int32] | None
+    counts: sparse.csc_array,
+    params: RunParams,
+    stages: Stages,
+    batches: NDArray[np.int32] | None,
+    make_graph: MakeGraph | None,
 ) -> RecallResult:
     """Real genes alone are clustered; each pair of neighbouring clusters is tested against null cells of its own."""
     n_jobs = resolve_n_jobs(params.n_jobs)
@@ -112,15 +125,20 @@ def _cluster_by_synthetic_nulls(
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
         test = SyntheticTest(counts, values, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
-    return search_and_mark(scores, test, params, stages, ())
+    return search_and_mark(scores, test, params, stages, (), make_graph)
 
 
 def search_and_mark(
-    scores: NDArray[np.float64], test: PairTest, params: RunParams, stages: Stages, fits: tuple[NullFit, ...]
+    scores: NDArray[np.float64],
+    test: PairTest,
+    params: RunParams,
+    stages: Stages,
+    fits: tuple[NullFit, ...],
+    make_graph: MakeGraph | None = None,
 ) -> RecallResult:
     """The stages after the components."""
     with stages("graph"):
-        cluster = _make_clusterer(scores, params)
+        cluster = _make_clusterer(scores, params, make_graph)
     with stages("search"):
         search = calibrate(cluster, test, params.search, _ladder(params, len(scores)), stages.observer.iteration)
         search = _with_modularity(search, cluster)
@@ -226,10 +244,10 @@ def _ladder(params: RunParams, n_cells: int) -> Ladder:
     return CountLadder(params.search.reduction, most=n_cells)
 
 
-def _make_clusterer(scores: NDArray[np.float64], params: RunParams) -> Clusterer:
+def _make_clusterer(scores: NDArray[np.float64], params: RunParams, make_graph: MakeGraph | None) -> Clusterer:
     if not params.partition.by_resolution:
         return SpaceClusterer(scores, params.partition, params.seed)
-    return GraphClusterer(build_graph(scores, params.graph), params.partition, params.seed)
+    return GraphClusterer(build_graph(scores, params.graph, make_graph), params.partition, params.seed)
 
 
 def _with_modularity(search: Search, cluster: Clusterer) -> Search:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata.labels import read_labels, restricted_cells
+from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_clusters
 from recall_py.method.params import RunParams, given
@@ -130,7 +131,9 @@ def cluster_data(
         from recall_py.run.workers import cluster_distributed, fits_workers
 
         if fits_workers(params, data.shape[0]):
-            return cluster_distributed(counts, data.chosen, params, observer, depth=data.depth, batches=data.batches)
+            return cluster_distributed(
+                counts, data.chosen, params, observer, depth=data.depth, batches=data.batches, make_graph=scanpy_graph
+            )
         logging.info("the counts of the selected genes are gathered from dask into memory")
     if knockoffs is not None:
         if knockoffs.shape != data.shape:
@@ -139,8 +142,10 @@ def cluster_data(
             )
             raise ValueError(msg)
         both = sparse.hstack([data.counts, knockoffs.astype(data.counts.dtype)], format="csc")
-        return cluster_augmented(Augmented(sparse.csc_array(both), ()), params, observer)
-    return cluster_counts(data.counts, params, observer, depth=data.depth, batches=data.batches)
+        return cluster_augmented(Augmented(sparse.csc_array(both), ()), params, observer, scanpy_graph)
+    return cluster_counts(
+        data.counts, params, observer, depth=data.depth, batches=data.batches, make_graph=scanpy_graph
+    )
 
 
 def _scanpy_params(

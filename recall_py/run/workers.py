@@ -46,6 +46,7 @@ from recall_py.method.threads import even_blocks, one_blas_thread
 
 if TYPE_CHECKING:
     from recall_py.counts.dask_array import DaskCounts
+    from recall_py.method.clustering.graph import MakeGraph
     from recall_py.method.params import RunParams
     from recall_py.method.stages import Observer
 
@@ -71,6 +72,7 @@ def cluster_distributed(
     *,
     depth: NDArray[np.float64],
     batches: NDArray[np.int32] | None = None,
+    make_graph: MakeGraph | None = None,
 ) -> RecallResult:
     """Calibrated clusters of the `chosen` genes; see :func:`recall_py.method.pipeline.cluster_counts`."""
     counts_of_genes, widths = counts.gene_blocks(chosen)
@@ -90,7 +92,7 @@ def cluster_distributed(
         assert params.dims is not None
         scores = _embed(values, n_cells, params.dims, 1 + params.filter.n_draws).scores
         del values
-    return search_and_mark(scores, KnockoffTest(genes, params.filter), params, stages, fits)
+    return search_and_mark(scores, KnockoffTest(genes, params.filter), params, stages, fits, make_graph)
 
 
 def components_of_real_genes(counts: DaskCounts, chosen: NDArray[Any], params: RunParams) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
+from recall_py.adata.neighbours import scanpy_graph
 from recall_py.method import pipeline
 from recall_py.method.clustering.components import embed, scale
 from recall_py.method.normalisation import log_normalise
@@ -72,7 +73,7 @@ def test_poisson_noise_ends_in_one_cluster(algorithm, kind, strategy, n_runs):
     n_clusters = []
     for seed in range(n_runs):
         params = run_params(algorithm, kind, seed, strategy=strategy)
-        search = cluster_counts(one_population(seed), params).search
+        search = cluster_counts(one_population(seed), params, make_graph=scanpy_graph).search
         assert search.iterations[0].n_clusters > 1
         n_clusters.append(search.partition.n_clusters)
     assert np.count_nonzero(np.array(n_clusters) > 1) <= n_runs // 20, n_clusters
@@ -102,7 +103,7 @@ def test_noise_cut_on_real_genes_alone_keeps_its_double_dipping():
 )
 def test_two_clearly_different_groups_are_found(algorithm, kind, strategy):
     counts, truth = two_populations(3)
-    found = cluster_counts(counts, run_params(algorithm, kind, strategy=strategy))
+    found = cluster_counts(counts, run_params(algorithm, kind, strategy=strategy), make_graph=scanpy_graph)
     assert found.search.partition.n_clusters == 2
     assert adjusted_rand_score(truth, found.search.partition.labels) > 0.95
     assert found.search.reason == "calibrated"
@@ -130,7 +131,8 @@ def test_same_seed_gives_the_same_bits_for_any_number_of_threads(algorithm, kind
     found = []
     for n_jobs in (1, 2):
         base = run_params(algorithm, kind, seed=9, n_jobs=n_jobs)
-        found.append(cluster_counts(counts, RunParams(**{**vars(base), "null_method": null_method})))
+        asked = RunParams(**{**vars(base), "null_method": null_method})
+        found.append(cluster_counts(counts, asked, make_graph=scanpy_graph))
     assert len(found[0].markers.w) > 0
     assert_same_bits(*found)
 

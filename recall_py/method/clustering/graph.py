@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,17 @@ from threadpoolctl import threadpool_limits
 
 from recall_py.method.params import GraphParams
 
+MakeGraph = Callable[[NDArray[np.float64], GraphParams], sparse.csr_array]
+"""Components and parameters into a graph."""
 EXACT_CELLS = 20_000
 """Above it, neighbours are searched approximately, by nearest neighbour descent."""
 MIN_JACCARD = 1 / 15
 """Seurat's ``prune.SNN``."""
 
 
-def build_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:
+def build_graph(
+    scores: NDArray[np.float64], params: GraphParams, make_graph: MakeGraph | None = None
+) -> sparse.csr_array:
     """Symmetric weighted graph, (n_cells, n_cells), without a diagonal.
 
     Parameters
@@ -26,17 +31,30 @@ def build_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_
         (n_cells, dims) principal components.
     params
         Kind and parameters of the graph.
+    make_graph
+        Makes a graph of another kind than ``"snn"``.
+
+    Raises
+    ------
+    ValueError
+        For another kind without `make_graph`.
     """
     if params.kind == "snn":
         return snn_graph(nearest_neighbours(scores, params.n_neighbors))
-    from recall_py.adata.neighbours import scanpy_graph
+    if make_graph is None:
+        msg = f"A graph of kind {params.kind!r} is not made here. Pass make_graph, or GraphParams(kind='snn')."
+        raise ValueError(msg)
+    return make_graph(scores, params)
 
-    return scanpy_graph(scores, params)
+
+def searched_exactly(n_cells: int) -> bool:
+    """Whether so few cells have their neighbours searched exactly."""
+    return n_cells <= EXACT_CELLS
 
 
 def nearest_neighbours(scores: NDArray[np.float64], k: int) -> NDArray[np.int32]:
     """(n_cells, k) Euclidean neighbours, each cell first in its own row; exact up to `EXACT_CELLS` cells."""
-    if len(scores) > EXACT_CELLS:
+    if not searched_exactly(len(scores)):
         from pynndescent import NNDescent
 
         found = NNDescent(scores, n_neighbors=k, random_state=0, **descent_options(len(scores))).neighbor_graph[0]

@@ -9,6 +9,7 @@ import pytest
 import scanpy as sc
 from scipy import sparse
 
+from recall_py.adata.neighbours import scanpy_graph
 from recall_py.method.clustering.graph import MIN_JACCARD, build_graph, nearest_neighbours, snn_graph
 from recall_py.method.params import GraphParams
 
@@ -61,7 +62,7 @@ def test_overlap_of_exactly_one_fifteenth_is_kept():
 
 @pytest.mark.parametrize("kind", ["snn", "umap"])
 def test_graph_is_symmetric_without_a_diagonal(scores, kind):
-    graph = build_graph(scores, GraphParams(kind=kind))
+    graph = build_graph(scores, GraphParams(kind=kind), scanpy_graph)
     assert sparse.issparse(graph)
     assert graph.shape == (250, 250)
     assert (graph - graph.T).nnz == 0
@@ -72,7 +73,7 @@ def test_graph_is_symmetric_without_a_diagonal(scores, kind):
 
 @pytest.mark.parametrize("kind", ["snn", "umap"])
 def test_same_scores_give_the_same_bits(scores, kind):
-    first, second = (build_graph(scores, GraphParams(kind=kind)) for _ in range(2))
+    first, second = (build_graph(scores, GraphParams(kind=kind), scanpy_graph) for _ in range(2))
     np.testing.assert_array_equal(first.toarray(), second.toarray())
 
 
@@ -112,9 +113,9 @@ def test_approximate_graph_does_not_depend_on_the_number_of_threads(many, kind, 
     threads = numba.get_num_threads()
     try:
         numba.set_num_threads(1)
-        first = build_graph(many, GraphParams(kind=kind))
+        first = build_graph(many, GraphParams(kind=kind), scanpy_graph)
         numba.set_num_threads(threads)
-        second = build_graph(many, GraphParams(kind=kind))
+        second = build_graph(many, GraphParams(kind=kind), scanpy_graph)
     finally:
         numba.set_num_threads(threads)
     np.testing.assert_array_equal(first.indices, second.indices)
@@ -126,7 +127,7 @@ def test_approximate_graph_does_not_depend_on_the_number_of_threads(many, kind, 
 @pytest.mark.parametrize("kind", ["snn", "umap"])
 def test_identical_cells_give_a_finite_graph(scores, kind):
     scores[:30] = scores[0]
-    graph = build_graph(scores, GraphParams(kind=kind, n_neighbors=10))
+    graph = build_graph(scores, GraphParams(kind=kind, n_neighbors=10), scanpy_graph)
     assert np.isfinite(graph.data).all()
     assert (graph - graph.T).nnz == 0
     assert graph[:30].sum() > 0
@@ -140,5 +141,10 @@ def test_identical_cells_give_a_finite_graph(scores, kind):
 def test_umap_graph_is_what_scanpy_makes_of_the_same_components(scores, asked):
     adata = ad.AnnData(np.zeros((250, 1), dtype=np.float32), obsm={"X_pca": scores})
     sc.pp.neighbors(adata, use_rep="X_pca", **{"n_neighbors": 15, **asked})
-    found = build_graph(scores, GraphParams(kind="umap", **asked))
+    found = build_graph(scores, GraphParams(kind="umap", **asked), scanpy_graph)
     np.testing.assert_array_equal(found.toarray(), adata.obsp["connectivities"].toarray())
+
+
+def test_graph_of_another_kind_needs_who_makes_it(scores):
+    with pytest.raises(ValueError, match=r"kind 'umap' is not made here\. Pass make_graph"):
+        build_graph(scores, GraphParams(kind="umap"))
