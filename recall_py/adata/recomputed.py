@@ -16,10 +16,9 @@ from scipy import sparse
 from recall_py.adata.stored import ChangedError, StoredRun, recorded_counts
 from recall_py.method.normalisation import log_normalise, log_normalised_block
 from recall_py.method.nulls.moments import Moments, observed_moments
-from recall_py.method.pairs.against_knockoffs import EXACT_PARTNER, SortedGeneTests, limited
-from recall_py.method.pairs.against_null_cells import MAX_CELLS, SyntheticTest
-from recall_py.method.pairs.filter import Selection, select
-from recall_py.method.pairs.population import draw_population, fit_population, strata_of
+from recall_py.method.pairs.against_knockoffs import SortedGeneTests
+from recall_py.method.pairs.against_null_cells import _WithinPieces
+from recall_py.method.pairs.filter import select
 from recall_py.method.pipeline import draw_knockoffs
 from recall_py.method.threads import resolve_n_jobs
 
@@ -144,35 +143,6 @@ def _against_knockoffs(
         observed_moments(augmented.counts[:, n_genes : 2 * n_genes]),
         len(labels),
     )
-
-
-class _WithinPieces(SyntheticTest):
-    """The synthetic-null test of one pair, within pieces that are known from the search."""
-
-    def every_gene(
-        self, labels: NDArray[np.int32], pieces: NDArray[np.int32], codes: tuple[int, int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Selection]:
-        """log10 p, that of the null, W and what the filter selects."""
-        self._pieces = pieces
-        test = self._tests(labels, np.array([codes]))[0]
-        return test.log10_p, test.log10_p_null, test.w, test.selection
-
-    def null_counts(
-        self, labels: NDArray[np.int32], codes: tuple[int, int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Counts of the cells that took part, and of as many null cells."""
-        members = [np.flatnonzero(labels == code) for code in codes]
-        exact = min(cells.size for cells in members) < self._params.exact_below
-        cells = np.concatenate([limited(found, EXACT_PARTNER if exact else MAX_CELLS) for found in members])
-        counts = self._counts[cells].toarray().astype(np.float64)
-        rng = np.random.default_rng(self._seed)
-        strata = strata_of(None if self._batches is None else self._batches[cells], cells.size)
-        null = np.zeros(counts.shape)
-        present = counts.any(axis=0)
-        is_first = labels[cells] == codes[0]
-        population = fit_population(counts[:, present], strata, self._pieces_of(cells), is_first, rng)
-        null[:, present] = draw_population(population, rng)
-        return counts, null
 
 
 def _against_null_cells(

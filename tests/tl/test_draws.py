@@ -15,10 +15,11 @@ import recall_py
 from recall_py.datasets import simulate
 from recall_py.method.clustering.components import embed, n_components_above_noise, scale
 from recall_py.method.normalisation import log_normalise
-from recall_py.method.pairs.against_knockoffs import EXACT_PARTNER, KnockoffTest, SortedGeneTests, limited
+from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.pairs.filter import drop_weak, is_settled, select
 from recall_py.method.pairs.rank_sum import cluster_pairs
 from recall_py.method.pairs.rank_sum_exact import exact_log10_p
+from recall_py.method.pairs.table import EXACT_PARTNER, limited
 from recall_py.method.params import FilterParams
 from recall_py.method.pipeline import draw_knockoffs
 

@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from recall_py.method.clustering.components import MAX_SCALED
 from recall_py.method.normalisation import TARGET_TOTAL
-from recall_py.method.pairs.against_knockoffs import EXACT_PARTNER, limited, log2_fold_changes, pair_table
 from recall_py.method.pairs.filter import Selection, contrast, drop_weak, is_settled, select
 from recall_py.method.pairs.population import (
     Strata,
@@ -29,6 +28,7 @@ from recall_py.method.pairs.population import (
 )
 from recall_py.method.pairs.rank_sum import cluster_sizes, rank_sum, sort_genes
 from recall_py.method.pairs.rank_sum_exact import exact_log10_p
+from recall_py.method.pairs.table import EXACT_PARTNER, limited, log2_fold_changes, pair_table
 from recall_py.method.params import FilterParams
 from recall_py.method.results import Markers, PairTable
 from recall_py.method.threads import map_blocks
@@ -200,6 +200,35 @@ class SyntheticTest:
             _spread(np.median(log10_p_null, axis=0), present, 0.0),
             _spread(auc, present, 0.5),
         )
+
+
+class _WithinPieces(SyntheticTest):
+    """The synthetic-null test of one pair, within pieces that are known from the search."""
+
+    def every_gene(
+        self, labels: NDArray[np.int32], pieces: NDArray[np.int32], codes: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Selection]:
+        """log10 p, that of the null, W and what the filter selects."""
+        self._pieces = pieces
+        test = self._tests(labels, np.array([codes]))[0]
+        return test.log10_p, test.log10_p_null, test.w, test.selection
+
+    def null_counts(
+        self, labels: NDArray[np.int32], codes: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Counts of the cells that took part, and of as many null cells."""
+        members = [np.flatnonzero(labels == code) for code in codes]
+        exact = min(cells.size for cells in members) < self._params.exact_below
+        cells = np.concatenate([limited(found, EXACT_PARTNER if exact else MAX_CELLS) for found in members])
+        counts = self._counts[cells].toarray().astype(np.float64)
+        rng = np.random.default_rng(self._seed)
+        strata = strata_of(None if self._batches is None else self._batches[cells], cells.size)
+        null = np.zeros(counts.shape)
+        present = counts.any(axis=0)
+        is_first = labels[cells] == codes[0]
+        population = fit_population(counts[:, present], strata, self._pieces_of(cells), is_first, rng)
+        null[:, present] = draw_population(population, rng)
+        return counts, null
 
 
 def _joins(labels: NDArray[np.int32], pieces: NDArray[np.integer]) -> bool:
