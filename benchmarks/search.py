@@ -18,12 +18,12 @@ from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts
 from recall_py.method.calibrate import ResolutionLadder, calibrate
-from recall_py.method.clustering.components import embed, scale
+from recall_py.method.clustering.components import MAX_COMPONENTS, embed, scale
 from recall_py.method.clustering.partition import GraphClusterer
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.params import FilterParams, GraphParams, PartitionParams, SearchParams
-from recall_py.method.pipeline import MAX_COMPONENTS, draw_knockoffs
+from recall_py.method.pipeline import draw_knockoffs
 
 SETS = ("pbmc3k", "mix3_celseq2", "rnamix_celseq2", "pancreas_baron350", "kang_pbmc_stim", "stoeckius_4lines_hto")
 LEIDEN = PartitionParams(flavor="igraph", n_iterations=2)

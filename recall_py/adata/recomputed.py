@@ -14,21 +14,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata.stored import ChangedError, StoredRun, recorded_counts
-from recall_py.method.normalisation import log_normalise, log_normalised_block
+from recall_py.method.normalisation import log_normalised_block
 from recall_py.method.nulls.moments import Moments, observed_moments
-from recall_py.method.pairs.against_knockoffs import SortedGeneTests
-from recall_py.method.pairs.against_null_cells import _WithinPieces
-from recall_py.method.pairs.filter import select
-from recall_py.method.pipeline import draw_knockoffs
-from recall_py.method.threads import resolve_n_jobs
+from recall_py.method.pipeline import make_pair_test
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from recall_py.adata.read import CountData
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairDetail:
     """All genes of a run in one pair of clusters."""
 
@@ -73,17 +67,37 @@ def pair_detail(adata: AnnData, run: StoredRun, pair: tuple[str, str], *, n_jobs
     row, codes = _row_of(run, pair)
     data = recorded_counts(adata, run)
     labels = run.codes[run.codes >= 0]
-    compute = _against_knockoffs if run.pair_test == "knockoff" else _against_null_cells
-    detail = compute(data, run, labels, codes, resolve_n_jobs(n_jobs))
-    n_selected = int(run.record["pairs"]["n_selected"][row])
-    if int(detail.selected.sum()) != n_selected:
+    test = make_pair_test(
+        (data.counts, data.depth, data.batches),
+        run.pair_test,
+        str(run.params.get("null_method", "")),
+        run.filter,
+        seed=run.seed,
+        n_jobs=n_jobs,
+    )
+    found = test.every_gene(labels, codes, _pieces(run, labels))
+    n_selected, on_record = int(found.selection.selected.sum()), int(run.record["pairs"]["n_selected"][row])
+    if n_selected != on_record:
         msg = (
-            f"The counts in {data.source} give {int(detail.selected.sum())} selected genes for clusters {pair[0]} and "
-            f"{pair[1]}, where uns[{run.key!r}] has {n_selected}: the counts or the version of recall_py are not those "
+            f"The counts in {data.source} give {n_selected} selected genes for clusters {pair[0]} and "
+            f"{pair[1]}, where uns[{run.key!r}] has {on_record}: the counts or the version of recall_py are not those "
             "of the run. Run the clustering again."
         )
         raise ChangedError(msg)
-    return detail
+    return PairDetail(
+        group=str(run.names[codes[0]]),
+        reference=str(run.names[codes[1]]),
+        genes=data.genes,
+        log10_p=found.log10_p,
+        log10_p_null=found.log10_p_null,
+        w=found.w,
+        selected=found.selection.selected,
+        threshold=found.selection.threshold,
+        false_share=found.selection.false_share,
+        real=observed_moments(found.real),
+        null=observed_moments(found.null),
+        n_cells=found.real.shape[0],
+    )
 
 
 def weakest_pair(run: StoredRun) -> tuple[str, str] | None:
@@ -113,63 +127,10 @@ def _row_of(run: StoredRun, pair: tuple[str, str]) -> tuple[int, tuple[int, int]
     raise KeyError(msg)
 
 
-def _against_knockoffs(
-    data: CountData, run: StoredRun, labels: NDArray[np.int32], codes: tuple[int, int], n_jobs: int
-) -> PairDetail:
-    n_draws, n_genes = run.filter.n_draws, data.genes.size
-    augmented = draw_knockoffs(
-        data.counts,
-        str(run.params["null_method"]),
-        run.seed,
-        n_jobs,
-        depth=data.depth,
-        batches=data.batches,
-        n_draws=n_draws,
-    )
-    values = log_normalise(augmented.counts)
-    tests = SortedGeneTests(values, run.filter, n_jobs=n_jobs).test(labels, np.array([codes]), np.arange(n_genes))
-    found = select(tests.w[:, 0], fdr=run.filter.fdr, offset=run.filter.offset)
-    return PairDetail(
-        str(run.names[codes[0]]),
-        str(run.names[codes[1]]),
-        data.genes,
-        tests.log10_p[0],
-        np.median(tests.log10_p_null[:, 0], axis=0),
-        np.median(tests.w[:, 0], axis=0),
-        found.selected,
-        found.threshold,
-        found.false_share,
-        observed_moments(augmented.counts[:, :n_genes]),
-        observed_moments(augmented.counts[:, n_genes : 2 * n_genes]),
-        len(labels),
-    )
-
-
-def _against_null_cells(
-    data: CountData, run: StoredRun, labels: NDArray[np.int32], codes: tuple[int, int], n_jobs: int
-) -> PairDetail:
-    nowhere = np.zeros((len(labels), 1))  # which clusters are neighbours is on record
-    test = _WithinPieces(
-        data.counts, data.counts, nowhere, run.filter, batches=data.batches, seed=run.seed, n_jobs=n_jobs
-    )
+def _pieces(run: StoredRun, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Codes of the clusters that the run tested first."""
     merged = run.searched and run.params["search_strategy"] == "merge"
-    pieces = np.asarray(run.record["start"]).astype(np.int32) if merged else labels
-    log10_p, log10_p_null, w, found = test.every_gene(labels, pieces, codes)
-    real, null = test.null_counts(labels, codes)
-    return PairDetail(
-        str(run.names[codes[0]]),
-        str(run.names[codes[1]]),
-        data.genes,
-        log10_p,
-        log10_p_null,
-        w,
-        found.selected,
-        found.threshold,
-        found.false_share,
-        observed_moments(sparse.csc_array(real)),
-        observed_moments(sparse.csc_array(null)),
-        len(real),
-    )
+    return np.asarray(run.record["start"]).astype(np.int32) if merged else labels
 
 
 def cluster_expression(

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.method.calibrate import CountLadder, Ladder, PairTest, ResolutionLadder, calibrate
-from recall_py.method.clustering.components import embed, n_components_above_noise, scale
+from recall_py.method.clustering.components import MAX_COMPONENTS, embed, scale, scores_above_noise
 from recall_py.method.clustering.graph import MakeGraph, build_graph
 from recall_py.method.clustering.partition import Clusterer, GraphClusterer, SpaceClusterer
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.nulls import augment
+from recall_py.method.pairs import pair_test_named
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.pairs.against_null_cells import SyntheticTest
 from recall_py.method.params import FilterParams, RunParams
@@ -21,7 +22,6 @@ from recall_py.method.results import Augmented, Markers, NullFit, PairTable, Rec
 from recall_py.method.stages import Observer, Silent, Stages
 from recall_py.method.threads import resolve_n_jobs
 
-MAX_COMPONENTS = 50
 PlainCounts = tuple[sparse.csc_array, NDArray[np.float64] | None, NDArray[np.int32] | None]
 """Counts, depths and batches of the cells."""
 
@@ -59,7 +59,7 @@ def cluster_counts(
     """
     refuse_too_small(counts.shape, params)
     stages = Stages(observer or Silent())
-    if params.pair_test == "synthetic":
+    if not pair_test_named(params.pair_test).takes_knockoffs:
         return _cluster_by_synthetic_nulls(counts, params, stages, batches, make_graph)
     with stages("knockoffs"):
         augmented = draw_knockoffs(
@@ -124,7 +124,15 @@ def _cluster_by_synthetic_nulls(
         values = log_normalise(counts, n_jobs=n_jobs)
     with stages("components"):
         scores = _components(values, params.dims, n_jobs)
-        test = SyntheticTest(counts, values, scores, params.filter, batches=batches, seed=params.seed, n_jobs=n_jobs)
+        test = SyntheticTest(
+            counts,
+            params.filter,
+            values=values,
+            scores=scores,
+            batches=batches,
+            seed=params.seed,
+            n_jobs=n_jobs,
+        )
     return search_and_mark(scores, test, params, stages, (), make_graph)
 
 
@@ -151,8 +159,7 @@ def _components(values: sparse.csc_array, dims: int | None, n_jobs: int) -> NDAr
     """(n_cells, dims) scores, on as many components as stand above the noise where `dims` does not say."""
     if dims is not None:
         return embed(scale(values), dims, n_jobs=n_jobs).scores
-    found = embed(scale(values), min(MAX_COMPONENTS, min(values.shape) - 1), n_jobs=n_jobs)
-    return found.scores[:, : n_components_above_noise(values, found.standard_deviation, n_jobs=n_jobs)]
+    return scores_above_noise(values, n_jobs=n_jobs)
 
 
 def check_labels(
@@ -166,19 +173,29 @@ def check_labels(
     n_jobs: int | None = None,
 ) -> tuple[PairTable, Markers]:
     """Test pairs of given labels, against knockoffs or against null cells of each pair; see ``tl.test_clusters``."""
+    test = make_pair_test(data, pair_test, null_method, params, seed=seed, n_jobs=n_jobs)
+    return test(labels), test.markers(labels)
+
+
+def make_pair_test(
+    data: PlainCounts,
+    pair_test: str,
+    null_method: str,
+    params: FilterParams,
+    *,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> KnockoffTest | SyntheticTest:
+    """The test called `pair_test` on given cells; the knockoffs that it may take are drawn first."""
     threads = resolve_n_jobs(n_jobs)
     counts, depth, batches = data
-    test: PairTest
-    if pair_test == "synthetic":
-        values = log_normalise(counts, n_jobs=threads)
-        scores = _components(values, None, threads)
-        test = SyntheticTest(counts, values, scores, params, batches=batches, seed=seed, n_jobs=threads)
-    else:
+    test = pair_test_named(pair_test)
+    if test.takes_knockoffs:
         n_draws = params.n_draws
-        augmented = draw_knockoffs(counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=n_draws)
-        values = log_normalise(augmented.counts, n_jobs=threads)
-        test = KnockoffTest(SortedGeneTests(values, params, n_jobs=threads), params)
-    return test(labels), test.markers(labels)
+        counts = draw_knockoffs(
+            counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=n_draws
+        ).counts
+    return test.of_counts(counts, params, batches=batches, seed=seed, n_jobs=threads)
 
 
 def draw_knockoffs(

@@ -39,7 +39,7 @@ class Partition:
         return int(self.labels.max()) + 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairTable:
     """The knockoff filter on every pair of clusters of one partition."""
 

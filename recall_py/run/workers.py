@@ -26,6 +26,7 @@ from scipy import sparse
 from recall_py.method.clustering.components import (
     GROUP,
     MANY_CELLS,
+    MAX_COMPONENTS,
     Embedding,
     ScaledGenes,
     embedding,
@@ -39,8 +40,8 @@ from recall_py.method.nulls import null_model
 from recall_py.method.nulls.copula import Copula
 from recall_py.method.nulls.depth_negative_binomial import DepthNegativeBinomial
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
-from recall_py.method.pipeline import MAX_COMPONENTS, draw_knockoffs, refuse_too_small, search_and_mark
-from recall_py.method.results import Augmented, NullFit, RecallResult
+from recall_py.method.pipeline import draw_knockoffs, refuse_too_small, search_and_mark
+from recall_py.method.results import Augmented, Markers, NullFit, RecallResult
 from recall_py.method.stages import Stages
 from recall_py.method.threads import even_blocks, one_blas_thread
 
@@ -123,19 +124,24 @@ class BlocksOfGenes:
         return np.concatenate(found, axis=2)
 
     def facts(
-        self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """(n_rows, 5) what markers are described by."""
+        self,
+        labels: NDArray[np.int32],
+        pairs: NDArray[np.int64],
+        pair: NDArray[np.int64],
+        gene: NDArray[np.int64],
+    ) -> Markers:
+        """What markers are described by."""
         shared = _share(labels)
-        rows = [np.flatnonzero((genes >= first) & (genes < last)) for first, last in pairwise(self._edges)]
+        rows = [np.flatnonzero((gene >= first) & (gene < last)) for first, last in pairwise(self._edges)]
         tasks = [
-            block.facts(shared, pairs[of_block], genes[of_block] - first)
+            block.facts(shared, pairs, pair[of_block], gene[of_block] - first)
             for block, of_block, first in zip(self._blocks, rows, self._edges[:-1], strict=True)
         ]
-        facts = np.empty((genes.size, 5))
+        described = Markers(pair, gene, *np.empty((5, gene.size)))
         for of_block, found in zip(rows, dask.compute(*tasks), strict=True):
-            facts[of_block] = found
-        return facts
+            for name in ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change"):
+                getattr(described, name)[of_block] = getattr(found, name)
+        return described
 
 
 def _client() -> Any:

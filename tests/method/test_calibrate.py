@@ -44,11 +44,11 @@ class GroupTest:
         pairs = np.column_stack(np.triu_indices(sizes.size, k=1))
         passing = np.array([group[a] != group[b] for a, b in pairs], dtype=bool)
         return PairTable(
-            pairs,
-            sizes[pairs],
-            np.where(passing, 1.0, np.inf),
-            np.where(passing, 25, 0),
-            np.where(passing, 25.0, 10.0),
+            pairs=pairs,
+            sizes=sizes[pairs],
+            threshold=np.where(passing, 1.0, np.inf),
+            n_selected=np.where(passing, 25, 0),
+            evidence=np.where(passing, 25.0, 10.0),
         )
 
 
@@ -70,11 +70,11 @@ def pair_table(rows: list[tuple[int, int, int, int, int, float]]) -> PairTable:
     """From rows of codes, sizes, number selected and evidence."""
     a, b, n_a, n_b, n_selected, evidence = zip(*rows, strict=True)
     return PairTable(
-        np.column_stack((a, b)),
-        np.column_stack((n_a, n_b)),
-        np.where(np.array(n_selected) > 0, 1.0, np.inf),
-        np.array(n_selected),
-        np.array(evidence, dtype=float),
+        pairs=np.column_stack((a, b)),
+        sizes=np.column_stack((n_a, n_b)),
+        threshold=np.where(np.array(n_selected) > 0, 1.0, np.inf),
+        n_selected=np.array(n_selected),
+        evidence=np.array(evidence, dtype=float),
     )
 
 

@@ -123,4 +123,4 @@ class SyntheticPair(Cells):
 
     def time_pair(self, cells):
         """Seven draws at most."""
-        SyntheticTest(self.counts, self.values, self.scores, FilterParams(n_draws=7))(self.labels)
+        SyntheticTest(self.counts, FilterParams(n_draws=7), values=self.values, scores=self.scores)(self.labels)

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from recall_py.method.threads import even_blocks, one_blas_thread
 
 MAX_SCALED = 10.0
+MAX_COMPONENTS = 50
 MANY_CELLS = 20_000
 """Above it, components come from the covariance of the genes, and scaled values have single precision."""
 GROUP = 1 << 16
@@ -123,6 +124,12 @@ def n_components_above_noise(
         shuffled.data[first:last] = rng.permutation(values.data[first:last])
     edge = embed(scale(shuffled), 1, n_jobs=n_jobs).standard_deviation[0]
     return max(2, int((standard_deviation > edge).sum()))
+
+
+def scores_above_noise(values: sparse.csc_array, *, n_jobs: int = 1) -> NDArray[np.float64]:
+    """(n_cells, n_components) scores on the components that stand above the noise, of 50 at most."""
+    found = embed(scale(values), min(MAX_COMPONENTS, min(values.shape) - 1), n_jobs=n_jobs)
+    return found.scores[:, : n_components_above_noise(values, found.standard_deviation, n_jobs=n_jobs)]
 
 
 class _RowBlocks:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.filter import Selection, contrast, drop_weak, select
 from recall_py.method.pairs.rank_sum import cluster_sizes, rank_sum, sort_genes
 from recall_py.method.pairs.rank_sum_exact import exact_log10_p
-from recall_py.method.pairs.table import EXACT_PARTNER, limited, log2_fold_changes, pair_table, pairs_to_test
+from recall_py.method.pairs.table import EXACT_PARTNER, EveryGene, limited, log2_fold_changes, pair_table, pairs_to_test
 from recall_py.method.params import FilterParams
 from recall_py.method.results import Markers, PairTable
 from recall_py.method.threads import even_blocks, map_blocks
@@ -42,9 +43,13 @@ class GeneTests(Protocol):
         ...
 
     def facts(
-        self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """(n_rows, 5) W, log10 p, that of the knockoff, AUC and log2 fold change of one pair and gene in each row."""
+        self,
+        labels: NDArray[np.int32],
+        pairs: NDArray[np.int64],
+        pair: NDArray[np.int64],
+        gene: NDArray[np.int64],
+    ) -> Markers:
+        """What is known of given genes: in each row one `gene` and the row of its `pair` among `pairs`."""
         ...
 
 
@@ -60,12 +65,31 @@ class KnockoffTest:
         Rank-sum tests of the genes and their knockoffs.
     params
         The filter.
+    counts
+        (n_cells, (1 + n_draws) n_genes) counts of the genes and their knockoffs, which only `every_gene` asks for.
     """
 
-    def __init__(self, genes: GeneTests, params: FilterParams) -> None:
+    takes_knockoffs: ClassVar = True
+    """The counts are those of real genes and their knockoffs, which are clustered together."""
+
+    def __init__(self, genes: GeneTests, params: FilterParams, counts: sparse.csc_array | None = None) -> None:
         self._genes = genes
         self._params = params
+        self._counts = counts
         self._known: dict[tuple[bytes, bytes], Selection] = {}
+
+    @classmethod
+    def of_counts(
+        cls,
+        counts: sparse.csc_array,
+        params: FilterParams,
+        *,
+        batches: NDArray[np.int32] | None = None,
+        seed: int = 0,
+        n_jobs: int = 1,
+    ) -> KnockoffTest:
+        """The test on counts of real genes and their knockoffs."""
+        return cls(SortedGeneTests(log_normalise(counts, n_jobs=n_jobs), params, n_jobs=n_jobs), params, counts)
 
     def __call__(self, labels: NDArray[np.int32]) -> PairTable:
         """Test every pair of the codes `labels`."""
@@ -78,7 +102,37 @@ class KnockoffTest:
         selected = [np.flatnonzero(selection.selected) for selection in self._selections(labels, pairs)]
         pair = np.repeat(np.arange(len(pairs)), [genes.size for genes in selected])
         gene = np.concatenate([np.empty(0, dtype=np.int64), *selected])
-        return Markers(pair, gene, *self._genes.facts(labels, pairs[pair], gene).T)
+        return self._genes.facts(labels, pairs, pair, gene)
+
+    def every_gene(
+        self,
+        labels: NDArray[np.int32],
+        codes: tuple[int, int],
+        pieces: NDArray[np.int32] | None = None,
+    ) -> EveryGene:
+        """All genes in one pair of clusters, with the first draw of their knockoffs.
+
+        Raises
+        ------
+        ValueError
+            If the test was made without counts.
+        """
+        if self._counts is None:
+            msg = "The counts of every gene are asked for, but the test has none: KnockoffTest(genes, params, counts)."
+            raise ValueError(msg)
+        pairs = np.array([codes], dtype=np.int64)
+        (selection,) = self._selections(labels, pairs)
+        genes = np.arange(selection.selected.size)
+        facts = self._genes.facts(labels, pairs, np.zeros_like(genes), genes)
+        return EveryGene(
+            log10_p=facts.log10_p,
+            log10_p_null=facts.log10_p_knockoff,
+            w=facts.w,
+            selection=selection,
+            real=self._counts[:, : genes.size],
+            null=self._counts[:, genes.size : 2 * genes.size],
+            null_side=np.select([labels == code for code in codes], [0, 1], default=-1),
+        )
 
     def _selections(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> list[Selection]:
         """The outcome of each pair."""
@@ -124,29 +178,30 @@ class SortedGeneTests:
         return w
 
     def facts(
-        self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+        self,
+        labels: NDArray[np.int32],
+        pairs: NDArray[np.int64],
+        pair: NDArray[np.int64],
+        gene: NDArray[np.int64],
+    ) -> Markers:
         """What markers are described by; see :class:`GeneTests`."""
-        asked, row = np.unique(pairs, axis=0, return_inverse=True)
-        facts = np.empty((genes.size, 5))
+        asked, row = np.unique(pair, return_inverse=True)
+        described = Markers(pair, gene, *np.empty((5, gene.size)))
 
         def describe(block: NDArray[np.int64]) -> None:
-            rows = np.flatnonzero(np.isin(genes, block))
-            found = self.test(labels, asked, block)
-            at = (row.reshape(-1)[rows], np.searchsorted(block, genes[rows]))
-            facts[rows] = np.column_stack(
-                [
-                    np.median(found.w, axis=0)[at],
-                    found.log10_p[at],
-                    np.median(found.log10_p_null, axis=0)[at],
-                    found.auc[at],
-                    log2_fold_changes(labels, self._values[:, block], pairs[rows], at[1]),
-                ]
-            )
+            rows = np.flatnonzero(np.isin(gene, block))
+            found = self.test(labels, pairs[asked], block)
+            at = (row[rows], np.searchsorted(block, gene[rows]))
+            described.w[rows] = np.median(found.w, axis=0)[at]
+            described.log10_p[rows] = found.log10_p[at]
+            described.log10_p_knockoff[rows] = np.median(found.log10_p_null, axis=0)[at]
+            described.auc[rows] = found.auc[at]
+            values = self._values[:, block]
+            described.log2_fold_change[rows] = log2_fold_changes(labels, values, pairs[pair[rows]], at[1])
 
-        columns = np.unique(genes)
+        columns = np.unique(gene)
         map_blocks(describe, [columns[slice(*block)] for block in even_blocks(columns.size, _BLOCK)], self._n_jobs)
-        return facts
+        return described
 
     def test(self, labels: NDArray[np.int32], pairs: NDArray[np.int64], genes: NDArray[np.int64]) -> PairTests:
         """All that is known of some genes in some pairs."""

@@ -7,37 +7,40 @@ genes are tested as the real ones are, and the knockoff filter compares gene by 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cached_property
+from itertools import islice
+from typing import Any, ClassVar, NamedTuple
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
-from recall_py.method.clustering.components import MAX_SCALED
-from recall_py.method.normalisation import TARGET_TOTAL
+from recall_py.method.clustering.components import scores_above_noise
+from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.filter import Selection, contrast, drop_weak, is_settled, select
-from recall_py.method.pairs.population import (
-    Strata,
-    cut,
-    draw_population,
-    fit_population,
-    leading_eigenvectors,
-    strata_of,
-)
-from recall_py.method.pairs.rank_sum import cluster_sizes, rank_sum, sort_genes
-from recall_py.method.pairs.rank_sum_exact import exact_log10_p
-from recall_py.method.pairs.table import EXACT_PARTNER, limited, log2_fold_changes, pair_table
+from recall_py.method.pairs.pooled import PooledPair
+from recall_py.method.pairs.rank_sum import cluster_sizes
+from recall_py.method.pairs.table import EXACT_PARTNER, EveryGene, limited, log2_fold_changes, pair_table
 from recall_py.method.params import FilterParams
 from recall_py.method.results import Markers, PairTable
-from recall_py.method.threads import map_blocks
+from recall_py.method.threads import map_blocks, one_blas_thread
 
 MAX_CELLS = 300
 """Cells of a cluster that take part, a sample if it has more."""
 N_NEIGHBOURS = 3
 """Clusters that each cluster is tested against, the nearest by centroid."""
-_COMPONENTS = 20
+
+
+class _Cells(NamedTuple):
+    """Cells of a pair of clusters, the first cell of all among the first."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    key: tuple[int, ...]
+    """What they and their pieces are told by; it seeds their null draws."""
+    swapped: bool
+    """Whether the second cluster was named first."""
 
 
 class _Test(NamedTuple):
@@ -59,12 +62,13 @@ class SyntheticTest:
     ----------
     counts
         (n_cells, n_genes) raw counts.
-    values
-        (n_cells, n_genes) log-normalised counts, for the fold changes of markers.
-    scores
-        (n_cells, n_components) where the clusters were formed, for the distances between clusters.
     params
         The filter and the number of draws.
+    values
+        (n_cells, n_genes) log-normalised counts, for the fold changes of markers; made when needed if not given.
+    scores
+        (n_cells, n_components) where the clusters were formed, for the distances between clusters; by default the
+        components above the noise.
     batches
         (n_cells,) codes: the population keeps the means of each batch, so that batches alone support no split.
     seed
@@ -73,26 +77,42 @@ class SyntheticTest:
         Number of threads.
     """
 
+    takes_knockoffs: ClassVar = False
+    """Null cells belong to a pair: the counts are those of real genes alone."""
+
     def __init__(
         self,
         counts: sparse.csc_array,
-        values: sparse.csc_array,
-        scores: NDArray[np.float64],
         params: FilterParams,
         *,
+        values: sparse.csc_array | None = None,
+        scores: NDArray[np.float64] | None = None,
         batches: NDArray[np.int32] | None = None,
         seed: int = 0,
         n_jobs: int = 1,
     ) -> None:
         self._counts = sparse.csr_array(counts)
-        self._values = values
-        self._scores = scores
-        self._pieces = np.zeros(len(scores), dtype=np.int32)
+        self._given_values = values
+        self._given_scores = scores
+        self._pieces = np.zeros(counts.shape[0], dtype=np.int32)
         self._params = params
         self._batches = batches
         self._seed = seed
         self._n_jobs = n_jobs
         self._known: dict[tuple[int, ...], _Test] = {}
+
+    @classmethod
+    def of_counts(
+        cls,
+        counts: sparse.csc_array,
+        params: FilterParams,
+        *,
+        batches: NDArray[np.int32] | None = None,
+        seed: int = 0,
+        n_jobs: int = 1,
+    ) -> SyntheticTest:
+        """The test on counts of real genes alone."""
+        return cls(counts, params, batches=batches, seed=seed, n_jobs=n_jobs)
 
     def __call__(self, labels: NDArray[np.int32]) -> PairTable:
         """Test the pairs of neighbours among the codes `labels`.
@@ -127,6 +147,48 @@ class SyntheticTest:
             log2_fold_changes(labels, self._values, pairs[pair], gene),
         )
 
+    def every_gene(
+        self, labels: NDArray[np.int32], codes: tuple[int, int], pieces: NDArray[np.int32] | None = None
+    ) -> EveryGene:
+        """All genes in one pair of clusters, with the first draw of its null cells.
+
+        Parameters
+        ----------
+        labels
+            (n_cells,) codes.
+        codes
+            The pair.
+        pieces
+            (n_cells,) codes of the clusters that were joined to make up `labels`, by default `labels`.
+        """
+        self._pieces = labels if pieces is None else pieces
+        (cells,) = self._asked(labels, np.array([codes]))
+        test = self._tests(labels, np.array([codes]))[0]
+        pair, present = self._pooled(cells)
+        with one_blas_thread():
+            null = next(pair.null_cuts(self._generator(cells)))
+        return EveryGene(
+            log10_p=test.log10_p,
+            log10_p_null=test.log10_p_null,
+            w=test.w,
+            selection=test.selection,
+            real=sparse.csc_array(_spread(pair.counts, present, 0.0)),
+            null=sparse.csc_array(_spread(null.counts, present, 0.0)),
+            null_side=np.where(null.is_first, 1, 0) if cells.swapped else np.where(null.is_first, 0, 1),
+        )
+
+    @cached_property
+    def _values(self) -> sparse.csc_array:
+        if self._given_values is not None:
+            return self._given_values
+        return log_normalise(sparse.csc_array(self._counts), n_jobs=self._n_jobs)
+
+    @cached_property
+    def _scores(self) -> NDArray[np.float64]:
+        if self._given_scores is not None:
+            return self._given_scores
+        return scores_above_noise(self._values, n_jobs=self._n_jobs)
+
     def _neighbours(self, labels: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """(n_pairs, 2) pairs of near clusters, and the sum of squares that joining them would add (Ward)."""
         sizes = cluster_sizes(labels)
@@ -144,52 +206,60 @@ class SyntheticTest:
 
     def _tests(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> list[_Test]:
         """The tests of `pairs`, those not yet known side by side."""
-        cells = {code: np.flatnonzero(labels == code) for code in np.unique(pairs).tolist()}
-        asked: dict[tuple[int, ...], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-        order = []
+        asked = self._asked(labels, pairs)
+        unknown = {cells.key: cells for cells in asked if cells.key not in self._known}
+        with one_blas_thread():
+            found = map_blocks(self._test, unknown.values(), self._n_jobs)
+        self._known |= dict(zip(unknown, found, strict=True))
+        tests = [(self._known[cells.key], cells.swapped) for cells in asked]
+        return [test._replace(auc=1.0 - test.auc) if swapped else test for test, swapped in tests]
+
+    def _asked(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> list[_Cells]:
+        """The cells of each pair."""
+        members = {code: np.flatnonzero(labels == code) for code in np.unique(pairs).tolist()}
+        asked = []
         for a, b in pairs.tolist():
-            swapped = cells[b][0] < cells[a][0]
-            first, second = (cells[b], cells[a]) if swapped else (cells[a], cells[b])
+            swapped = bool(members[b][0] < members[a][0])
+            first, second = (members[b], members[a]) if swapped else (members[a], members[b])
             pieces = self._pieces_of(np.concatenate((first, second)))
             key = (first.size, *(crc32(array.tobytes()) for array in (first, second, pieces)))
-            order.append((key, swapped))
-            if key not in self._known:
-                asked[key] = (first, second)
-        with threadpool_limits(1):
-            found = map_blocks(lambda key: self._test(*asked[key], key), list(asked), self._n_jobs)
-        self._known |= dict(zip(asked, found, strict=True))
-        tests = [(self._known[key], swapped) for key, swapped in order]
-        return [test._replace(auc=1.0 - test.auc) if swapped else test for test, swapped in tests]
+            asked.append(_Cells(first, second, key, swapped))
+        return asked
 
     def _pieces_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Codes 0..n-1 of the pieces of some cells, by first appearance."""
         _, first, inverse = np.unique(self._pieces[cells], return_index=True, return_inverse=True)
         return np.argsort(np.argsort(first))[inverse]
 
-    def _test(self, first: NDArray[np.int64], second: NDArray[np.int64], key: tuple[int, ...]) -> _Test:
-        """Compare real and null genes between two sets of cells."""
-        exact = min(first.size, second.size) < self._params.exact_below
-        first, second = (limited(cells, EXACT_PARTNER if exact else MAX_CELLS) for cells in (first, second))
+    def _pooled(self, cells: _Cells) -> tuple[PooledPair, NDArray[np.bool_]]:
+        """The cells that take part, and which genes have a count in them."""
+        exact = min(cells.first.size, cells.second.size) < self._params.exact_below
+        first, second = (limited(side, EXACT_PARTNER if exact else MAX_CELLS) for side in cells[:2])
         chosen = np.concatenate((first, second))
         counts = self._counts[chosen].toarray().astype(np.float64)
         present = counts.any(axis=0)
-        counts = counts[:, present]
-        is_first = np.arange(chosen.size) < first.size
-        rng = np.random.default_rng([self._seed, *key])
-        values = _normalised(counts)
-        log10_p, auc = _rank_sum(values, is_first, exact=exact)
-        strata = strata_of(None if self._batches is None else self._batches[chosen], chosen.size)
-        population = fit_population(counts, strata, self._pieces_of(chosen), is_first, rng)
-        scaled = _scaled(values)
-        direction = scaled[is_first].mean(axis=0) - scaled[~is_first].mean(axis=0)
-        w, log10_p_null = np.empty((2, self._params.n_draws, log10_p.size))
-        fdr, offset = self._params.fdr, self._params.offset
-        for draw in range(self._params.n_draws):
-            null_values = _normalised(draw_population(population, rng))
-            part = _cut_null(null_values, is_first, direction, strata, rng)
-            log10_p_null[draw], auc_null = _rank_sum(null_values, part, exact=exact)
-            w[draw] = drop_weak(contrast(log10_p, log10_p_null[draw]), auc, auc_null, self._params.min_auc)
-            if is_settled(w[: draw + 1], -log10_p, self._params.n_draws, fdr=fdr, offset=offset):
+        pair = PooledPair(
+            counts=counts[:, present],
+            is_first=np.arange(chosen.size) < first.size,
+            pieces=self._pieces_of(chosen),
+            batches=None if self._batches is None else self._batches[chosen],
+            exact=exact,
+        )
+        return pair, present
+
+    def _generator(self, cells: _Cells) -> np.random.Generator:
+        return np.random.default_rng([self._seed, *cells.key])
+
+    def _test(self, cells: _Cells) -> _Test:
+        """Compare real and null genes between two sets of cells."""
+        pair, present = self._pooled(cells)
+        log10_p, auc = pair.real_cut()
+        n_draws, fdr, offset = self._params.n_draws, self._params.fdr, self._params.offset
+        w, log10_p_null = np.empty((2, n_draws, log10_p.size))
+        for draw, null in enumerate(islice(pair.null_cuts(self._generator(cells)), n_draws)):
+            log10_p_null[draw] = null.genes.log10_p
+            w[draw] = drop_weak(contrast(log10_p, log10_p_null[draw]), auc, null.genes.auc, self._params.min_auc)
+            if is_settled(w[: draw + 1], -log10_p, n_draws, fdr=fdr, offset=offset):
                 break
         w, log10_p_null = w[: draw + 1], log10_p_null[: draw + 1]
         selection = select(w, fdr=fdr, offset=offset)
@@ -202,35 +272,6 @@ class SyntheticTest:
         )
 
 
-class _WithinPieces(SyntheticTest):
-    """The synthetic-null test of one pair, within pieces that are known from the search."""
-
-    def every_gene(
-        self, labels: NDArray[np.int32], pieces: NDArray[np.int32], codes: tuple[int, int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Selection]:
-        """log10 p, that of the null, W and what the filter selects."""
-        self._pieces = pieces
-        test = self._tests(labels, np.array([codes]))[0]
-        return test.log10_p, test.log10_p_null, test.w, test.selection
-
-    def null_counts(
-        self, labels: NDArray[np.int32], codes: tuple[int, int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Counts of the cells that took part, and of as many null cells."""
-        members = [np.flatnonzero(labels == code) for code in codes]
-        exact = min(cells.size for cells in members) < self._params.exact_below
-        cells = np.concatenate([limited(found, EXACT_PARTNER if exact else MAX_CELLS) for found in members])
-        counts = self._counts[cells].toarray().astype(np.float64)
-        rng = np.random.default_rng(self._seed)
-        strata = strata_of(None if self._batches is None else self._batches[cells], cells.size)
-        null = np.zeros(counts.shape)
-        present = counts.any(axis=0)
-        is_first = labels[cells] == codes[0]
-        population = fit_population(counts[:, present], strata, self._pieces_of(cells), is_first, rng)
-        null[:, present] = draw_population(population, rng)
-        return counts, null
-
-
 def _joins(labels: NDArray[np.int32], pieces: NDArray[np.integer]) -> bool:
     """Whether every piece lies in one of the clusters `labels`."""
     of_piece = np.empty(int(pieces.max()) + 1, dtype=labels.dtype)
@@ -238,48 +279,8 @@ def _joins(labels: NDArray[np.int32], pieces: NDArray[np.integer]) -> bool:
     return np.array_equal(of_piece[pieces], labels)
 
 
-def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log1p(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * TARGET_TOTAL)
-
-
-def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    deviation = values.std(axis=0, ddof=1)
-    return np.minimum((values - values.mean(axis=0)) / np.where(deviation > 0, deviation, np.inf), MAX_SCALED)
-
-
-def _cut_null(
-    values: NDArray[np.float64],
-    is_first: NDArray[np.bool_],
-    direction: NDArray[np.float64],
-    strata: Strata,
-    rng: np.random.Generator,
-) -> NDArray[np.bool_]:
-    """Cut null cells on their own components, from where the real cells are cut and from random starts.
-
-    Batches are centred and keep their share of each part, so that the null is not cut along them.
-    """
-    scaled = _scaled(values)
-    if len(strata) > 1:
-        for cells in strata:
-            scaled[cells] -= scaled[cells].mean(axis=0)
-    single = scaled.astype(np.float32)
-    variance, vectors = leading_eigenvectors(single @ single.T, min(_COMPONENTS, len(values) - 1))
-    scores = vectors * np.sqrt(np.maximum(variance, 0.0))
-    return cut(scores, single, is_first, scaled @ direction, strata, rng)
-
-
-def _rank_sum(
-    values: NDArray[np.float64], is_first: NDArray[np.bool_], *, exact: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """log10 p and AUC of each gene between the two parts."""
-    csc = sparse.csc_array(values)
-    found = rank_sum(sort_genes(csc), (~is_first).astype(np.int32))
-    auc = found.u[0] / (is_first.sum() * (~is_first).sum())
-    return exact_log10_p(csc, is_first) if exact else found.log10_p[0], auc
-
-
 def _spread(values: NDArray[Any], present: NDArray[np.bool_], elsewhere: float) -> NDArray[Any]:
-    """Values of the genes that are `present` in the pair among those of all genes."""
-    spread = np.full(present.size, elsewhere, dtype=values.dtype)
-    spread[present] = values
+    """Values of the genes that are `present` in the pair among those of all genes, along the last axis."""
+    spread = np.full((*values.shape[:-1], present.size), elsewhere, dtype=values.dtype)
+    spread[..., present] = values
     return spread

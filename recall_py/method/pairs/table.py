@@ -1,8 +1,9 @@
-"""Which pairs of clusters are tested, on which cells, and the table of their outcomes."""
+"""Which pairs of clusters are tested, on which cells, and how their outcomes are told."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,26 @@ MAX_CLUSTERS = 400
 """W of all pairs of so many clusters and 2,000 genes takes 1.3 GB."""
 EXACT_PARTNER = 50
 """Cells of the other cluster in an exact test, a sample if it has more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveryGene:
+    """All genes in one pair of clusters; of several draws, contrast and p-value of the null are medians."""
+
+    log10_p: NDArray[np.float64]
+    """(n_genes,)."""
+    log10_p_null: NDArray[np.float64]
+    """(n_genes,) of the null gene."""
+    w: NDArray[np.float64]
+    """(n_genes,) contrast W."""
+    selection: Selection
+    """What the filter made of them."""
+    real: sparse.csc_array
+    """(n_cells, n_genes) counts that the nulls were fitted to: all cells for knockoffs, else those that took part."""
+    null: sparse.csc_array
+    """(n_cells, n_genes) null counts of the first draw, which was tested."""
+    null_side: NDArray[np.int64]
+    """(n_cells,) which null cells the test took for the first cluster (0) and which for the second (1); -1 for none."""
 
 
 def pairs_to_test(labels: NDArray[np.int32], params: FilterParams) -> NDArray[np.int64]:
@@ -48,14 +69,14 @@ def pair_table(
     """The outcomes of the (n_pairs, 2) `pairs` of clusters that were tested."""
     sizes = cluster_sizes(labels)
     return PairTable(
-        pairs,
-        sizes[pairs],
-        np.array([selection.threshold for selection in selections], dtype=np.float64),
-        np.array([selection.selected.sum() for selection in selections], dtype=np.int64),
-        np.array([selection.evidence for selection in selections], dtype=np.float64),
-        distance,
-        np.flatnonzero(sizes < params.min_cells),
-        np.array([selection.false_share for selection in selections], dtype=np.float64),
+        pairs=pairs,
+        sizes=sizes[pairs],
+        threshold=np.array([selection.threshold for selection in selections], dtype=np.float64),
+        n_selected=np.array([selection.selected.sum() for selection in selections], dtype=np.int64),
+        evidence=np.array([selection.evidence for selection in selections], dtype=np.float64),
+        distance=distance,
+        untested=np.flatnonzero(sizes < params.min_cells),
+        false_share=np.array([selection.false_share for selection in selections], dtype=np.float64),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
@@ -32,7 +32,7 @@ class Cells:
         self.groups, self.batches = (adata.obs[name].cat.codes.to_numpy(np.int32) for name in ("group", "batch"))
 
     def test(self, params: FilterParams = PARAMS, **options) -> SyntheticTest:
-        return SyntheticTest(self.counts, self.values, self.scores, params, **options)
+        return SyntheticTest(self.counts, params, values=self.values, scores=self.scores, **options)
 
     def n_selected(self, labels, **options) -> int:
         """Selected genes of the only pair."""
@@ -118,6 +118,26 @@ def test_markers_are_directed_from_the_first_cluster_to_the_second(codes):
     assert {True, False} == set((markers.auc > 0.5).tolist())
     assert (markers.w >= 0).all()
     assert (markers.log10_p < markers.log10_p_knockoff).mean() > 0.95
+
+
+@pytest.mark.parametrize("codes", [(0, 1), (2, 0)])
+def test_null_counts_of_every_gene_are_those_that_were_tested(three, codes):
+    test = three.test(FilterParams(n_draws=1))
+    table, markers = test(three.groups), test.markers(three.groups)
+    found = test.every_gene(three.groups, codes, pieces=three.groups)
+    counts = found.null.toarray()
+    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    seen = counts.any(axis=0)
+    sides = [values[found.null_side == side][:, seen] for side in (0, 1)]
+    assert [len(side) for side in sides] == np.bincount(three.groups)[list(codes)].tolist()
+    p = stats.mannwhitneyu(*sides, method="asymptotic").pvalue
+    np.testing.assert_allclose(found.log10_p_null[seen], np.log10(p), rtol=1e-9, atol=1e-12)
+    assert (found.log10_p_null[~seen] == 0).all()
+    row = table.pairs.tolist().index(sorted(codes))
+    assert found.selection.threshold == table.threshold[row]
+    of_pair = markers.pair == row
+    np.testing.assert_array_equal(np.flatnonzero(found.selection.selected), markers.gene[of_pair])
+    np.testing.assert_array_equal(found.log10_p_null[markers.gene[of_pair]], markers.log10_p_knockoff[of_pair])
 
 
 def test_clusters_too_small_to_be_tested_are_named(three):

@@ -1,0 +1,120 @@
+"""The cells of two clusters, pooled: what tells the two apart, and what would tell cells of one population apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.method.clustering.components import MAX_SCALED
+from recall_py.method.normalisation import TARGET_TOTAL
+from recall_py.method.pairs.population import (
+    Strata,
+    cut,
+    draw_population,
+    fit_population,
+    leading_eigenvectors,
+    strata_of,
+)
+from recall_py.method.pairs.rank_sum import rank_sum, sort_genes
+from recall_py.method.pairs.rank_sum_exact import exact_log10_p
+
+_COMPONENTS = 20
+
+
+class GenesOfCut(NamedTuple):
+    """Tests of each gene between the two parts of a cut."""
+
+    log10_p: NDArray[np.float64]
+    """(n_genes,)."""
+    auc: NDArray[np.float64]
+    """(n_genes,) probability that a cell of the first part has the larger value, ties counting 1/2."""
+
+
+class NullCut(NamedTuple):
+    """Null cells, cut in two."""
+
+    counts: NDArray[np.float64]
+    """(n_cells, n_genes)."""
+    is_first: NDArray[np.bool_]
+    """(n_cells,) the first part, of as many cells as the real one."""
+    genes: GenesOfCut
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledPair:
+    """Cells of two clusters."""
+
+    counts: NDArray[np.float64]
+    """(n_cells, n_genes), every gene with at least one count."""
+    is_first: NDArray[np.bool_]
+    """(n_cells,) which of the two clusters a cell is in."""
+    pieces: NDArray[np.int64]
+    """(n_cells,) codes 0..n-1 of the clusters that were joined to make up the two."""
+    batches: NDArray[np.int32] | None = None
+    """(n_cells,) codes: null cells keep the means of each batch, and are not cut along them."""
+    exact: bool = False
+    """Whether p-values are exact, for small clusters, or the normal approximation."""
+
+    @cached_property
+    def values(self) -> NDArray[np.float64]:
+        """(n_cells, n_genes) log-normalised counts."""
+        return _normalised(self.counts)
+
+    def real_cut(self) -> GenesOfCut:
+        """Compare the two clusters."""
+        return _rank_sum(self.values, self.is_first, exact=self.exact)
+
+    def null_cuts(self, rng: np.random.Generator) -> Iterator[NullCut]:
+        """Fit one population to all cells; each draw from it is cut where the real cells are, or where it is best."""
+        strata = strata_of(self.batches, self.is_first.size)
+        population = fit_population(self.counts, strata, self.pieces, self.is_first, rng)
+        scaled = _scaled(self.values)
+        direction = scaled[self.is_first].mean(axis=0) - scaled[~self.is_first].mean(axis=0)
+        while True:
+            counts = draw_population(population, rng)
+            values = _normalised(counts)
+            is_first = _cut_null(values, self.is_first, direction, strata, rng)
+            yield NullCut(counts, is_first, _rank_sum(values, is_first, exact=self.exact))
+
+
+def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log1p(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * TARGET_TOTAL)
+
+
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    deviation = values.std(axis=0, ddof=1)
+    return np.minimum((values - values.mean(axis=0)) / np.where(deviation > 0, deviation, np.inf), MAX_SCALED)
+
+
+def _cut_null(
+    values: NDArray[np.float64],
+    is_first: NDArray[np.bool_],
+    direction: NDArray[np.float64],
+    strata: Strata,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Cut null cells on their own components, from where the real cells are cut and from random starts.
+
+    Batches are centred and keep their share of each part, so that the null is not cut along them.
+    """
+    scaled = _scaled(values)
+    if len(strata) > 1:
+        for cells in strata:
+            scaled[cells] -= scaled[cells].mean(axis=0)
+    single = scaled.astype(np.float32)
+    variance, vectors = leading_eigenvectors(single @ single.T, min(_COMPONENTS, len(values) - 1))
+    scores = vectors * np.sqrt(np.maximum(variance, 0.0))
+    return cut(scores, single, is_first, scaled @ direction, strata, rng)
+
+
+def _rank_sum(values: NDArray[np.float64], is_first: NDArray[np.bool_], *, exact: bool) -> GenesOfCut:
+    csc = sparse.csc_array(values)
+    found = rank_sum(sort_genes(csc), (~is_first).astype(np.int32))
+    auc = found.u[0] / (is_first.sum() * (~is_first).sum())
+    return GenesOfCut(exact_log10_p(csc, is_first) if exact else found.log10_p[0], auc)
