@@ -14,7 +14,7 @@ from benchmarks.clusterings import KEY, calibrated, tutorial_graph
 from benchmarks.datasets import labelled_sets, pure_populations
 from benchmarks.machine import describe_machine
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py.run.observe import CalibrationWarning
+from recall_py import CalibrationWarning
 
 PLAIN = "scanpy"
 METHODS = (

@@ -15,8 +15,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.scale.runs import KNOCKOFFS, LEIDEN
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py import tl
-from recall_py.run.observe import CalibrationWarning
+from recall_py import CalibrationWarning, tl
 
 METHODS = ("resolution", "calibrated")
 

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     import recall_py.get as get
     import recall_py.pl as pl
     import recall_py.pp as pp
+    import recall_py.seurat as seurat
     import recall_py.tl as tl
+    from recall_py.run.observe import CalibrationWarning as CalibrationWarning
 
 __version__ = version("recall-py")
-__all__ = ["__version__", "datasets", "get", "pl", "pp", "tl"]
+__all__ = ["CalibrationWarning", "__version__", "datasets", "get", "pl", "pp", "seurat", "tl"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a submodule when it is first used, so that ``import recall_py`` costs nothing."""
-    if name in {"datasets", "get", "pl", "pp", "tl"}:
+    """Import what is public when it is first used, so that ``import recall_py`` costs nothing."""
+    if name == "CalibrationWarning":
+        return importlib.import_module("recall_py.run.observe").CalibrationWarning
+    if name in __all__:
         return importlib.import_module(f"recall_py.{name}")
     msg = f"module 'recall_py' has no attribute {name!r}"
     raise AttributeError(msg)

@@ -117,14 +117,15 @@ None, or the changed copy. Read the record with :mod:`recall_py.get`. Sets:
 Raises
 ------
 ValueError
-    For input without raw counts, an unknown `null_method`, or a batch with fewer than two cells.
+    For input without raw counts, a damaged matrix, an unknown `null_method`, or a batch with fewer than two cells.
 KeyError
     For a layer or column that does not exist.""",
     "raises": """\
 Raises
 ------
 ValueError
-    For input without raw counts, too few cells or genes, unknown names, or a graph that knockoffs did not pass through.
+    For input without raw counts, a damaged matrix, too few cells or genes, unknown names, a `key_added` that is no
+    single name, or a graph that knockoffs did not pass through.
 KeyError
     For a layer, column or neighbours entry that does not exist.""",
     "references": """\

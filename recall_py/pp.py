@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
@@ -92,7 +93,7 @@ def knockoffs(
         },
         index=pd.Index(names, dtype=object),
     )
-    return ad.AnnData(augmented.counts.tocsr(), obs=adata.obs.copy(), var=var)
+    return ad.AnnData(sparse.csr_matrix(augmented.counts), obs=adata.obs.copy(), var=var)
 
 
 @with_common_docs

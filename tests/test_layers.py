@@ -42,6 +42,10 @@ def test_import_of_the_package_is_instant():
     assert not loaded_after("import recall_py") & heavy
 
 
+def test_public_names_are_there_once_the_package_is_imported():
+    assert "rpy2" not in loaded_after("import recall_py; recall_py.seurat.find_clusters; recall_py.CalibrationWarning")
+
+
 @pytest.mark.parametrize(
     "module",
     ["pairs.rank_sum", "clustering.components", "clustering.graph", "clustering.partition", "calibrate", "pipeline"],

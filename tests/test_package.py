@@ -58,3 +58,12 @@ def test_unknown_attribute_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'tools'"):
         _ = recall_py.tools
     assert set(MODULES) <= set(dir(recall_py))
+
+
+def test_every_public_name_is_there_and_on_the_page_of_the_api():
+    page = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+    public = {*MODULES, "seurat", "CalibrationWarning", "__version__"}
+    assert set(recall_py.__all__) == set(dir(recall_py)) == public
+    for name in public:
+        assert getattr(recall_py, name) is not None
+        assert name == "__version__" or f"   recall_py.{name}\n" in page

@@ -59,7 +59,7 @@ def timed(run, adata, flavor, resolution):
 
 def quiet():
     """Silence what says nothing about speed: announcements of scanpy, scaling that densifies, a start too coarse."""
-    from recall_py.run.observe import CalibrationWarning
+    from recall_py import CalibrationWarning
 
     warnings.simplefilter("ignore", FutureWarning)
     warnings.simplefilter("ignore", CalibrationWarning)

@@ -23,6 +23,28 @@ KNOCKOFF = "knockoff"
 REAL_GENE = "real_gene"
 """``var["real_gene"]`` of ``pp.knockoffs``: the real gene of each column."""
 
+_RESERVED = (".", "..", "_index", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
+"""Names that .h5ad files and .zarr stores have a use of their own for."""
+_LONGEST = 200
+"""Bytes of a key; the name of a folder in a .zarr store has 255, with suffixes."""
+
+
+def refuse_unusable(key_added: object) -> None:
+    """Refuse a key that a file could not hold as one name: it would be a path to another slot, or nothing at all."""
+    if (
+        isinstance(key_added, str)
+        and key_added.isprintable()
+        and not {"/", "\\"} & set(key_added)
+        and key_added not in _RESERVED
+        and 0 < len(key_added.encode()) <= _LONGEST
+    ):
+        return
+    msg = (
+        f"key_added is {key_added!r}; it must be one name, of printable characters without slashes, for example "
+        "key_added='leiden_2'."
+    )
+    raise ValueError(msg)
+
 
 def final_key(key_added: str, default: str, *, restricted: bool) -> str:
     """Slot that a clustering writes to: a restricted one never takes the place of the labels it came from."""

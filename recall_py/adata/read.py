@@ -15,6 +15,7 @@ from recall_py.adata.labels import read_batches
 from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.selection import most_variable
 from recall_py.counts.source import count_matrix
+from recall_py.counts.structure import DamagedError
 from recall_py.words import listed
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def find_counts(
         source = f"layers[{name!r}]"
         return accept_counts(adata.layers[name], source, cells), adata.var_names, source
     if adata.raw is not None:
-        raw = count_matrix(adata.raw.X, cells)
+        raw = _surveyed(adata.raw.X, "raw.X", cells)
         if raw.survey.problem is None:
             if not adata.raw.var_names.is_unique:
                 msg = (
@@ -175,7 +176,7 @@ def find_counts(
 def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = None) -> CountMatrix:
     """The matrix, if it holds raw counts."""
     if matrix is not None:
-        counts = count_matrix(matrix, cells)
+        counts = _surveyed(matrix, source, cells)
         if counts.survey.problem is None:
             return counts
     problem = "nothing" if matrix is None else counts.survey.problem
@@ -185,6 +186,17 @@ def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = No
         "adata.layers['counts'] = adata.X.copy()"
     )
     raise ValueError(msg)
+
+
+def _surveyed(matrix: Any, source: str, cells: NDArray[np.bool_] | None) -> CountMatrix:
+    """The matrix, all of it read once."""
+    counts = count_matrix(matrix, cells)
+    try:
+        _ = counts.survey
+    except DamagedError as error:
+        what, _ = error.args
+        raise DamagedError(what, source) from error
+    return counts
 
 
 def _select_genes(

@@ -9,7 +9,7 @@ import typer
 
 from recall_py.adata import keys
 from recall_py.cli.output import print_table, rows_of, write_json
-from recall_py.cli.paths import refuse_data_as_page, refuse_unwritable
+from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
 from recall_py.counts.source import reading_once
 from recall_py.files.store import opened, write_result
@@ -28,8 +28,8 @@ def test_file(
     """Test the labels of one file."""
     from recall_py import get, tl
 
-    refuse_unwritable(json)
-    refuse_data_as_page(report, source, target)
+    refuse_unfit_outputs(source, target, json, report)
+    keys.refuse_unusable(options["key_added"])
     with reading_once(), opened(source) as adata:
         tl.test_clusters(adata, groupby, **options)
         pairs = get.pairs(adata, options["key_added"])

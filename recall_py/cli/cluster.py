@@ -13,7 +13,7 @@ import typer
 
 from recall_py.adata import keys
 from recall_py.cli.output import cluster_summary, print_search, write_json
-from recall_py.cli.paths import refuse_data_as_page, refuse_unwritable
+from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.plot_slots import add_plot_slots
 from recall_py.cli.report import write_page
 from recall_py.counts.source import count_matrix, reading_once
@@ -47,6 +47,7 @@ class ClusterRequest:
 
     def __post_init__(self) -> None:
         one_of("algorithm", self.algorithm, CLUSTERERS)
+        keys.refuse_unusable(self.key_added)
         by_number = self.algorithm in ("kmeans", "ward")
         unused = ("resolution", "graph", "preset", "neighbors_key") if by_number else ("num_clusters_start",)
         for name in unused:
@@ -126,8 +127,7 @@ def cluster_file(
     source: Path, target: Path, request: ClusterRequest, *, json: Path | None, report: Path | None, quiet: bool
 ) -> None:
     """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with a Seurat object."""
-    refuse_unwritable(json)
-    refuse_data_as_page(report, source, target)
+    refuse_unfit_outputs(source, target, json, report)
     key = request.final_key
     with ExitStack() as stack:
         if ".rds" in (source.suffix.lower(), target.suffix.lower()):

@@ -171,7 +171,7 @@ def cluster(
     with reported_errors(context):
         request = run.ClusterRequest(
             algorithm=algorithm,
-            key_added=key_added or algorithm,
+            key_added=algorithm if key_added is None else key_added,
             resolution=resolution,
             num_clusters_start=num_clusters_start,
             reduction=reduction,

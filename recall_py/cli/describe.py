@@ -71,9 +71,12 @@ def describe_installation() -> str:
 def _counts(adata: AnnData, layer: str | None) -> str:
     """Where the counts would be read from, or why not."""
     from recall_py.adata.read import find_counts
+    from recall_py.counts.structure import DamagedError
 
     try:
         counts, _, source = find_counts(adata, layer)
+    except DamagedError:
+        raise
     except (KeyError, ValueError) as error:
         return f"NONE. {error.args[0]}"
     return f"{source}: raw integer counts ({counts.kind}, {counts.matrix.dtype})"

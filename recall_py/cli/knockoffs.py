@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from recall_py.cli.paths import refuse_clashes
 from recall_py.files.store import opened
 
 
@@ -15,6 +16,7 @@ def knockoffs_file(source: Path, target: Path, options: dict[str, Any], *, quiet
     from recall_py import pp
     from recall_py.files.atomic import write_adata
 
+    refuse_clashes(source, {"-o": target})
     with opened(source) as adata:
         augmented = pp.knockoffs(adata, **options)
     write_adata(augmented, target)

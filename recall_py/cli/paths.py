@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from recall_py.files.atomic import is_store
@@ -20,16 +21,68 @@ def target_file(
         other = "" if in_place is None else ", or --in-place to write the result over IN"
         msg = f"No output file. Pass -o OUT{other}."
         raise ValueError(msg)
-    target = source if output is None else output
-    if target.resolve() == source.resolve() and not in_place:
+    target = source if output is None or _same(output, source) else output
+    if target == source and not in_place:
         other = "" if in_place is None else ", or --in-place to overwrite it"
-        msg = f"-o {target} is the input file itself. Pass another name{other}."
-        raise ValueError(msg)
-    if is_store(source) and source.resolve() in target.resolve().parents:
-        msg = f"-o {target} lies in the input {source}. Pass a name outside it."
+        msg = f"-o {output} is the input file itself. Pass another name{other}."
         raise ValueError(msg)
     refuse_unwritable(target, () if output is None else suffixes)
     return target
+
+
+def refuse_clashes(source: Path, written: Mapping[str, Path | None]) -> None:
+    """Refuse a command that would write over what it reads, or into it, or twice to one place.
+
+    Parameters
+    ----------
+    source
+        What the command reads.
+    written
+        All that it is to write beside `source`, by the names of options: None where one is left out, ``-`` for standard
+        output.
+
+    Raises
+    ------
+    ValueError
+        If two of these are one, or one lies in another.
+    """
+    taken = {"the input": source}
+    for option, path in written.items():
+        if path is None or str(path) == "-":
+            continue
+        for name, other in taken.items():
+            _refuse_clash(f"{option} {path}", path, f"{name} {other}", other)
+        taken[option] = path
+
+
+def refuse_unfit_outputs(source: Path, target: Path | None, json: Path | None, report: Path | None) -> None:
+    """Refuse files that cannot be written together, before anything is computed."""
+    output = None if target == source else target
+    refuse_clashes(source, {"-o": output, "--json": json, "--report": report})
+    refuse_unwritable(json)
+    refuse_unwritable(report, PAGE)
+
+
+def _refuse_clash(name: str, path: Path, other_name: str, other: Path) -> None:
+    if _same(path, other):
+        how, mend = "is", "another name"
+    elif _within(path, other):
+        how, mend = "lies in", "a name outside it"
+    elif _within(other, path):
+        how, mend = "would take the place of a folder with", "another name"
+    else:
+        return
+    msg = f"{name} {how} {other_name}. Pass {mend}."
+    raise ValueError(msg)
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether two paths are one file: also by links, and where a file system knows no capital letters."""
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return any(_same(parent, folder) for parent in path.resolve().parents)
 
 
 def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
@@ -51,11 +104,3 @@ def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None
     if suffixes and path.suffix.lower() not in suffixes:
         msg = f"{path} is to be an {suffixes[0]} file. Name it so: {path.with_suffix(suffixes[0])}."
         raise ValueError(msg)
-
-
-def refuse_data_as_page(page: Path | None, source: Path, target: Path | None) -> None:
-    """Refuse a report in the place of data, before anything is computed."""
-    if page is not None and page.resolve() in {path.resolve() for path in (source, target) if path is not None}:
-        msg = f"The report {page} is the file of data itself. Pass another name, such as {page.with_suffix('.html')}."
-        raise ValueError(msg)
-    refuse_unwritable(page, PAGE)

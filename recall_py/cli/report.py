@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recall_py.cli.paths import refuse_data_as_page
+from recall_py.cli.paths import refuse_clashes
 from recall_py.counts.source import reading_once
 from recall_py.files.store import in_memory, opened
 
@@ -19,7 +19,7 @@ def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> 
     """Write the report of a result that a file holds."""
     from recall_py.adata.stored import results
 
-    refuse_data_as_page(target, source, None)
+    refuse_clashes(source, {"-o": target})
     with reading_once(), opened(source) as adata:
         stored = results(adata)
         if key is None:

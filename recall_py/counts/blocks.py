@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+
+from recall_py.counts.structure import place_of, read, read_indptr, read_lines
 
 _BLOCK = 1 << 22
 """Stored values that are in memory at a time."""
@@ -17,12 +18,17 @@ def tiles(matrix: Any) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of blocks that together are the matrix: along its sparse axis, or along its chunks.
 
     Rows of a column come in ascending order.
+
+    Raises
+    ------
+    DamagedError
+        If the pointers of a sparse matrix lead outside it.
     """
     n_rows, n_columns = matrix.shape
     if not n_rows or not n_columns:
         return
     if hasattr(matrix, "format"):
-        indptr = matrix.indptr if sparse.issparse(matrix) else matrix.group["indptr"][...]
+        indptr = read_indptr(matrix)
         edges = np.searchsorted(indptr, np.arange(_BLOCK, indptr[-1], _BLOCK))
         for start, stop in pairwise(np.unique([0, *edges, len(indptr) - 1]).tolist()):
             here = slice(start, stop)
@@ -38,18 +44,13 @@ def tiles(matrix: Any) -> Iterator[tuple[slice, slice]]:
 
 
 def read_tile(matrix: Any, rows: slice, columns: slice) -> Any:
-    """One block as an array or a sparse matrix.
+    """One of the :func:`tiles` as an array or a sparse matrix.
 
     Raises
     ------
-    ValueError
-        If the file that holds it cannot be read there.
+    DamagedError
+        If an index leads outside the matrix, or the file that holds it cannot be read there.
     """
-    try:
-        return matrix[rows, columns]
-    except (OSError, RuntimeError) as error:
-        msg = (
-            f"The file cannot be read further ({type(error).__name__}: {error}). It may be damaged: copy or download "
-            "it again."
-        )
-        raise ValueError(msg) from error
+    if hasattr(matrix, "format"):
+        return read_lines(matrix, rows if matrix.format == "csr" else columns)
+    return read(matrix, (rows, columns), place_of(matrix))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.counts.blocks import read_tile, tiles
+from recall_py.counts.structure import place_of, refuse_damaged
 from recall_py.files.atomic import first_line, is_store, is_zarr, write_atomically
 
 if TYPE_CHECKING:
@@ -79,9 +80,17 @@ def refuse_absent(path: Path) -> None:
 
 
 def in_memory(stored: Any) -> Any:
-    """An element of what :func:`opened` gives, read."""
+    """An element of what :func:`opened` gives, read.
+
+    Raises
+    ------
+    DamagedError
+        If it is a sparse matrix that leads outside itself.
+    """
     if hasattr(stored, "to_memory"):
-        return stored.to_memory()
+        found = stored.to_memory()
+        refuse_damaged(found, place_of(stored))
+        return found
     return stored if isinstance(stored, np.ndarray) or not hasattr(stored, "chunks") else stored[...]
 
 

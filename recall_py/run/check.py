@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recall_py.adata import keys
 from recall_py.adata.labels import read_labels
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_pair_tests
@@ -39,6 +40,7 @@ def check_adata(
     """Test the labels of ``obs[groupby]``; see :func:`recall_py.tl.test_clusters`."""
     from recall_py.method.pipeline import check_labels, refuse_below_floor
 
+    keys.refuse_unusable(key_added)
     pair_test = pair_test or ("knockoff" if external else "synthetic")
     one_of("pair_test", pair_test, PAIR_TESTS)
     if pair_test == "knockoff" and not external:

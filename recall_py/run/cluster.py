@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recall_py.adata import keys
 from recall_py.adata.labels import read_labels, restricted_cells
 from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
@@ -43,6 +44,7 @@ def cluster_adata(
     progress: bool,
 ) -> AnnData | None:
     """Cluster the cells of `adata` and write labels and record under `key_added`."""
+    keys.refuse_unusable(key_added)
     refuse_unusable(adata)
     refuse_copy_of_file(adata, copy=copy)
     refuse_occupied(adata, key_added, sketch=calibration.sketch is not None)

@@ -61,9 +61,12 @@ def find_clusters(
         Principal components used: 10 by default, with ``preset="calibrated"`` those above the noise (``"auto"``).
     say
         Called with a line of text for each step of the search, such as ``print``.
-    resolution_start, reduction_percentage, num_clusters_start, algorithm, null_method, preset, strategy, pair_test,
-    fdr, offset, n_draws, min_auc, exact_below, n_top_genes, max_iterations, raise_start, random_state, n_jobs
-        As in :func:`recall_py.tl.recall` and :func:`recall_py.tl.leiden`.
+    resolution_start, reduction_percentage, num_clusters_start, algorithm, null_method
+        As in :func:`recall_py.tl.recall`.
+    preset, strategy, pair_test, fdr, offset, n_draws, min_auc, exact_below, n_top_genes, max_iterations, raise_start
+        As in :func:`recall_py.tl.leiden`.
+    random_state, n_jobs
+        As in :func:`recall_py.tl.leiden`.
 
     Returns
     -------

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from recall_py.adata import keys
+from recall_py.counts.structure import refuse_damaged
 from recall_py.seurat._values import array, column_to_python, column_to_r, in_r, numbers, robjects, to_r
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def to_anndata(robj: Any, *, assay: str = "RNA", layer: str = "counts") -> AnnDa
         read = r("join_layers")(part, source.rx2("layers"), to_r(genes), to_r(cells), name).rx2("counts")
         vectors = tuple(array(read.slots[slot]) for slot in ("x", "i", "p"))
         counts = sparse.csr_matrix(vectors, shape=(len(cells), len(genes)))
+        refuse_damaged(counts)
         metadata = r("function(obj, cells) obj[[]][cells, , drop = FALSE]")(robj, to_r(cells))
         kinds = r("function(frame) vapply(frame, function(column) class(column)[1], '')")(metadata)
         obs = pd.DataFrame(index=pd.Index(cells, dtype=object))
@@ -95,9 +97,11 @@ def to_seurat(adata: AnnData, *, layer: str | None = None, assay: str | None = N
     kept = adata.uns.get(_SLOT, {})
     name = assay or str(kept.get("assay", "RNA"))
     source = layer or (keys.COUNTS_LAYER if keys.COUNTS_LAYER in adata.layers else None)
-    counts = sparse.csr_matrix(adata.X if source is None else adata.layers[source])
+    stored, where = (adata.X, "X") if source is None else (adata.layers[source], f"layers[{source!r}]")
+    if sparse.issparse(stored):
+        refuse_damaged(stored, where)
+    counts = sparse.csr_matrix(stored)
     if (counts.data != np.rint(counts.data)).any() or (counts.data < 0).any():
-        where = "X" if source is None else f"layers[{source!r}]"
         msg = f"{where} holds values that are no counts. Pass the layer that has raw counts: layer='...'"
         raise ValueError(msg)
     counts.sort_indices()

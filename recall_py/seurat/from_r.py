@@ -14,6 +14,7 @@ from scipy import sparse
 
 from recall_py import get
 from recall_py.adata import keys
+from recall_py.counts.structure import refuse_damaged
 from recall_py.method.params import PartitionParams
 from recall_py.method.stages import Silent
 from recall_py.run.check import check_adata
@@ -162,10 +163,10 @@ def _cells_by_genes(matrix: Mapping[str, Any], n_genes: int) -> sparse.csr_array
         vector.flags.writeable = False
         vectors.append(vector)
     x, i, p = vectors
-    if i.size and i.max() >= n_genes:
-        msg = f"The matrix has more rows ({i.max() + 1} or more) than there are genes ({n_genes})."
-        raise ValueError(msg)
-    return sparse.csr_array((x, i, p), shape=(p.size - 1, n_genes))
+    found = sparse.csr_array((p.size - 1, n_genes), dtype=x.dtype)
+    found.data, found.indices, found.indptr = x, i, p
+    refuse_damaged(found, "The matrix from R")
+    return found
 
 
 def _as_adata(matrix: Mapping[str, Any]) -> AnnData:

@@ -78,7 +78,8 @@ def test_clusters(
     Raises
     ------
     ValueError
-        For knockoffs without ``external=True``; for input without raw counts; for fewer than two labels.
+        For knockoffs without ``external=True``; for input without raw counts; for fewer than two labels; for a
+        `key_added` that is no single name.
     KeyError
         If `groupby` or `layer` does not exist.
 

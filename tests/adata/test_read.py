@@ -191,7 +191,7 @@ def test_misspelt_argument_is_refused_before_anything_is_computed(monkeypatch):
         recall_py.tl.leiden(make_adata(), null_metod="NB")
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_recorded_graph_does_not_matter_where_it_is_not_used():
     adata = make_adata()
     adata.uns["neighbors"] = {"params": {"use_rep": "X_scVI"}}

@@ -315,6 +315,18 @@ def test_kill_while_writing_leaves_the_target_absent_or_as_it_was(name, existing
     assert [found.name for found in tmp_path.iterdir() if not found.name.startswith(".")] == [name]
 
 
+@pytest.mark.parametrize("slot", ["X", "layers/spliced", "obsm/sparse", "obsp/connectivities", "raw/X"])
+def test_damaged_matrix_is_named_and_never_rewritten(slot, tmp_path):
+    path = save(make_adata(), tmp_path / "in.h5ad")
+    with h5py.File(path, "a") as file:
+        file[slot]["indptr"][5] = 10**8
+    with (
+        opened(path) as found,
+        pytest.raises(ValueError, match=f"{slot} is damaged: indptr falls from 100000000"),
+    ):
+        rewrite(found, tmp_path / "out.h5ad", np.arange(N_CELLS) % 4 > 0)
+
+
 @pytest.mark.filterwarnings("ignore::anndata.OldFormatWarning")
 def test_file_without_version_marks_is_read(tmp_path):
     """As anndata 0.7 wrote them: no mark at the root, categories of obs beside the columns, by reference."""

@@ -13,10 +13,10 @@ from matplotlib.colors import same_color
 from matplotlib.patches import Rectangle
 
 import recall_py
+from recall_py import CalibrationWarning
 from recall_py.adata.stored import read_run
 from recall_py.pl._figure import FAILING, palette
 from recall_py.report.page import report_page
-from recall_py.run.observe import CalibrationWarning
 from recall_py.words import percent, shortened
 
 mpl.use("Agg")
@@ -279,7 +279,7 @@ def test_start_of_the_search_can_stand_for_the_plain_clusters(pbmc):
     assert "start" not in pbmc.obs
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_restricted_results_are_drawn_for_their_cells(pbmc):
     adata = pbmc.copy()
     recall_py.tl.leiden(adata, 1, restrict_to=("leiden", ["0", "1"]), dims=20, strategy="merge")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import recall_py
+from recall_py import CalibrationWarning
 from recall_py.report.page import write_report
-from recall_py.run.observe import CalibrationWarning
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import recall_py
+from recall_py import CalibrationWarning
 from recall_py.adata.stored import read_run
 from recall_py.report.command import reproduce
 from recall_py.report.page import write_report
 from recall_py.report.sentences import explained, summary, warnings_of
-from recall_py.run.observe import CalibrationWarning
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 HOSTILE = "<script>alert('1')</script>&\"x"
@@ -120,7 +120,7 @@ def test_failing_pairs_of_labels_are_explained(pbmc):
     assert "took part in the clustering" not in said["How sure"]
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_search_that_was_cut_off_is_not_called_calibrated(pbmc):
     adata = recall_py.tl.leiden(pbmc, 4, max_iterations=1, copy=True)
     run = read_run(adata, "leiden")
@@ -128,7 +128,7 @@ def test_search_that_was_cut_off_is_not_called_calibrated(pbmc):
     assert warnings_of(run)[0].startswith("NOT CALIBRATED: the search was cut off")
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_one_cluster_is_said_in_words(pbmc, tmp_path):
     adata = recall_py.tl.recall(pbmc, algorithm="kmeans", num_clusters_start=1, copy=True)
     write_report(adata, tmp_path / "one.html", "recall_clusters")
@@ -162,7 +162,7 @@ def test_report_goes_on_without_counts_and_umap_and_says_what_is_missing(pbmc, t
     assert "Not shown: the file has no UMAP" in unescape(page)
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -225,7 +225,7 @@ def test_report_command_finds_the_one_result_and_asks_where_there_are_more(pbmc,
         (("report", PBMC, "-o", "page.html"), "holds no result. Make one first: recall-py cluster"),
         (("report", PBMC), "No output file. Pass -o OUT."),
         (("report", PBMC, "-o", PBMC), "is the input file itself"),
-        (("cluster", PBMC, "-o", "out.h5ad", "--report", PBMC), "is the file of data itself. Pass another name"),
+        (("cluster", PBMC, "-o", "out.h5ad", "--report", PBMC), "is the input"),
         (("cluster", PBMC, "-o", "out.h5ad", "--report", "absent/page.html"), "The folder absent does not exist"),
     ],
 )

@@ -14,12 +14,11 @@ import pytest
 from golden import golden, shared_folder
 from scipy import sparse
 
-from recall_py import get, seurat, tl
-from recall_py.run.observe import CalibrationWarning
+from recall_py import CalibrationWarning, get, seurat, tl
 
 pytestmark = [
     pytest.mark.r,
-    pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning"),
+    pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning"),
     pytest.mark.filterwarnings("ignore:Assay 'RNA' has no variable features"),
 ]
 

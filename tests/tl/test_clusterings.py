@@ -12,7 +12,7 @@ import scanpy as sc
 from sklearn.metrics import adjusted_rand_score
 
 import recall_py
-from recall_py.run.observe import CalibrationWarning
+from recall_py import CalibrationWarning
 
 mpl.use("Agg")
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
@@ -109,7 +109,7 @@ def test_record_survives_a_file(clustered, tmp_path):
     assert read.uns["leiden"]["recall"]["params"] == clustered.uns["leiden"]["recall"]["params"]
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 @pytest.mark.parametrize("run", [recall_py.tl.leiden, recall_py.tl.louvain, recall_py.tl.recall])
 def test_same_seed_gives_the_same_bits_on_one_and_two_threads(pbmc, run):
     records = []
@@ -192,7 +192,7 @@ def test_restricted_recall_keeps_the_labels_it_came_from(pbmc):
     assert adata.obs["recall_clusters_R"].str.startswith("0,").sum() == (before == "0").sum()
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_restriction_to_numbers_names_them_as_strings(pbmc):
     adata = pbmc.copy()
     adata.obs["half"] = np.arange(adata.n_obs) % 2
@@ -200,7 +200,7 @@ def test_restriction_to_numbers_names_them_as_strings(pbmc):
     assert set(adata.obs.loc[adata.obs["half"] == 0, "leiden_R"]) == {"0"}
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_settings_of_the_implementation_are_passed_on(pbmc):
     import leidenalg
 
@@ -220,7 +220,7 @@ def test_more_clusters_than_can_be_tested_are_refused(pbmc):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_large_data_has_the_same_bits_on_one_and_two_threads():
     """Above 8,192 cells scanpy itself would search neighbours approximately, with random numbers by thread."""
     rng = np.random.default_rng(0)
@@ -258,7 +258,7 @@ def test_external_labels_are_tested_pair_by_pair(pbmc):
         recall_py.get.iterations(adata, "recall_test")
 
 
-@pytest.mark.filterwarnings("ignore::recall_py.run.observe.CalibrationWarning")
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_record_names_a_null_model_only_where_knockoffs_were_drawn(pbmc, tmp_path):
     adata = pbmc.copy()
     for pair_test in ("knockoff", "synthetic"):

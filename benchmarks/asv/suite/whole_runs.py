@@ -7,7 +7,7 @@ import scanpy  # noqa: F401
 import umap  # noqa: F401
 
 import recall_py
-from recall_py.run.observe import CalibrationWarning
+from recall_py import CalibrationWarning
 
 SETTINGS = {
     "resolution": {"strategy": "resolution"},

@@ -10,12 +10,12 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 import recall_py
+from recall_py import CalibrationWarning
 from recall_py.datasets import simulate
 from recall_py.method.clustering.components import embed, scale
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.against_null_cells import SyntheticTest
 from recall_py.method.params import FilterParams
-from recall_py.run.observe import CalibrationWarning
 
 PARAMS = FilterParams(n_draws=3)
 
