@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recall_py.counts import matrix as blocks
+from recall_py.counts import blocks
 from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.selection import most_variable
 from recall_py.counts.source import count_matrix, reading_once
@@ -159,7 +159,7 @@ def test_counts_beyond_single_precision_stay_exact():
 def test_the_same_counts_are_read_once(counts, monkeypatch):
     read = []
     plain = blocks.read_tile
-    monkeypatch.setattr(blocks, "read_tile", lambda *where: read.append(where) or plain(*where))
+    monkeypatch.setattr("recall_py.counts.matrix.read_tile", lambda *where: read.append(where) or plain(*where))
     some = np.arange(counts.shape[0]) < 100
     with reading_once():
         first = count_matrix(counts).columns(np.arange(10))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recall_py.adata.read import find_counts
-from recall_py.counts import matrix as blocks
+from recall_py.counts import blocks
 from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.structure import DamagedError, refuse_damaged
 

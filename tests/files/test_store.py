@@ -22,8 +22,8 @@ from scipy import sparse
 
 import recall_py
 from recall_py.adata.read import read_counts
-from recall_py.cli.plot_slots import LogLayer
-from recall_py.counts import matrix as blocks
+from recall_py.cli.plot_slots import log_layer
+from recall_py.counts import blocks
 from recall_py.counts.matrix import CountMatrix
 from recall_py.files.store import opened, rewrite, write_result
 
@@ -220,9 +220,8 @@ def test_log_layer_is_that_of_scanpy(kind, source, tmp_path):
     KINDS[kind](adata)
     path = save(adata, tmp_path / source)
     with opened(path) as found:
-        totals = CountMatrix(found.X).survey.totals
-        write_result(found, path, tmp_path / "out.h5ad", [], LogLayer("logged", found.X, totals, 1e4))
-    found = ad.read_h5ad(tmp_path / "out.h5ad").layers["logged"]
+        write_result(found, path, tmp_path / "out.h5ad", [], log_layer(found, CountMatrix(found.X)))
+    found = ad.read_h5ad(tmp_path / "out.h5ad").layers["log_normalised"]
     adata.X = adata.X.astype(np.float32)
     sc.pp.normalize_total(adata, target_sum=1e4)
     sc.pp.log1p(adata)
@@ -414,7 +413,7 @@ def test_peak_memory_is_that_of_the_selected_genes(kind, tmp_path, monkeypatch):
         read_counts(found, n_top_genes=50)  # compiles
         tracemalloc.start()
         data = read_counts(found, n_top_genes=n_chosen)
-        layer = LogLayer("logged", found.X, data.totals, 1e4)
+        layer = log_layer(found, data.matrix)
         write_result(found, path, tmp_path / "out.h5ad", [("obs", None)], layer)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
