@@ -10,15 +10,21 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pytest
+from command import recall
 
 import recall_py
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 
 
-def recall(*arguments, **options):
-    command = [sys.executable, "-c", "from recall_py.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    """The cells with coordinates to plot, so that no command computes them."""
+    adata = ad.read_h5ad(PBMC)
+    adata.obsm["X_umap"] = np.zeros((adata.n_obs, 2))
+    path = tmp_path_factory.mktemp("embedded") / "pbmc.h5ad"
+    adata.write_h5ad(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -154,17 +160,27 @@ def test_arguments_are_named_as_the_command_line_has_them(text, read):
     assert as_options(text, ["resolution"]) == text
 
 
-def test_warnings_name_options_too(tmp_path):
+def test_warnings_name_options_too(embedded, tmp_path):
     arguments = ("--resolution", 4, "--max-iterations", 1, "--flavor", "igraph", "--n-iterations", 2, "--quiet")
-    run = recall("cluster", PBMC, "-o", tmp_path / "out.h5ad", *arguments)
+    run = recall("cluster", embedded, "-o", tmp_path / "out.h5ad", *arguments)
     assert run.returncode == 0, run.stderr
     assert "warning: NOT CALIBRATED" in run.stderr
     assert "Raise --max-iterations, or pass --strategy merge." in run.stderr
 
 
-def test_debug_shows_the_traceback(tmp_path):
-    run = recall("cluster", "absent.h5ad", "-o", "x.h5ad", "--debug", cwd=tmp_path)
-    assert "Traceback" in run.stderr
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--version"], 0, f"recall-py {recall_py.__version__}"),
+        (["cluster", "absent.h5ad", "-o", "x.h5ad"], 2, "error: absent.h5ad does not exist"),
+        (["cluster", "absent.h5ad", "-o", "x.h5ad", "--debug"], 1, "Traceback"),
+    ],
+)
+def test_process_ends_with_the_code_of_its_command(arguments, code, said, tmp_path):
+    command = [sys.executable, "-c", "from recall_py.cli import main; main()", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert (done.stderr if code else done.stdout).startswith(said)
 
 
 def test_test_command_prints_every_pair(tmp_path):
@@ -202,23 +218,23 @@ def test_demo_writes_file_and_picture(tmp_path):
     assert {"leiden", "leiden_calibrated"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
 
 
-def test_in_place_overwrites_the_input(tmp_path):
+def test_in_place_overwrites_the_input(embedded, tmp_path):
     path = tmp_path / "pbmc.h5ad"
-    path.write_bytes(PBMC.read_bytes())
+    path.write_bytes(embedded.read_bytes())
     run = recall("cluster", path, "--in-place", "--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     assert "kmeans" in ad.read_h5ad(path).obs
 
 
-def test_labels_that_recall_did_not_write_are_not_replaced(tmp_path):
+def test_labels_that_recall_did_not_write_are_not_replaced(embedded, tmp_path):
     path, kmeans = tmp_path / "in.h5ad", ("--algorithm", "kmeans", "--num-clusters-start", 8, "--quiet")
-    path.write_bytes(PBMC.read_bytes())
+    path.write_bytes(embedded.read_bytes())
     run = recall("cluster", path, "--in-place", "--key-added", "annotation", *kmeans)
     assert run.returncode == 2
     assert "obs['annotation'] is there already" in run.stderr
     assert "--key-added annotation_recall" in run.stderr
-    assert path.read_bytes() == PBMC.read_bytes()
+    assert path.read_bytes() == embedded.read_bytes()
     for _ in range(2):  # its own result may be replaced
         assert recall("cluster", path, "--in-place", *kmeans).returncode == 0
     adata = ad.read_h5ad(path)
@@ -319,8 +335,8 @@ def test_version_is_printed():
     assert np.all([part.isdigit() for part in recall_py.__version__.split(".")])
 
 
-def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(tmp_path):
-    adata = ad.read_h5ad(PBMC)
+def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(embedded, tmp_path):
+    adata = ad.read_h5ad(embedded)
     counts = adata.X.toarray()
     counts[3] = 0
     adata.X = counts
@@ -335,9 +351,8 @@ def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(tmp_path):
     assert ad.read_h5ad(tmp_path / "out.h5ad").n_obs == 699
 
 
-def test_stores_go_in_and_out_and_are_never_written_into(tmp_path):
-    adata = ad.read_h5ad(PBMC)
-    adata.obsm["X_umap"] = np.zeros((700, 2))
+def test_stores_go_in_and_out_and_are_never_written_into(embedded, tmp_path):
+    adata = ad.read_h5ad(embedded)
     adata.write_h5ad(tmp_path / "in.h5ad")
     options = ("--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
     for source, target in (("in.h5ad", "a.zarr"), ("a.zarr", "b.zarr"), ("b.zarr", "c.h5ad")):

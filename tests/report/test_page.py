@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 import warnings
 from html import unescape
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pytest
+from command import recall
 
 import recall_py
 from recall_py import CalibrationWarning
@@ -21,11 +20,6 @@ from recall_py.report.sentences import explained, summary, warnings_of
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 HOSTILE = "<script>alert('1')</script>&\"x"
-
-
-def recall(*arguments):
-    command = [sys.executable, "-c", "from recall_py.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

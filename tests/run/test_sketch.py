@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import anndata as ad
 import matplotlib as mpl
@@ -12,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from command import recall
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse, stats
@@ -225,10 +224,9 @@ def test_dask_and_files_give_the_same_sketch(cells, sketched, tmp_path, monkeypa
         assert lazy.obs["leiden"].equals(expected.obs["leiden"])
     cells.write_h5ad(tmp_path / "cells.h5ad")
     options = ["--sketch", "500", "--flavor", "igraph", "--n-iterations", "2", "--dims", "10"]
-    command = [sys.executable, "-c", "from recall_py.cli import main; main()", "cluster", str(tmp_path / "cells.h5ad")]
-    command += ["-o", str(tmp_path / "out.h5ad"), *options, "--json", str(tmp_path / "out.json")]
-    command += ["--report", str(tmp_path / "out.html")]
-    subprocess.run(command, check=True, capture_output=True)
+    written = ["--json", tmp_path / "out.json", "--report", tmp_path / "out.html"]
+    run = recall("cluster", tmp_path / "cells.h5ad", "-o", tmp_path / "out.h5ad", *options, *written)
+    assert run.returncode == 0, run.stderr
     out = ad.read_h5ad(tmp_path / "out.h5ad")
     assert out.obs["leiden"].tolist() == sketched.obs["leiden"].tolist()
     assert out.obs["leiden_sketch"].equals(sketched.obs["leiden_sketch"])

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from command import recall
 from golden import REPOSITORY
 
 from recall_py import seurat
 from recall_py.seurat import _values as r_values
-
-NO_RPY2 = """
-import sys
-sys.modules["rpy2"] = None
-from recall_py.cli import main
-main()
-"""
-
-
-def run_without_rpy2(*arguments):
-    command = [sys.executable, "-c", NO_RPY2, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -40,19 +28,19 @@ def test_without_rpy2_the_error_has_the_install_line(without_rpy2, call):
         call(None)
 
 
-def test_command_line_without_rpy2_says_so_in_one_line(tmp_path):
+def test_command_line_without_rpy2_says_so_in_one_line(without_rpy2, tmp_path):
     source = tmp_path / "cells.rds"
     source.write_bytes(b"")
-    done = run_without_rpy2("cluster", source, "-o", tmp_path / "out.rds")
+    done = recall("cluster", source, "-o", tmp_path / "out.rds")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "pip install 'recall-py[r]'" in done.stderr
 
 
-def test_command_line_does_not_mix_kinds_of_files(tmp_path):
+def test_command_line_does_not_mix_kinds_of_files(without_rpy2, tmp_path):
     source = tmp_path / "cells.rds"
     source.write_bytes(b"")
-    done = run_without_rpy2("cluster", source, "-o", tmp_path / "out.h5ad")
+    done = recall("cluster", source, "-o", tmp_path / "out.h5ad")
     assert done.returncode == 2
     assert "of different kinds" in done.stderr
 
