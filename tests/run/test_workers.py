@@ -48,7 +48,7 @@ def adata():
 @pytest.fixture(scope="module")
 def workers():
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": "60s"}),
+        dask.config.set({f"distributed.comm.timeouts.{kind}": "1800s" for kind in ("connect", "tcp")}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -168,10 +168,8 @@ def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch, op
             victim = sorted(running())[0]
             killed.append((victim, len(workers.has_what()[victim])))
             os.kill(workers.run(os.getpid)[victim], signal.SIGKILL)
-            until = time.monotonic() + 60
-            while victim in running() and time.monotonic() < until:
+            while victim in running():
                 time.sleep(0.05)
-            assert victim not in running()
         return in_common(before, after)
 
     def running():
