@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from golden import DATASETS, RUNS, Golden, golden
@@ -10,6 +14,23 @@ from hypothesis import settings
 # Compilation makes a first example slow, and runs must not differ from each other.
 settings.register_profile("recall", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("recall")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One of several test processes compiles what the others then load; at once, each would compile all of it."""
+    if "PYTEST_XDIST_WORKER" in os.environ and os.name == "posix":
+        import fcntl
+
+        import recall_py
+
+        with (tmp_path_factory.getbasetemp().parent / "compiling").open("w") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            adata = recall_py.datasets.simulate(60, 100, group_shares=(0.5, 0.5), n_markers=30, log2_fold_change=3)
+            for graph in ("umap", "snn"):
+                recall_py.tl.leiden(adata, 1, graph=graph, dims=5)
+    yield
 
 
 @pytest.fixture(params=DATASETS)

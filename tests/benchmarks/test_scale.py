@@ -25,7 +25,7 @@ OURS = {"prepare", "normalise", "components", "neighbours", "graph", "Leiden", "
 
 def fresh_processes(test):
     """Each run imports and loads compiled code in a process of its own."""
-    return pytest.mark.slow(pytest.mark.timeout(1200)(test))
+    return pytest.mark.slow(test)
 
 
 @pytest.fixture

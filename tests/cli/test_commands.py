@@ -254,7 +254,7 @@ from recall_py.files.atomic import write_atomically
 def write(partial):
     partial.write_text("half")
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 
 write_atomically(Path(sys.argv[1]), write)
 """

@@ -289,7 +289,7 @@ from recall_py.files import store as disk
 
 def stop(*_):
     print("writing", flush=True)
-    time.sleep(600)
+    time.sleep(3600)
 
 disk._write = stop
 source, target = map(Path, sys.argv[1:])

@@ -73,7 +73,7 @@ def look(page, folder, *, width=1100, dark=False):
         f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=10000",
         f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--dump-dom", (folder / "probe.html").as_uri(),
     ]  # fmt: skip
-    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     said = re.search(r'data-found="([^"]*)"', run.stdout)
     found = json.loads(html.unescape(said[1])) if said else None
     return found, [line for line in run.stderr.splitlines() if "CONSOLE" in line]

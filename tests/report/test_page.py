@@ -10,6 +10,7 @@ import anndata as ad
 import numpy as np
 import pytest
 from command import recall
+from scipy import sparse
 
 import recall_py
 from recall_py import CalibrationWarning
@@ -185,12 +186,16 @@ def test_command_names_what_was_asked(options, said):
     ],
 )
 def test_command_of_the_report_gives_the_same_labels(arguments, tmp_path):
-    first, second, page = tmp_path / "first.h5ad", tmp_path / "second.h5ad", tmp_path / "page.html"
-    run = recall("cluster", PBMC, "-o", first, *arguments, "--report", page, "--quiet")
+    source, page = tmp_path / "in.h5ad", tmp_path / "page.html"
+    first, second = tmp_path / "first.h5ad", tmp_path / "second.h5ad"
+    adata = ad.read_h5ad(PBMC)
+    adata.obsm["X_umap"] = np.zeros((adata.n_obs, 2))
+    adata.write_h5ad(source)
+    run = recall("cluster", source, "-o", first, *arguments, "--report", page, "--quiet")
     assert run.returncode == 0, run.stderr
     said = unescape(re.search("<pre>(.*?)</pre>", page.read_text(encoding="utf-8"), re.DOTALL)[1])
     words = shlex.split(said)
-    assert words[:5] == ["recall-py", "cluster", str(PBMC), "-o", str(first)]
+    assert words[:5] == ["recall-py", "cluster", str(source), "-o", str(first)]
     again = recall(*words[1:4], second, *words[5:], "--quiet")
     assert again.returncode == 0, again.stderr
     one, two = ad.read_h5ad(first), ad.read_h5ad(second)
@@ -233,13 +238,20 @@ def test_report_in_a_wrong_place_is_refused_before_anything_is_computed(argument
 
 @pytest.mark.slow
 def test_report_of_a_hundred_thousand_cells_is_below_five_megabytes(pbmc, tmp_path):
-    """The cells of a run, each 143 times, with the record adapted; what grows with cells is the UMAP alone."""
+    """The cells of a run, each 143 times, with the record adapted; what grows with cells is the UMAP alone.
+
+    One count for each copy is enough: no picture shows the counts of single cells.
+    """
     times = 143
     obs = pbmc.obs.iloc[np.tile(np.arange(pbmc.n_obs), times)].copy()
     obs.index = [f"cell{i}" for i in range(len(obs))]
     rng = np.random.default_rng(0)
     umap = np.tile(pbmc.obsm["X_umap"], (times, 1)) + rng.normal(0, 0.3, (len(obs), 2))
-    counts = pbmc.X[np.tile(np.arange(pbmc.n_obs), times)]
+    n_copies = len(obs) - pbmc.n_obs
+    copies = sparse.csr_matrix(
+        (np.ones(n_copies), np.zeros(n_copies, dtype=int), np.arange(n_copies + 1)), (n_copies, pbmc.n_vars)
+    )
+    counts = sparse.vstack((pbmc.X, copies), format="csr")
     adata = ad.AnnData(counts, obs=obs, var=pbmc.var, obsm={"X_umap": umap})
     record = dict(pbmc.uns["leiden"]["recall"])
     record["pairs"] = {**record["pairs"], **{n: record["pairs"][n] * times for n in ("n_group", "n_reference")}}

@@ -65,19 +65,13 @@ def test_terminal_shows_stage_resolution_clusters_memory_and_time_left():
         assert said in text
 
 
-AT_VERBOSITY_0 = f"""
-import anndata as ad, recall_py, scanpy as sc
-sc.settings.verbosity = 0
-adata = ad.read_h5ad({str(PBMC)!r})
-recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=5, max_iterations=1, progress=True)
-recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=1)
-assert adata.uns["recall_clusters"]["recall"]["reason"] == "one cluster"
-"""
-
-
-def test_nothing_is_printed_at_verbosity_0():
-    run = subprocess.run([sys.executable, "-c", AT_VERBOSITY_0], capture_output=True, text=True, check=True)
-    assert run.stdout + run.stderr == ""
+def test_nothing_is_printed_at_verbosity_0(monkeypatch, capfd):
+    monkeypatch.setattr(sc.settings, "verbosity", 0)
+    adata = ad.read_h5ad(PBMC)
+    recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=5, max_iterations=1, progress=True)
+    recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=1)
+    assert adata.uns["recall_clusters"]["recall"]["reason"] == "one cluster"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_higher_verbosity_says_more():
@@ -119,7 +113,7 @@ def cluster_file(source, target, *args, **options):
 cli_run.cluster_file = cluster_file
 cli.main()
 """
-IN_PYTHON = "time.sleep(600)"
+IN_PYTHON = "time.sleep(3600)"
 IN_COMPILED_CODE = "sum(range(10**14))"
 """Takes days, and Python does not look for signals before it is done."""
 
@@ -141,7 +135,7 @@ def interrupted(code, arguments, ready):
         if ready in line:
             break
     process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=60)[0]
+    rest = process.communicate()[0]
     return process.returncode, "".join(lines) + rest
 
 
