@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ settings.load_profile("recall")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One of several test processes compiles what the others then load; at once, each would compile all of it."""
     if "PYTEST_XDIST_WORKER" in os.environ and os.name == "posix":
         import fcntl
@@ -30,7 +29,6 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             adata = recall_py.datasets.simulate(60, 100, group_shares=(0.5, 0.5), n_markers=30, log2_fold_change=3)
             for graph in ("umap", "snn"):
                 recall_py.tl.leiden(adata, 1, graph=graph, dims=5)
-    yield
 
 
 @pytest.fixture(params=DATASETS)

@@ -195,8 +195,8 @@ def test_what_workers_run_depends_on_the_kind_of_run(many_cells):
 @settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    shape=st.tuples(st.integers(2, 30), st.integers(1, 30)),
-    chunk=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    shape=st.tuples(st.integers(2, 12), st.integers(1, 12)),
+    chunk=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     form=st.sampled_from(sorted(FORMS)),
     share=st.floats(0, 1),
 )
