@@ -50,9 +50,9 @@ with opened(source) if way == "blocks" else nullcontext() as adata:
     else:
         adata.write_h5ad(target, compression="gzip")
     report("write", start)
-arrays = (data.counts.data, data.counts.indices, data.genes, data.totals)
+arrays = (data.read().counts.data, data.read().counts.indices, data.genes, data.totals)
 print(json.dumps({"found": [hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays],
-                  "selected_gib": (data.counts.data.nbytes + data.counts.indices.nbytes) / 2**30}))
+                  "selected_gib": (data.read().counts.data.nbytes + data.read().counts.indices.nbytes) / 2**30}))
 """
 
 

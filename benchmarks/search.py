@@ -81,9 +81,9 @@ def main():
 
 def compare(adata, seed, start):
     """One row: the three ways on the same graph and knockoffs."""
-    counts = read_counts(adata).counts
-    values = log_normalise(draw_knockoffs(counts, "ZIP", seed).counts)
-    scores = embed(scale(values), min(MAX_COMPONENTS, (min(counts.shape) - 1) // 2)).scores
+    cells = read_counts(adata).read()
+    values = log_normalise(draw_knockoffs(cells, "ZIP", seed).counts)
+    scores = embed(scale(values), min(MAX_COMPONENTS, (min(cells.counts.shape) - 1) // 2)).scores
     graph, genes = scanpy_graph(scores, GraphParams()), SortedGeneTests(values, FilterParams(), n_jobs=2)
     found = {
         "single": timed(GraphClusterer(graph, LEIDEN, seed), genes, SearchParams(start=start)),

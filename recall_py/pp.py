@@ -76,14 +76,7 @@ def knockoffs(
     null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
     refuse_small_batches(data)
-    augmented = draw_knockoffs(
-        data.counts,
-        null_method,
-        resolve_seed(random_state, rng),
-        n_jobs,
-        depth=data.depth,
-        batches=data.batches,
-    )
+    augmented = draw_knockoffs(data.read(), null_method, resolve_seed(random_state, rng), n_jobs)
     names = [*data.genes, *_knockoff_names(data.genes)]
     var = pd.DataFrame(
         {
@@ -141,9 +134,10 @@ def null_misfit(
     model = null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
     refuse_small_batches(data)
-    cells = cells_of_batches(data.batches, data.counts.shape[0])
-    fitted = moments_within(model, fit_within(model, data.counts, data.depth, cells), data.depth, cells)
-    observed = observed_moments(data.counts)
+    counts, depth = data.read().counts, data.depth
+    members = cells_of_batches(data.batches, counts.shape[0])
+    fitted = moments_within(model, fit_within(model, counts, depth, members), depth, members)
+    observed = observed_moments(counts)
     variance = np.where(observed.variance > 0, observed.variance, np.nan)
     return pd.DataFrame(
         {

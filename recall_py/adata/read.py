@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_batches
@@ -16,6 +15,7 @@ from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.selection import most_variable
 from recall_py.counts.source import count_matrix
 from recall_py.counts.structure import DamagedError
+from recall_py.method.results import Cells
 from recall_py.words import listed
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ALL_GENES = "all genes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CountData:
     """Raw counts of the genes that take part."""
 
@@ -42,10 +42,9 @@ class CountData:
     """(n_cells,) code of each cell's batch."""
     batch_names: tuple[str, ...] = ()
 
-    @property
-    def counts(self) -> sparse.csc_array:
-        """(n_cells, n_genes), in memory."""
-        return self.matrix.columns(self.chosen)
+    def read(self) -> Cells:
+        """The cells with their counts in memory."""
+        return Cells(self.matrix.columns(self.chosen), self.depth, self.batches)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -104,13 +103,13 @@ def count_data(
     """The `chosen` columns, a mask or positions, of counts that were found."""
     counts, names, source = found
     return CountData(
-        counts,
-        chosen,
-        names[chosen].to_numpy(dtype=np.str_),
-        source,
-        selection,
-        None if batches is None else batches.cat.codes.to_numpy().astype(np.int32),
-        () if batches is None else tuple(batches.cat.categories),
+        matrix=counts,
+        chosen=chosen,
+        genes=names[chosen].to_numpy(dtype=np.str_),
+        source=source,
+        selection=selection,
+        batches=None if batches is None else batches.cat.codes.to_numpy().astype(np.int32),
+        batch_names=() if batches is None else tuple(batches.cat.categories),
     )
 
 

@@ -68,7 +68,7 @@ def pair_detail(adata: AnnData, run: StoredRun, pair: tuple[str, str], *, n_jobs
     data = recorded_counts(adata, run)
     labels = run.codes[run.codes >= 0]
     test = make_pair_test(
-        (data.counts, data.depth, data.batches),
+        data.read(),
         run.pair_test,
         str(run.params.get("null_method", "")),
         run.filter,
@@ -153,9 +153,10 @@ def cluster_expression(
     the run, and (n_clusters, n_genes) share of cells with a count.
     """
     data = recorded_counts(adata, run)
-    total = np.asarray(data.counts.sum(axis=1), dtype=np.float64).ravel()
+    counts = data.read().counts
+    total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     position = {name: i for i, name in enumerate(data.genes.tolist())}
-    chosen = data.counts[:, [position[str(gene)] for gene in genes]].tocsr()
+    chosen = counts[:, [position[str(gene)] for gene in genes]].tocsr()
     codes = run.codes[run.codes >= 0]
     sizes = np.bincount(codes, minlength=run.n_clusters)
     member = sparse.csr_array((1.0 / sizes[codes], (codes, np.arange(codes.size))))

@@ -180,6 +180,7 @@ def _failing_columns(iterations: Sequence[Iteration]) -> dict[str, NDArray[Any]]
 def _recorded(params: RunParams) -> dict[str, Any]:
     """The parameters that had a say: null cells of a pair are drawn without the null model of the knockoffs."""
     flat = _flat(params)
+    del flat["n_jobs"]
     if params.pair_test == "synthetic":
         del flat["null_method"]
     return flat

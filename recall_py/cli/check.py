@@ -11,7 +11,6 @@ from recall_py.adata import keys
 from recall_py.cli.output import print_table, rows_of, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
-from recall_py.counts.source import reading_once
 from recall_py.files.store import opened, write_result
 
 
@@ -30,7 +29,7 @@ def test_file(
 
     refuse_unfit_outputs(source, target, json, report)
     keys.refuse_unusable(options["key_added"])
-    with reading_once(), opened(source) as adata:
+    with opened(source) as adata:
         tl.test_clusters(adata, groupby, **options)
         pairs = get.pairs(adata, options["key_added"])
         if target is not None:

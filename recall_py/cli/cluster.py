@@ -16,7 +16,7 @@ from recall_py.cli.output import cluster_summary, print_search, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.plot_slots import add_plot_slots
 from recall_py.cli.report import write_page
-from recall_py.counts.source import count_matrix, reading_once
+from recall_py.counts.source import count_matrix
 from recall_py.files.atomic import remove
 from recall_py.files.store import opened, rewrite, write_result
 from recall_py.method.params import CLUSTERERS, given, one_of
@@ -133,7 +133,6 @@ def cluster_file(
         if ".rds" in (source.suffix.lower(), target.suffix.lower()):
             adata = _cluster_seurat(source, target, request, quiet=quiet)
         else:
-            stack.enter_context(reading_once())
             adata = stack.enter_context(opened(source))
             _refuse_labels_of_others(adata, key)
             held = source

@@ -10,7 +10,6 @@ import typer
 from recall_py.cli.output import print_search, print_table
 from recall_py.cli.paths import refuse_clashes
 from recall_py.cli.plot_slots import add_plot_slots
-from recall_py.counts.source import reading_once
 from recall_py.files.store import opened, write_result
 
 
@@ -29,7 +28,7 @@ def demo_file(source: Path, folder: Path, *, resolution: float, seed: int) -> No
     labelled, picture = folder / f"{source.stem}_labelled{source.suffix}", folder / f"{source.stem}_umap.png"
     refuse_clashes(source, {"-o": labelled, "the picture": picture})
     folder.mkdir(parents=True, exist_ok=True)
-    with reading_once(), opened(source) as adata:
+    with opened(source) as adata:
         tl.leiden(adata, resolution, key_added=calibrated, random_state=seed, progress=True)
         added, layer = add_plot_slots(adata, calibrated, {"random_state": seed}, quiet=True)
         sc.tl.leiden(adata, resolution, key_added=plain, random_state=seed)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from recall_py.cli.paths import refuse_clashes
-from recall_py.counts.source import reading_once
 from recall_py.files.store import in_memory, opened
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> 
     from recall_py.adata.stored import results
 
     refuse_clashes(source, {"-o": target})
-    with reading_once(), opened(source) as adata:
+    with opened(source) as adata:
         stored = results(adata)
         if key is None:
             if len(stored) != 1:

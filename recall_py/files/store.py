@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.counts.blocks import read_tile, tiles
+from recall_py.counts.source import reading_once
 from recall_py.counts.structure import place_of, refuse_damaged
 from recall_py.files.atomic import first_line, is_store, is_zarr, write_atomically
 
@@ -43,7 +44,7 @@ class MadeLayer(NamedTuple):
 
 @contextmanager
 def opened(path: Path) -> Iterator[AnnData]:
-    """The contents of an .h5ad file or a .zarr store; matrices are read where they are asked for.
+    """The contents of an .h5ad file or a .zarr store; matrices are read where they are asked for, counts once.
 
     Raises
     ------
@@ -62,7 +63,8 @@ def opened(path: Path) -> Iterator[AnnData]:
         )
         raise ValueError(msg) from error
     try:
-        yield adata
+        with reading_once():
+            yield adata
     finally:
         if adata.isbacked:
             adata.file.close()

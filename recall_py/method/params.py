@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from recall_py.method.threads import resolve_n_jobs
+
 Rng = np.random.Generator | np.random.SeedSequence | int | Sequence[int]
 """What scanpy 1.13 takes as ``rng``."""
 _BOUND = 2**31 - 1
@@ -180,10 +182,11 @@ class RunParams:
     graph: GraphParams = GraphParams()
     partition: PartitionParams = PartitionParams()
     seed: int = 0
-    n_jobs: int | None = None
-    """Threads; decides only the speed."""
+    n_jobs: int = -1
+    """Threads, -1 for all cores, of which the number takes its place; decides only the speed."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "n_jobs", resolve_n_jobs(self.n_jobs))
         one_of("pair_test", self.pair_test, PAIR_TESTS)
         if self.dims is not None and (not isinstance(self.dims, int) or self.dims < 2):
             msg = f"dims is {self.dims!r}; a number of components from 2 on is needed (10 for the 1:10 of R)."

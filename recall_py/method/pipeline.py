@@ -18,37 +18,27 @@ from recall_py.method.pairs import pair_test_named
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.pairs.against_null_cells import SyntheticTest
 from recall_py.method.params import FilterParams, RunParams
-from recall_py.method.results import Augmented, Markers, NullFit, PairTable, RecallResult, Search
+from recall_py.method.results import Augmented, Cells, Markers, NullFit, PairTable, RecallResult, Search
 from recall_py.method.stages import Observer, Silent, Stages
 from recall_py.method.threads import resolve_n_jobs
 
-PlainCounts = tuple[sparse.csc_array, NDArray[np.float64] | None, NDArray[np.int32] | None]
-"""Counts, depths and batches of the cells."""
-
 
 def cluster_counts(
-    counts: sparse.csc_array,
+    cells: Cells,
     params: RunParams,
     observer: Observer | None = None,
-    *,
-    depth: NDArray[np.float64] | None = None,
-    batches: NDArray[np.int32] | None = None,
     make_graph: MakeGraph | None = None,
 ) -> RecallResult:
     """Calibrated clusters of raw counts.
 
     Parameters
     ----------
-    counts
-        (n_cells, n_genes) raw counts of the selected genes. Not changed.
+    cells
+        With raw counts of the selected genes. Not changed.
     params
         What to do.
     observer
         Told of each stage and iteration.
-    depth
-        (n_cells,) relative sequencing depth, by default each cell's total over the given genes.
-    batches
-        (n_cells,) codes: null genes are fitted and drawn within batches.
     make_graph
         Makes the graph, where it is to be another than shared nearest neighbours.
 
@@ -57,22 +47,15 @@ def cluster_counts(
     ValueError
         If there are too few cells or genes for what is asked.
     """
-    refuse_too_small(counts.shape, params)
+    refuse_too_small(cells.counts.shape, params)
     stages = Stages(observer or Silent())
     if not pair_test_named(params.pair_test).takes_knockoffs:
-        return _cluster_by_synthetic_nulls(counts, params, stages, batches, make_graph)
+        return _cluster_by_synthetic_nulls(cells, params, stages, make_graph)
     with stages("knockoffs"):
-        augmented = draw_knockoffs(
-            counts,
-            params.null_method,
-            params.seed,
-            params.n_jobs,
-            depth=depth,
-            batches=batches,
-            n_draws=params.filter.n_draws,
-        )
+        n_draws = params.filter.n_draws
+        augmented = draw_knockoffs(cells, params.null_method, params.seed, params.n_jobs, n_draws=n_draws)
     with stages("normalise"):
-        values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
+        values = log_normalise(augmented.counts, n_jobs=params.n_jobs)
         fits = augmented.fits
         del augmented  # large, and not needed any more
     return _cluster_augmented(values, fits, params, stages, make_graph)
@@ -80,9 +63,8 @@ def cluster_counts(
 
 def components_of_real_genes(counts: sparse.csc_array, params: RunParams) -> NDArray[np.float64]:
     """(n_cells, n_components) scores without knockoffs, on `dims` components or `MAX_COMPONENTS`."""
-    n_jobs = resolve_n_jobs(params.n_jobs)
     n_components = min(params.dims or MAX_COMPONENTS, min(counts.shape) - 1)
-    return embed(scale(log_normalise(counts, n_jobs=n_jobs)), n_components, n_jobs=n_jobs).scores
+    return embed(scale(log_normalise(counts, n_jobs=params.n_jobs)), n_components, n_jobs=params.n_jobs).scores
 
 
 def cluster_augmented(
@@ -91,7 +73,7 @@ def cluster_augmented(
     """Calibrated clusters from real genes and given knockoffs; see :func:`cluster_counts`."""
     stages = Stages(observer or Silent())
     with stages("normalise"):
-        values = log_normalise(augmented.counts, n_jobs=resolve_n_jobs(params.n_jobs))
+        values = log_normalise(augmented.counts, n_jobs=params.n_jobs)
     return _cluster_augmented(values, augmented.fits, params, stages, make_graph)
 
 
@@ -103,35 +85,32 @@ def _cluster_augmented(
     make_graph: MakeGraph | None,
 ) -> RecallResult:
     """Real genes and all draws of knockoffs are embedded and clustered together, once."""
-    n_jobs = resolve_n_jobs(params.n_jobs)
     with stages("sort"):
-        test = KnockoffTest(SortedGeneTests(values, params.filter, n_jobs=n_jobs), params.filter)
+        test = KnockoffTest(SortedGeneTests(values, params.filter, n_jobs=params.n_jobs), params.filter)
     with stages("components"):
-        scores = _components(values, params.dims, n_jobs)
+        scores = _components(values, params.dims, params.n_jobs)
     return search_and_mark(scores, test, params, stages, fits, make_graph)
 
 
 def _cluster_by_synthetic_nulls(
-    counts: sparse.csc_array,
+    cells: Cells,
     params: RunParams,
     stages: Stages,
-    batches: NDArray[np.int32] | None,
     make_graph: MakeGraph | None,
 ) -> RecallResult:
     """Real genes alone are clustered; each pair of neighbouring clusters is tested against null cells of its own."""
-    n_jobs = resolve_n_jobs(params.n_jobs)
     with stages("normalise"):
-        values = log_normalise(counts, n_jobs=n_jobs)
+        values = log_normalise(cells.counts, n_jobs=params.n_jobs)
     with stages("components"):
-        scores = _components(values, params.dims, n_jobs)
+        scores = _components(values, params.dims, params.n_jobs)
         test = SyntheticTest(
-            counts,
+            cells.counts,
             params.filter,
             values=values,
             scores=scores,
-            batches=batches,
+            batches=cells.batches,
             seed=params.seed,
-            n_jobs=n_jobs,
+            n_jobs=params.n_jobs,
         )
     return search_and_mark(scores, test, params, stages, (), make_graph)
 
@@ -163,7 +142,7 @@ def _components(values: sparse.csc_array, dims: int | None, n_jobs: int) -> NDAr
 
 
 def check_labels(
-    data: PlainCounts,
+    cells: Cells,
     labels: NDArray[np.int32],
     pair_test: str,
     null_method: str,
@@ -173,12 +152,12 @@ def check_labels(
     n_jobs: int | None = None,
 ) -> tuple[PairTable, Markers]:
     """Test pairs of given labels, against knockoffs or against null cells of each pair; see ``tl.test_clusters``."""
-    test = make_pair_test(data, pair_test, null_method, params, seed=seed, n_jobs=n_jobs)
+    test = make_pair_test(cells, pair_test, null_method, params, seed=seed, n_jobs=n_jobs)
     return test(labels), test.markers(labels)
 
 
 def make_pair_test(
-    data: PlainCounts,
+    cells: Cells,
     pair_test: str,
     null_method: str,
     params: FilterParams,
@@ -188,38 +167,19 @@ def make_pair_test(
 ) -> KnockoffTest | SyntheticTest:
     """The test called `pair_test` on given cells; the knockoffs that it may take are drawn first."""
     threads = resolve_n_jobs(n_jobs)
-    counts, depth, batches = data
     test = pair_test_named(pair_test)
+    counts = cells.counts
     if test.takes_knockoffs:
-        n_draws = params.n_draws
-        counts = draw_knockoffs(
-            counts, null_method, seed, threads, depth=depth, batches=batches, n_draws=n_draws
-        ).counts
-    return test.of_counts(counts, params, batches=batches, seed=seed, n_jobs=threads)
+        counts = draw_knockoffs(cells, null_method, seed, threads, n_draws=params.n_draws).counts
+    return test.of_counts(counts, params, batches=cells.batches, seed=seed, n_jobs=threads)
 
 
 def draw_knockoffs(
-    counts: sparse.csc_array,
-    null_method: str,
-    seed: int,
-    n_jobs: int | None = None,
-    *,
-    depth: NDArray[np.float64] | None = None,
-    batches: NDArray[np.int32] | None = None,
-    n_draws: int = 1,
-    first_gene: int = 0,
+    cells: Cells, null_method: str, seed: int, n_jobs: int | None = None, *, n_draws: int = 1, first_gene: int = 0
 ) -> Augmented:
     """Counts with their knockoffs beside them; the draws have the first children of the seed."""
     seeds = np.random.SeedSequence(seed).spawn(n_draws)
-    return augment(
-        counts,
-        null_method,
-        *seeds,
-        depth=depth,
-        batches=batches,
-        first_gene=first_gene,
-        n_jobs=resolve_n_jobs(n_jobs),
-    )
+    return augment(cells, null_method, *seeds, first_gene=first_gene, n_jobs=resolve_n_jobs(n_jobs))
 
 
 def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:

@@ -11,6 +11,18 @@ from scipy import sparse
 
 
 @dataclass(frozen=True)
+class Cells:
+    """The cells of a run, as the method takes them."""
+
+    counts: sparse.csc_array
+    """(n_cells, n_genes) raw counts of the genes that take part."""
+    depth: NDArray[np.float64] | None = None
+    """(n_cells,) relative sequencing depth; by default each cell's total over the given genes."""
+    batches: NDArray[np.int32] | None = None
+    """(n_cells,) codes 0, 1, ...: null genes are fitted and drawn within batches."""
+
+
+@dataclass(frozen=True)
 class NullFit:
     """A null model fitted to the cells of one batch, or to all cells."""
 

@@ -72,10 +72,9 @@ def check_adata(
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
     if pair_test == "knockoff":
         refuse_small_batches(data)
-    refuse_below_floor(data.counts.shape[1], filter_params)
+    refuse_below_floor(data.shape[1], filter_params)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
-    plain = (data.counts, data.depth, data.batches)
-    pairs, markers = check_labels(plain, codes, pair_test, null_method, filter_params, seed=seed, n_jobs=n_jobs)
+    pairs, markers = check_labels(data.read(), codes, pair_test, null_method, filter_params, seed=seed, n_jobs=n_jobs)
     target = adata.copy() if copy else adata
     asked = {
         "groupby": groupby,

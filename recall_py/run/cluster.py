@@ -19,7 +19,6 @@ from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_
 from recall_py.adata.write import refuse_occupied, write_clusters
 from recall_py.method.params import RunParams, given
 from recall_py.method.results import Augmented
-from recall_py.method.threads import resolve_n_jobs
 from recall_py.run.observe import ScanpyLog, warn_about
 from recall_py.run.options import Calibration
 
@@ -126,15 +125,15 @@ def cluster_data(
     """Cluster where the counts are: in memory, or on the workers of dask. `knockoffs` are drawn if not given."""
     from recall_py.method.pipeline import cluster_augmented, cluster_counts
 
-    counts = _in_dask(data)
-    if counts is not None:
+    in_dask = _in_dask(data)
+    if in_dask is not None:
         from scanpy import logging
 
         from recall_py.run.workers import cluster_distributed, fits_workers
 
         if fits_workers(params, data.shape[0]):
             return cluster_distributed(
-                counts, data.chosen, params, observer, depth=data.depth, batches=data.batches, make_graph=scanpy_graph
+                in_dask, data.chosen, params, observer, depth=data.depth, batches=data.batches, make_graph=scanpy_graph
             )
         logging.info("the counts of the selected genes are gathered from dask into memory")
     if knockoffs is not None:
@@ -143,11 +142,10 @@ def cluster_data(
                 f"knockoffs are {knockoffs.shape[0]} cells x {knockoffs.shape[1]} genes; one for each of {data.shape}."
             )
             raise ValueError(msg)
-        both = sparse.hstack([data.counts, knockoffs.astype(data.counts.dtype)], format="csc")
+        counts = data.read().counts
+        both = sparse.hstack([counts, knockoffs.astype(counts.dtype)], format="csc")
         return cluster_augmented(Augmented(sparse.csc_array(both), ()), params, observer, scanpy_graph)
-    return cluster_counts(
-        data.counts, params, observer, depth=data.depth, batches=data.batches, make_graph=scanpy_graph
-    )
+    return cluster_counts(data.read(), params, observer, scanpy_graph)
 
 
 def _scanpy_params(
@@ -187,7 +185,7 @@ def _cluster_sketch(
     result = cluster_data(part, params, observer)
     found = time.perf_counter()
     where = scores[:, : result.n_components]
-    codes = carry_labels(where, sketched, result.search.partition.labels, n_jobs=resolve_n_jobs(params.n_jobs))
+    codes = carry_labels(where, sketched, result.search.partition.labels, n_jobs=params.n_jobs)
     seconds = {"sketch": drawn - begun, **result.seconds, "carry": time.perf_counter() - found}
     return part, sketched, replace(result, seconds=seconds), codes
 
@@ -218,7 +216,7 @@ def _components_of_real_genes(data: CountData, params: RunParams) -> NDArray[np.
 
     counts = _in_dask(data)
     if counts is None or data.shape[0] <= MANY_CELLS:
-        return components_of_real_genes(data.counts, params)
+        return components_of_real_genes(data.read().counts, params)
     from recall_py.run import workers as distributed
 
     return distributed.components_of_real_genes(counts, data.chosen, params)

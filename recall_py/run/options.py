@@ -125,6 +125,6 @@ class Calibration:
             graph=graph,
             partition=replace(self.partition, **set_of("n_starts")),
             seed=self.seed,
-            n_jobs=self.n_jobs,
+            n_jobs=-1 if self.n_jobs is None else self.n_jobs,
             **set_of("pair_test"),
         )

@@ -41,7 +41,7 @@ from recall_py.method.nulls.copula import Copula
 from recall_py.method.nulls.depth_negative_binomial import DepthNegativeBinomial
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.pipeline import draw_knockoffs, refuse_too_small, search_and_mark
-from recall_py.method.results import Augmented, Markers, NullFit, RecallResult
+from recall_py.method.results import Augmented, Cells, Markers, NullFit, RecallResult
 from recall_py.method.stages import Stages
 from recall_py.method.threads import even_blocks, one_blas_thread
 
@@ -186,18 +186,23 @@ def _draw(
 ) -> tuple[Delayed, ...]:
     """Each block with its knockoffs."""
     used = depth if isinstance(null_model(params.null_method), DepthNegativeBinomial) else None
-    shared = [None if array is None else _share(array) for array in (used, batches)]
-    draw = partial(
-        dask.delayed(draw_knockoffs),
-        null_method=params.null_method,
-        seed=params.seed,
-        n_jobs=1,
-        depth=shared[0],
-        batches=shared[1],
-        n_draws=params.filter.n_draws,
-    )
+    of_all = [None if array is None else _share(array) for array in (used, batches)]
+    draw = partial(dask.delayed(_draw_block), params.null_method, params.seed, params.filter.n_draws, *of_all)
     first_genes = np.cumsum([0, *widths[:-1]]).tolist()
-    return _made(*(draw(block, first_gene=first) for block, first in zip(counts, first_genes, strict=True)))
+    return _made(*(draw(block, first) for block, first in zip(counts, first_genes, strict=True)))
+
+
+def _draw_block(
+    null_method: str,
+    seed: int,
+    n_draws: int,
+    depth: NDArray[np.float64] | None,
+    batches: NDArray[np.int32] | None,
+    counts: sparse.csc_array,
+    first_gene: int,
+) -> Augmented:
+    cells = Cells(counts, depth, batches)
+    return draw_knockoffs(cells, null_method, seed, 1, n_draws=n_draws, first_gene=first_gene)
 
 
 def _embed(values: Sequence[Delayed], n_cells: int, n_components: int, n_parts: int) -> Embedding:

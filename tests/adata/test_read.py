@@ -10,6 +10,7 @@ from scipy import sparse
 import recall_py
 from recall_py.adata.neighbours import read_graph_params
 from recall_py.adata.read import read_counts
+from recall_py.method.results import Cells
 
 
 def make_adata(n_cells=60, n_genes=80, seed=0):
@@ -204,7 +205,7 @@ def test_recorded_graph_does_not_matter_where_it_is_not_used():
 def test_unknown_mark_is_no_mark():
     adata = make_adata()
     adata.var["highly_variable"] = np.resize(np.array([True, np.nan], dtype=object), 80)
-    assert read_counts(adata).counts.shape[1] == 40
+    assert read_counts(adata).read().counts.shape[1] == 40
 
 
 @pytest.mark.parametrize("n_cells", [86, 100, 257, 300])
@@ -214,7 +215,7 @@ def test_gene_of_zeros_and_ones_has_such_a_knockoff(n_cells):
 
     n_ones = np.arange(1, n_cells)
     counts = (np.arange(n_cells)[:, None] < n_ones).astype(np.float64)
-    augmented = augment(sparse.csc_array(counts), "ZIP", np.random.SeedSequence(1))
+    augmented = augment(Cells(sparse.csc_array(counts)), "ZIP", np.random.SeedSequence(1))
     assert augmented.counts.max() == 1
 
 
@@ -244,8 +245,8 @@ def test_counts_layer_wins_over_x_and_given_layer_over_both():
     adata.layers["counts"] = adata.X * 2
     adata.layers["other"] = adata.X * 3
     plain = adata.X.toarray()
-    np.testing.assert_array_equal(read_counts(adata).counts.toarray(), plain * 2)
-    np.testing.assert_array_equal(read_counts(adata, layer="other").counts.toarray(), plain * 3)
+    np.testing.assert_array_equal(read_counts(adata).read().counts.toarray(), plain * 2)
+    np.testing.assert_array_equal(read_counts(adata, layer="other").read().counts.toarray(), plain * 3)
 
 
 def test_raw_is_used_where_x_is_normalised():
@@ -254,7 +255,7 @@ def test_raw_is_used_where_x_is_normalised():
     adata = log_normalised(adata)[:, :40].copy()
     data = read_counts(adata)
     assert data.source == "raw.X"
-    assert data.counts.shape == (60, 80)
+    assert data.read().counts.shape == (60, 80)
 
 
 def test_highly_variable_genes_are_found_by_name_in_raw():
@@ -267,7 +268,7 @@ def test_highly_variable_genes_are_found_by_name_in_raw():
 
 def test_genes_are_selected_on_counts_where_none_are_marked():
     data = read_counts(make_adata(100, 120), n_top_genes=30)
-    assert data.counts.shape == (100, 30)
+    assert data.read().counts.shape == (100, 30)
     assert data.selection == "seurat_v3, 30 genes, loess span 0.3"
 
 
@@ -278,7 +279,7 @@ def test_every_matrix_type_gives_the_same_counts(convert):
     adata = make_adata()
     expected = adata.X.toarray()
     adata.X = convert(adata.X)
-    np.testing.assert_array_equal(read_counts(adata).counts.toarray(), expected)
+    np.testing.assert_array_equal(read_counts(adata).read().counts.toarray(), expected)
 
 
 def test_batch_of_one_cell_is_refused_by_its_name():

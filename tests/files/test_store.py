@@ -161,7 +161,7 @@ def test_counts_in_raw_and_in_a_layer_are_found(tmp_path):
             expected, data = (read_counts(one, layer=layer, n_top_genes=50) for one in (adata, found))
             assert data.source == expected.source == source
             assert data.selection == expected.selection
-            assert (data.counts != expected.counts).nnz == 0
+            assert (data.read().counts != expected.read().counts).nnz == 0
             np.testing.assert_array_equal(data.depth, expected.depth)
         with pytest.raises(ValueError, match=r"layers\['scaled'\] holds negative values, but raw integer counts"):
             read_counts(found, layer="scaled")
@@ -417,6 +417,6 @@ def test_peak_memory_is_that_of_the_selected_genes(kind, tmp_path, monkeypatch):
         write_result(found, path, tmp_path / "out.h5ad", [("obs", None)], layer)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    selected = data.counts.data.nbytes + data.counts.indices.nbytes
-    assert data.counts.shape == (n_cells, n_chosen)
+    selected = data.read().counts.data.nbytes + data.read().counts.indices.nbytes
+    assert data.read().counts.shape == (n_cells, n_chosen)
     assert peak < selected + 0.3 * size

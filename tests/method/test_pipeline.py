@@ -14,7 +14,7 @@ from recall_py.method.clustering.components import embed, scale
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.params import FilterParams, GraphParams, PartitionParams, RunParams, SearchParams
 from recall_py.method.pipeline import cluster_counts, draw_knockoffs
-from recall_py.method.results import RecallResult
+from recall_py.method.results import Cells, RecallResult
 
 
 def run_params(algorithm: str = "leiden", kind: str = "snn", seed: int = 0, n_jobs: int = 1, **search) -> RunParams:
@@ -73,7 +73,7 @@ def test_poisson_noise_ends_in_one_cluster(algorithm, kind, strategy, n_runs):
     n_clusters = []
     for seed in range(n_runs):
         params = run_params(algorithm, kind, seed, strategy=strategy)
-        search = cluster_counts(one_population(seed), params, make_graph=scanpy_graph).search
+        search = cluster_counts(Cells(one_population(seed)), params, make_graph=scanpy_graph).search
         assert search.iterations[0].n_clusters > 1
         n_clusters.append(search.partition.n_clusters)
     assert np.count_nonzero(np.array(n_clusters) > 1) <= n_runs // 20, n_clusters
@@ -84,12 +84,13 @@ def test_noise_cut_on_real_genes_alone_keeps_its_double_dipping():
     n_selected = {"real genes": [], "real and knockoff genes": []}
     for seed in range(4):
         counts = one_population(seed)
-        augmented = draw_knockoffs(counts, "ZIP", seed).counts
+        augmented = draw_knockoffs(Cells(counts), "ZIP", seed).counts
         for name, clustered in zip(n_selected, (counts, augmented), strict=True):
             scores = embed(scale(log_normalise(clustered)), 10).scores
             labels = KMeans(2, n_init=10, random_state=0).fit_predict(scores[:, :1]).astype(np.int32)
-            data = (counts, None, None)
-            table, _ = pipeline.check_labels(data, labels, "knockoff", "ZIP", FilterParams(), seed=seed, n_jobs=1)
+            table, _ = pipeline.check_labels(
+                Cells(counts), labels, "knockoff", "ZIP", FilterParams(), seed=seed, n_jobs=1
+            )
             n_selected[name].append(int(table.n_selected[0]))
     print(n_selected)
     assert np.median(n_selected["real genes"]) >= 20
@@ -103,7 +104,7 @@ def test_noise_cut_on_real_genes_alone_keeps_its_double_dipping():
 )
 def test_two_clearly_different_groups_are_found(algorithm, kind, strategy):
     counts, truth = two_populations(3)
-    found = cluster_counts(counts, run_params(algorithm, kind, strategy=strategy), make_graph=scanpy_graph)
+    found = cluster_counts(Cells(counts), run_params(algorithm, kind, strategy=strategy), make_graph=scanpy_graph)
     assert found.search.partition.n_clusters == 2
     assert adjusted_rand_score(truth, found.search.partition.labels) > 0.95
     assert found.search.reason == "calibrated"
@@ -132,14 +133,14 @@ def test_same_seed_gives_the_same_bits_for_any_number_of_threads(algorithm, kind
     for n_jobs in (1, 2):
         base = run_params(algorithm, kind, seed=9, n_jobs=n_jobs)
         asked = RunParams(**{**vars(base), "null_method": null_method})
-        found.append(cluster_counts(counts, asked, make_graph=scanpy_graph))
+        found.append(cluster_counts(Cells(counts), asked, make_graph=scanpy_graph))
     assert len(found[0].markers.w) > 0
     assert_same_bits(*found)
 
 
 def test_other_seed_gives_other_knockoffs():
     counts = one_population(0)
-    first, second = (draw_knockoffs(counts, "ZIP", seed).counts for seed in (0, 1))
+    first, second = (draw_knockoffs(Cells(counts), "ZIP", seed).counts for seed in (0, 1))
     assert (first != second).nnz > 0
 
 
@@ -148,7 +149,7 @@ def test_distant_groups_that_differ_in_too_few_genes_end_the_search(algorithm):
     """No resolution joins components, and 10 genes are below the floor of 20: without the rule the search is long."""
     counts, truth = distant_populations(n_markers=10)
     params = RunParams(**{**vars(run_params(algorithm, max_iterations=1000)), "dims": 2})
-    search = cluster_counts(counts, params).search
+    search = cluster_counts(Cells(counts), params).search
     assert search.reason == "disconnected"
     assert not search.converged
     assert len(search.iterations) < 40
@@ -159,12 +160,12 @@ def test_distant_groups_that_differ_in_too_few_genes_end_the_search(algorithm):
 def test_distant_groups_that_differ_in_too_few_genes_are_merged():
     counts, _ = distant_populations(n_markers=10)
     params = RunParams(**{**vars(run_params(strategy="merge")), "dims": 2})
-    assert cluster_counts(counts, params).search.reason == "one cluster"
+    assert cluster_counts(Cells(counts), params).search.reason == "one cluster"
 
 
 def test_modularity_of_merged_clusters_is_that_of_their_graph():
     counts, _ = two_populations(3)
-    merged = cluster_counts(counts, run_params(strategy="merge", start=2.0)).search
+    merged = cluster_counts(Cells(counts), run_params(strategy="merge", start=2.0)).search
     assert any(step.merged for step in merged.iterations)
     assert 0.3 < merged.partition.modularity < 0.6
 
@@ -172,8 +173,8 @@ def test_modularity_of_merged_clusters_is_that_of_their_graph():
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int64])
 def test_labels_do_not_depend_on_the_dtype_of_the_counts(dtype):
     counts, _ = two_populations(1, fold=2.5)
-    expected = cluster_counts(counts, run_params())
-    assert_same_bits(expected, cluster_counts(counts.astype(dtype), run_params()))
+    expected = cluster_counts(Cells(counts), run_params())
+    assert_same_bits(expected, cluster_counts(Cells(counts.astype(dtype)), run_params()))
 
 
 @pytest.mark.parametrize(
@@ -187,4 +188,4 @@ def test_labels_do_not_depend_on_the_dtype_of_the_counts(dtype):
 def test_data_that_are_too_small_are_refused(shape, changes, message):
     counts = sparse.csc_array(np.ones(shape))
     with pytest.raises(ValueError, match=message):
-        cluster_counts(counts, RunParams(**{**vars(run_params()), **changes}))
+        cluster_counts(Cells(counts), RunParams(**{**vars(run_params()), **changes}))

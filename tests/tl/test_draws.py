@@ -22,6 +22,7 @@ from recall_py.method.pairs.rank_sum_exact import exact_log10_p
 from recall_py.method.pairs.table import EXACT_PARTNER, limited
 from recall_py.method.params import FilterParams
 from recall_py.method.pipeline import draw_knockoffs
+from recall_py.method.results import Cells
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def test_a_clear_pair_needs_few_draws_of_seven():
 
 @pytest.mark.parametrize("null_method", ["ZIP", "NB", "permutation", "Gaussian-copula"])
 def test_first_draw_is_that_of_a_single_draw(counts, null_method):
-    one, three = (draw_knockoffs(counts, null_method, 4, 1, n_draws=n) for n in (1, 3))
+    one, three = (draw_knockoffs(Cells(counts), null_method, 4, 1, n_draws=n) for n in (1, 3))
     n_genes = counts.shape[1]
     assert three.counts.shape[1] == 4 * n_genes
     assert three.n_genes == one.n_genes == n_genes
@@ -153,7 +154,7 @@ def test_first_draw_is_that_of_a_single_draw(counts, null_method):
 
 
 def gene_tests(counts, params, n_jobs: int = 1):
-    values = log_normalise(draw_knockoffs(counts, "ZIP", 0, n_jobs, n_draws=params.n_draws).counts)
+    values = log_normalise(draw_knockoffs(Cells(counts), "ZIP", 0, n_jobs, n_draws=params.n_draws).counts)
     return SortedGeneTests(values, params, n_jobs=n_jobs)
 
 
@@ -220,7 +221,7 @@ def test_small_pairs_have_exact_p_values(counts, codes):
     labels = np.ones(codes.size, dtype=np.int32)
     labels[np.flatnonzero(codes == 0)[:6]] = 0
     params = FilterParams(exact_below=7, fdr=0.5)
-    values = log_normalise(draw_knockoffs(counts, "ZIP", 0, 1).counts)
+    values = log_normalise(draw_knockoffs(Cells(counts), "ZIP", 0, 1).counts)
     exact = SortedGeneTests(values, params).contrasts(labels, cluster_pairs(2))[0, 0]
     plain = SortedGeneTests(values, FilterParams(exact_below=6)).contrasts(labels, cluster_pairs(2))[0, 0]
     assert not np.array_equal(exact, plain)

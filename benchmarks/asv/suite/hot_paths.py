@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recall_py.datasets import simulate
+from recall_py.method import results
 from recall_py.method.clustering.components import embed, scale
 from recall_py.method.clustering.graph import nearest_neighbours, snn_graph
 from recall_py.method.normalisation import log_normalise
@@ -66,7 +67,7 @@ class Draw(Cells):
 
     def time_augment(self, cells, null):
         """One knockoff for each gene."""
-        augment(cells[0], null, np.random.SeedSequence(0), n_jobs=N_THREADS)
+        augment(results.Cells(cells[0]), null, np.random.SeedSequence(0), n_jobs=N_THREADS)
 
 
 class Components(Cells):

@@ -19,7 +19,7 @@ from recall_py.method.nulls.moments import Moments
 from recall_py.method.nulls.negative_binomial import NegativeBinomial
 from recall_py.method.nulls.permutation import Permutation
 from recall_py.method.nulls.zero_inflated_poisson import ZeroInflatedPoisson
-from recall_py.method.results import Augmented, NullFit
+from recall_py.method.results import Augmented, Cells, NullFit
 
 __all__ = ["NULL_MODELS", "NullModel", "augment", "null_model"]
 
@@ -73,12 +73,10 @@ def null_model(name: str) -> NullModel:
 
 
 def augment(
-    counts: sparse.csc_array,
+    cells: Cells,
     null_method: str,
     seed: np.random.SeedSequence,
     *further_seeds: np.random.SeedSequence,
-    depth: NDArray[np.float64] | None = None,
-    batches: NDArray[np.integer] | None = None,
     first_gene: int = 0,
     n_jobs: int = 1,
 ) -> Augmented:
@@ -86,8 +84,8 @@ def augment(
 
     Parameters
     ----------
-    counts
-        (n_cells, n_genes) raw counts X. Not changed.
+    cells
+        With raw counts X. Their depth is scaled to mean 1 within each batch. Not changed.
     null_method
         Name of the null model.
     seed
@@ -95,14 +93,9 @@ def augment(
         on `n_jobs`. With batches, batch i has the i-th child.
     further_seeds
         One for each further draw.
-    depth
-        (n_cells,) relative sequencing depth; by default each cell's total over the given genes. Scaled to mean 1
-        within each batch.
-    batches
-        (n_cells,) codes 0, 1, ...: fit and draw within each batch.
     first_gene
-        Number of the first gene where `counts` are part of a larger matrix: the draw is then part of the draw of that.
-        Not for copulas, whose genes are drawn together.
+        Number of the first gene where the counts are part of a larger matrix: the draw is then part of the draw of
+        that. Not for copulas, whose genes are drawn together.
     n_jobs
         Number of threads.
 
@@ -112,13 +105,14 @@ def augment(
         If there is no such null model, or a batch has fewer than two cells.
     """
     model = null_model(null_method)
+    counts = cells.counts
     if counts.dtype.kind != "f":
         counts = counts.astype(np.float64)  # a knockoff may pass the range of a narrow integer
-    depth = relative_totals(counts) if depth is None else depth
-    cells = cells_of_batches(batches, counts.shape[0])
-    fits = fit_within(model, counts, depth, cells)
+    depth = relative_totals(counts) if cells.depth is None else cells.depth
+    members = cells_of_batches(cells.batches, counts.shape[0])
+    fits = fit_within(model, counts, depth, members)
     draws = [
-        sample_within(model, fits, depth, cells, draw_seed, first_gene=first_gene, n_jobs=n_jobs).astype(counts.dtype)
+        sample_within(model, fits, depth, members, draw_seed, first_gene=first_gene, n_jobs=n_jobs).astype(counts.dtype)
         for draw_seed in (seed, *further_seeds)
     ]
     return Augmented(sparse.csc_array(sparse.hstack([counts, *draws], format="csc")), fits, n_draws=len(draws))

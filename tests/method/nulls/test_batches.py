@@ -9,6 +9,7 @@ from scipy import sparse
 from recall_py.method.nulls import NULL_MODELS, augment
 from recall_py.method.nulls.batches import cells_of_batches, fit_within, moments_within
 from recall_py.method.nulls.moments import observed_moments
+from recall_py.method.results import Cells
 
 N_CELLS = 240
 BATCHES = np.array([2, 0, 1, 0, 2, 0] * 40, dtype=np.int32)
@@ -21,8 +22,8 @@ def counts(rng: np.random.Generator) -> sparse.csc_array:
     return sparse.csc_array(rng.poisson(scale[BATCHES] * rng.gamma(2.0, 0.5, (N_CELLS, 5))).astype(np.float64))
 
 
-def knockoffs(counts: sparse.csc_array, name: str, seed: int = 4, **options: object) -> np.ndarray:
-    augmented = augment(counts, name, np.random.SeedSequence(seed), **options)
+def knockoffs(counts: sparse.csc_array, name: str, seed: int = 4, depth=None, batches=None, **options) -> np.ndarray:
+    augmented = augment(Cells(counts, depth, batches), name, np.random.SeedSequence(seed), **options)
     np.testing.assert_array_equal(augmented.counts[:, : counts.shape[1]].toarray(), counts.toarray())
     return augmented.counts[:, counts.shape[1] :].toarray()
 
@@ -41,12 +42,12 @@ def test_gene_that_is_silent_in_a_batch_has_a_silent_knockoff_there(counts, name
 def test_batch_is_fitted_and_drawn_as_if_it_were_alone(counts, name):
     """Batch i draws from the i-th child of the seed; its rows come back in place."""
     depth = np.asarray(counts.sum(axis=1)).ravel()
-    augmented = augment(counts, name, np.random.SeedSequence(4), depth=depth, batches=BATCHES)
+    augmented = augment(Cells(counts, depth, BATCHES), name, np.random.SeedSequence(4))
     assert len(augmented.fits) == 3
     assert augmented.counts.has_sorted_indices
     for code, child in enumerate(np.random.SeedSequence(4).spawn(3)):
         cells = code == BATCHES
-        alone = augment(counts.tocsr()[cells].tocsc(), name, child, depth=depth[cells])
+        alone = augment(Cells(counts.tocsr()[cells].tocsc(), depth[cells]), name, child)
         np.testing.assert_array_equal(augmented.counts.tocsr()[cells].toarray(), alone.counts.toarray())
         for key, value in alone.fits[0].parameters.items():
             np.testing.assert_array_equal(augmented.fits[code].parameters[key], value)
@@ -88,9 +89,7 @@ def test_depth_is_relative_within_each_batch(counts):
     """A batch sequenced seven times deeper has the fit of its own cells."""
     depth = np.asarray(counts.sum(axis=1)).ravel()
     deeper = np.where(BATCHES == 1, 7 * depth, depth)
-    fits = [
-        augment(counts, "NB-depth", np.random.SeedSequence(0), depth=d, batches=BATCHES).fits for d in (depth, deeper)
-    ]
+    fits = [augment(Cells(counts, d, BATCHES), "NB-depth", np.random.SeedSequence(0)).fits for d in (depth, deeper)]
     for one, other in zip(*fits, strict=True):
         for key, value in one.parameters.items():
             np.testing.assert_allclose(other.parameters[key], value, rtol=1e-10)
@@ -109,7 +108,7 @@ def test_batch_without_any_counts_is_drawn_as_zeros(counts):
 )
 def test_batch_with_fewer_than_two_cells_is_refused(counts, codes, found):
     with pytest.raises(ValueError, match=found):
-        augment(counts, "ZIP", np.random.SeedSequence(0), batches=np.array(codes))
+        augment(Cells(counts, batches=np.array(codes)), "ZIP", np.random.SeedSequence(0))
 
 
 @pytest.mark.parametrize("name", NULL_MODELS)

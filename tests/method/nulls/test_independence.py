@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse, stats
 
 from recall_py.method.nulls import NULL_MODELS, augment
+from recall_py.method.results import Cells
 
 N_CELLS = 300
 N_SEEDS = 150
@@ -14,7 +15,7 @@ N_SEEDS = 150
 
 def draws(counts: np.ndarray, name: str, seed: int, depth: np.ndarray | None = None) -> np.ndarray:
     matrix = sparse.csc_array(counts.astype(np.float64))
-    augmented = augment(matrix, name, np.random.SeedSequence(seed), depth=depth)
+    augmented = augment(Cells(matrix, depth), name, np.random.SeedSequence(seed))
     return augmented.counts[:, counts.shape[1] :].toarray()
 
 
@@ -67,7 +68,7 @@ def test_genes_are_uncorrelated_within_batches(rng):
     matrix = sparse.csc_array(counts.astype(np.float64))
     for name in ("ZIP", "NB", "permutation", "NB-depth"):
         depth = np.ones(4000) if name == "NB-depth" else None
-        augmented = augment(matrix, name, np.random.SeedSequence(2), depth=depth, batches=batches)
+        augmented = augment(Cells(matrix, depth, batches), name, np.random.SeedSequence(2))
         drawn = augmented.counts[:, 5:].toarray()
         assert np.corrcoef(drawn.T)[0, 1] > 0.3
         for code in (0, 1):

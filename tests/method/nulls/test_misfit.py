@@ -106,7 +106,7 @@ def test_knockoffs_holds_the_fitted_parameters(pbmc, name):
     few = pbmc[:, :60].copy()
     found = recall_py.pp.knockoffs(few, null_method=name)
     data = read_counts(few)
-    fit = null_model(name).fit(data.counts, data.depth)
+    fit = null_model(name).fit(data.read().counts, data.depth)
     for key, value in fit.parameters.items():
         np.testing.assert_allclose(found.var[f"{name}_{key}"], np.tile(value, 2), rtol=1e-10)
 
@@ -117,7 +117,7 @@ def test_knockoffs_within_batches_are_those_of_augment(pbmc):
     found = recall_py.pp.knockoffs(few, null_method="NB-depth", batch_key="batch", random_state=3)
     data = read_counts(few, batch_key="batch")
     (seed,) = np.random.SeedSequence(3).spawn(1)
-    expected = augment(data.counts, "NB-depth", seed, depth=data.depth, batches=data.batches)
+    expected = augment(data.read(), "NB-depth", seed)
     np.testing.assert_array_equal(found.X.toarray(), expected.counts.toarray())
     fitted = [name for name in found.var if name.startswith("NB-depth")]
     assert sorted(fitted) == [

@@ -8,7 +8,7 @@ from golden import edge_cases, numbers
 from scipy import optimize, sparse, stats
 
 from recall_py.method.nulls import NULL_MODELS, augment, null_model
-from recall_py.method.results import NullFit
+from recall_py.method.results import Cells, NullFit
 
 NOT_NELDER_MEAD = ("mme-w", "other")
 """Stages of the original that are no maximum: moments (only the likelihood is compared), or no estimate at all."""
@@ -199,7 +199,7 @@ def test_unknown_null_model_is_refused_with_the_list_of_those_that_exist():
     with pytest.raises(ValueError, match=rf"'zip'\. Available: {names}\.$"):
         null_model("zip")
     with pytest.raises(ValueError, match=f"Available: {names}"):
-        augment(column(np.ones(5)), "Gauss", np.random.SeedSequence(0))
+        augment(Cells(column(np.ones(5))), "Gauss", np.random.SeedSequence(0))
 
 
 @pytest.mark.parametrize("name", NULL_MODELS)

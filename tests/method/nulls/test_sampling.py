@@ -7,15 +7,15 @@ import pytest
 from scipy import sparse, stats
 
 from recall_py.method.nulls import NULL_MODELS, augment
-from recall_py.method.results import NullFit
+from recall_py.method.results import Cells, NullFit
 
 INDEPENDENT = ["ZIP", "NB", "permutation", "NB-depth"]
 """Families that draw each gene by itself."""
 
 
-def knockoffs(counts: np.ndarray, name: str = "ZIP", seed: int = 1, **options: object) -> np.ndarray:
+def knockoffs(counts: np.ndarray, name: str = "ZIP", seed: int = 1, depth=None, batches=None, **options) -> np.ndarray:
     matrix = sparse.csc_array(np.asarray(counts, dtype=np.float64))
-    augmented = augment(matrix, name, np.random.SeedSequence(seed), **options)
+    augmented = augment(Cells(matrix, depth, batches), name, np.random.SeedSequence(seed), **options)
     return augmented.counts[:, matrix.shape[1] :].toarray()
 
 
@@ -116,7 +116,7 @@ def test_counts_are_left_unchanged_and_stand_first(rng, name):
     before = counts.toarray()
     for array in (counts.data, counts.indices, counts.indptr):
         array.flags.writeable = False
-    augmented = augment(counts, name, np.random.SeedSequence(0))
+    augmented = augment(Cells(counts), name, np.random.SeedSequence(0))
     np.testing.assert_array_equal(counts.toarray(), before)
     np.testing.assert_array_equal(augmented.counts[:, :12].toarray(), before)
     assert augmented.n_genes == 12
@@ -165,14 +165,14 @@ def test_fit_without_what_its_family_needs_is_refused(name, missing):
 
 def test_knockoffs_of_small_integer_counts_do_not_wrap_round(rng):
     counts = sparse.csc_array(rng.poisson(240, (500, 3)).clip(max=255).astype(np.uint8))
-    drawn = augment(counts, "ZIP", np.random.SeedSequence(0)).counts[:, 3:].toarray()
+    drawn = augment(Cells(counts), "ZIP", np.random.SeedSequence(0)).counts[:, 3:].toarray()
     assert drawn.min() > 150
 
 
 def test_knockoffs_have_the_distribution_of_the_originals_knockoffs(dataset):
     """Totals over all genes of one draw of each, on the scale of the draws' own sampling error."""
     theirs = dataset.augmented.counts[:, dataset.augmented.n_genes :]
-    ours = augment(dataset.counts, "ZIP", np.random.SeedSequence(0)).counts[:, dataset.augmented.n_genes :]
+    ours = augment(Cells(dataset.counts), "ZIP", np.random.SeedSequence(0)).counts[:, dataset.augmented.n_genes :]
     n_cells = dataset.counts.shape[0]
     fit = NULL_MODELS["ZIP"].fit(dataset.counts, np.ones(n_cells)).parameters
     variance = np.where(fit["pi"] > 0, fit["mean"] * (1 + fit["pi"] * fit["lambda"]), fit["mean"])
