@@ -329,7 +329,7 @@ def info(
 
 @app.command(epilog=_examples("doctor"))
 def doctor() -> None:
-    """Say what this installation consists of: versions, threads, caches, and whether the R bridge is there."""
+    """Say what this installation consists of: versions, versions that fail together, threads, caches, the R bridge."""
     from recall_py.cli.describe import describe_installation
 
     typer.echo(describe_installation())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recall_py.adata import keys
 from recall_py.files.store import opened
@@ -20,7 +21,32 @@ _LABELS = 60
 """Categories at most of a column that may hold clusters."""
 _PACKAGES = (
     "recall-py", "scanpy", "anndata", "numpy", "scipy", "pandas", "numba", "leidenalg", "igraph", "scikit-learn",
-    "scikit-misc", "matplotlib", "h5py", "typer", "rich",
+    "scikit-misc", "pynndescent", "matplotlib", "h5py", "typer", "click", "rich",
+)  # fmt: skip
+
+
+class _BadPair(NamedTuple):
+    """Two packages that do not work together: the one from a version on, the other below a version."""
+
+    newer: str
+    since: tuple[int, ...]
+    older: str
+    below: tuple[int, ...]
+    fails: str
+    mend: str
+
+
+_BAD_PAIRS = (
+    _BadPair(
+        "pynndescent", (0, 7), "scanpy", (1, 13),
+        "sc.pp.neighbors fails from 8,192 cells on, with other metrics than the Euclidean from 4,096 on (getnnz)",
+        'pip install "pynndescent<0.7"',
+    ),
+    _BadPair(
+        "click", (8, 2), "typer", (0, 16),
+        "the help of a command fails (make_metavar)",
+        'pip install "typer>=0.16"',
+    ),
 )  # fmt: skip
 
 
@@ -64,6 +90,7 @@ def describe_installation() -> str:
         ("R", shutil.which("Rscript") or "not found: needed only to call recall_py from R"),
         ("rpy2", _version("rpy2", "not installed: needed only to call R from Python")),
         ("R bridge", _r_bridge()),
+        ("bad pairs", "; ".join(_bad_pairs()) or "none known among these versions"),
     ]
     return _aligned(rows)
 
@@ -129,6 +156,20 @@ def _version(name: str, absent: str = "NOT INSTALLED") -> str:
         return version(name)
     except PackageNotFoundError:
         return absent
+
+
+def _bad_pairs() -> list[str]:
+    return [
+        f"{pair.newer} {_version(pair.newer)} WITH {pair.older} {_version(pair.older)}: {pair.fails}. "
+        f"Mend it: {pair.mend}"
+        for pair in _BAD_PAIRS
+        if _release(pair.newer) >= pair.since and () < _release(pair.older) < pair.below
+    ]
+
+
+def _release(name: str) -> tuple[int, ...]:
+    """Major and minor version; empty where it is not installed."""
+    return tuple(int(part) for part in re.findall(r"\d+", _version(name))[:2])
 
 
 def _numba_cache() -> str:
