@@ -90,7 +90,7 @@ def _descent_transformer(params: GraphParams, n_cells: int) -> Any:
 
     class Descent(PyNNDescentTransformer):  # type: ignore[misc]
         def fit_transform(self, x: NDArray[np.float64]) -> sparse.csr_matrix:
-            """Distances; pynndescent 0.7 gives a sparse array, which scanpy 1.11 cannot read."""
+            """Distances; pynndescent 0.7 gives a sparse array, which scanpy 1.11 and 1.12 cannot read."""
             return sparse.csr_matrix(super().fit_transform(x))
 
     return Descent(params.n_neighbors, params.metric, random_state=params.random_state, **descent_options(n_cells))
