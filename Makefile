@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-r lint docs dist bench
+.PHONY: demo test test-oldest test-newest test-peers test-r lint docs dist bench
 
 $(BIN)/recall-py: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,6 +39,13 @@ demo: $(BIN)/recall-py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
+
+# Short runs with the oldest and the newest versions that pyproject.toml allows; longer ones beside other packages.
+test-oldest test-newest: $(VENV)/.test
+	VENV=$(VENV) PYTHON=$(PYTHON) tests/peers/run $(@:test-%=%)
+
+test-peers: $(VENV)/.test
+	VENV=$(VENV) PYTHON=$(PYTHON) tests/peers/run
 
 # On a machine with its own R and Seurat 5; r_bridge/tests/run makes a root with them where there are none.
 test-r: $(VENV)/.test-r

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # All tests that need R, on a machine with R, Seurat 5 and a Python with recall_py: R CMD check of the package, which
-# runs its tests and its vignette, then the tests of the rpy2 entry, in the root the whole Python suite, which includes
-# them. Runs in the checkout; `make test-r` calls it too.
+# runs its tests and its vignette, then the tests of the rpy2 entry. Runs in the checkout; `make test-r` calls it too.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -18,8 +17,4 @@ if [ "$check" != 0 ] || grep -q "WARNING" "$work/recallpy.Rcheck/00check.log"; t
     echo "R CMD check found errors or warnings."
     exit 1
 fi
-if [ -n "${RECALL_IN_ROOT:-}" ]; then
-    python -m pytest -p no:cacheprovider -n 2
-else
-    python -m pytest -p no:cacheprovider -m r tests
-fi
+python -m pytest -p no:cacheprovider -m r tests
