@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from recall_py.files.atomic import is_store
+from recall_py.files.atomic import is_store, is_zarr
 
 DATA = (".h5ad", ".zarr", ".rds")
 """How the names of files of data end; of reports, below."""
@@ -66,7 +66,7 @@ def refuse_unfit_outputs(source: Path, target: Path | None, json: Path | None, r
 def _refuse_clash(name: str, path: Path, other_name: str, other: Path) -> None:
     if _same(path, other):
         how, mend = "is", "another name"
-    elif _within(path, other):
+    elif _within(path, other) and (is_zarr(other) or is_store(other)):
         how, mend = "lies in", "a name outside it"
     elif _within(other, path):
         how, mend = "would take the place of a folder with", "another name"
