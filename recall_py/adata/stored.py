@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from recall_py.adata import keys
 from recall_py.adata.labels import read_batches, read_labels
 from recall_py.adata.read import CountData, accept_counts, count_data, find_counts
-from recall_py.method.params import FilterParams
+from recall_py.method.pairs import pair_test_named
+from recall_py.method.params import RESOLUTION_CLUSTERERS, FilterParams
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,11 +68,36 @@ class StoredRun:
         return np.bincount(self.codes[self.codes >= 0], minlength=self.n_clusters)
 
     @property
+    def takes_knockoffs(self) -> bool:
+        """Whether genes were compared with knockoffs, rather than with null cells of each pair."""
+        return pair_test_named(self.pair_test).takes_knockoffs
+
+    @property
+    def algorithm(self) -> str:
+        """What clustered: ``"leiden"``, ``"louvain"``, ``"kmeans"`` or ``"ward"``."""
+        return str(self.params["partition_algorithm"])
+
+    @property
+    def by_resolution(self) -> bool:
+        """Whether the level of the search is a resolution rather than a number of clusters."""
+        return self.algorithm in RESOLUTION_CLUSTERERS
+
+    @property
     def standing_step(self) -> int:
         """The step of the search whose partition stands: the last, or the one before a raised start failed."""
         steps = self.record["iterations"]
         matching = (steps["level"] == self.record["level"]) & (steps["n_clusters"] == self.record["n_clusters"])
         return int(np.flatnonzero(matching)[-1])
+
+    def pair_matrix(self, column: str = "n_selected") -> NDArray[np.float64]:
+        """(n_clusters, n_clusters) of what is recorded of each pair, NaN where a pair was not tested."""
+        matrix = np.full((self.n_clusters, self.n_clusters), np.nan)
+        stored = self.record["pairs"]
+        first, second = (
+            np.array([self.code(name) for name in stored[side]], dtype=np.int64) for side in ("group", "reference")
+        )
+        matrix[first, second] = matrix[second, first] = stored.get(column, np.nan)  # earlier versions recorded less
+        return matrix
 
     def code(self, label: str) -> int:
         """The code of a label.
@@ -215,14 +241,3 @@ def _refuse_changed(run: StoredRun, n_obs: int) -> None:
                     f"{sizes[str(name)]} of {n_obs} cells, and had {size}. Run the clustering again on these cells."
                 )
                 raise ChangedError(msg)
-
-
-def pair_matrix(run: StoredRun, column: str = "n_selected") -> NDArray[np.float64]:
-    """(n_clusters, n_clusters) of what is recorded of each pair, NaN where a pair was not tested."""
-    matrix = np.full((run.n_clusters, run.n_clusters), np.nan)
-    stored = run.record["pairs"]
-    first, second = (
-        np.array([run.code(name) for name in stored[side]], dtype=np.int64) for side in ("group", "reference")
-    )
-    matrix[first, second] = matrix[second, first] = stored.get(column, np.nan)  # earlier versions recorded less
-    return matrix

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recall_py.adata import keys
 from recall_py.adata.read import CountData
+from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
 from recall_py.method.results import Iteration, Markers, PairTable, RecallResult
 
@@ -181,7 +182,7 @@ def _recorded(params: RunParams) -> dict[str, Any]:
     """The parameters that had a say: null cells of a pair are drawn without the null model of the knockoffs."""
     flat = _flat(params)
     del flat["n_jobs"]
-    if params.pair_test == "synthetic":
+    if not pair_test_named(params.pair_test).takes_knockoffs:
         del flat["null_method"]
     return flat
 

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from recall_py.adata import keys
+from recall_py.adata.stored import read_run
 from recall_py.cli.output import print_table, rows_of, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
@@ -43,6 +44,6 @@ def test_file(
         print_table(f"pairs of {groupby}", pairs[columns])
         supported = int(pairs["passes"].sum())
         typer.echo(f"{supported} of {len(pairs)} pairs are supported by markers, {len(pairs) - supported} are not")
-        untested = adata.uns[options["key_added"]][keys.RECORD]["untested"]
+        untested = read_run(adata, options["key_added"]).record["untested"]
         if len(untested):
             typer.echo(f"too small to be tested: {', '.join(untested)}")

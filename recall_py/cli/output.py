@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from recall_py.adata import keys
+from recall_py.adata.stored import read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +27,12 @@ def print_search(adata: AnnData, key: str) -> None:
     shown = steps.rename(
         columns={"level": "resolution", "n_clusters": "clusters", "n_pairs": "pairs", "n_failing": "failing pairs"}
     ).drop(columns="min_selected")
-    by_resolution = adata.uns[key][keys.RECORD]["params"]["partition_algorithm"] in ("leiden", "louvain")
-    if not by_resolution:
+    run = read_run(adata, key)
+    if not run.by_resolution:
         shown = shown.rename(columns={"resolution": "asked for"})
     if not shown["merged"].any():
         shown = shown.drop(columns="merged")
-    floor = adata.uns[key][keys.RECORD]["required_selected"]
-    print_table(f"search (a pair needs at least {floor} selected genes to pass)", shown)
+    print_table(f"search (a pair needs at least {run.filter.min_selected} selected genes to pass)", shown)
     sizes = adata.obs[key].value_counts().reindex(adata.obs[key].cat.categories)
     print_table("clusters", pd.DataFrame({"cluster": sizes.index.astype(str), "cells": sizes.to_numpy()}))
 
@@ -56,7 +55,7 @@ def cluster_summary(adata: AnnData, key: str, source: Path, target: Path) -> dic
     """Collect what a clustering found, for JSON."""
     from recall_py import get
 
-    record = adata.uns[key][keys.RECORD]
+    record = read_run(adata, key).record
     scalars = {name: value for name, value in record.items() if isinstance(value, bool | int | float | str)}
     return {
         "input": str(source),

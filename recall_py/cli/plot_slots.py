@@ -10,6 +10,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recall_py.adata import keys
+from recall_py.adata.stored import read_run
 from recall_py.counts.source import count_matrix
 from recall_py.files.store import MadeLayer, in_memory
 from recall_py.method.normalisation import log_normalised_block
@@ -92,7 +93,7 @@ def add_plot_slots(
 
     Returns the slots that were added, and the layer that is made while the file is written.
     """
-    record = adata.uns[key][keys.RECORD]
+    record = read_run(adata, key).record
     if record["source"] == "raw.X" or "X_umap" in adata.obsm:
         if not quiet:
             reason = "it is there" if "X_umap" in adata.obsm else "the counts are in raw"

@@ -17,7 +17,8 @@ _BOUND = 2**31 - 1
 """leidenalg and igraph take seeds of 31 bits."""
 
 
-CLUSTERERS = ("leiden", "louvain", "kmeans", "ward")
+RESOLUTION_CLUSTERERS = ("leiden", "louvain")
+CLUSTERERS = (*RESOLUTION_CLUSTERERS, "kmeans", "ward")
 STRATEGIES = ("resolution", "merge")
 GRAPHS = ("umap", "snn")
 LEIDEN_FLAVORS = ("leidenalg", "igraph")
@@ -164,7 +165,7 @@ class PartitionParams:
     @property
     def by_resolution(self) -> bool:
         """Whether the level of the search is a resolution rather than a number of clusters."""
-        return self.algorithm in ("leiden", "louvain")
+        return self.algorithm in RESOLUTION_CLUSTERERS
 
 
 @dataclass(frozen=True, kw_only=True)

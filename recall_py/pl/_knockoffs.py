@@ -96,7 +96,7 @@ def knockoffs(
             say_instead(axis, "One cluster: there is no pair to show.")
     else:
         detail = pair_detail(adata, run, chosen, n_jobs=n_jobs)
-        null = "knockoff" if run.pair_test == "knockoff" else "null"
+        null = "knockoff" if run.takes_knockoffs else "null"
         drawn: dict[str, Any] = {
             "filter": partial(_filter, target=run.filter.fdr),
             "variance": _variance,

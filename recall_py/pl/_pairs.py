@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recall_py.adata.stored import StoredRun, pair_matrix, read_run
+from recall_py.adata.stored import StoredRun, read_run
 from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, say_instead, with_plot_docs
 from recall_py.words import percent, shortened
 
@@ -86,7 +86,7 @@ def _draw(axis: Axes, run: StoredRun) -> None:
     from matplotlib.colors import LogNorm
     from scipy.cluster.hierarchy import dendrogram
 
-    matrix = pair_matrix(run)
+    matrix = run.pair_matrix()
     tree = dendrogram(similarity_tree(matrix), no_plot=True)
     order = np.array(tree["leaves"])
     ordered = matrix[np.ix_(order, order)]
@@ -96,7 +96,7 @@ def _draw(axis: Axes, run: StoredRun) -> None:
     shown = np.ma.masked_where(~(ordered > 0), ordered)
     norm: Any = LogNorm(lowest, highest)
     image = axis.imshow(shown, cmap="cividis", norm=norm, interpolation="nearest")
-    false_share = pair_matrix(run, "false_share")[np.ix_(order, order)]
+    false_share = run.pair_matrix("false_share")[np.ix_(order, order)]
     if n > _WITH_NUMBERS:
         false_share[:] = np.nan
     _mark(axis, ordered, false_share)

@@ -77,7 +77,7 @@ def search(
     for i in np.flatnonzero(fails)[::gap]:
         text = f"{steps['n_failing'].iloc[i]}"
         axis.annotate(text, (number[i], clusters[i]), (0, 7), textcoords="offset points", ha="center", size=8)
-    _label_axes(axis, number, steps, str(run.params["partition_algorithm"]))
+    _label_axes(axis, number, steps, "resolution" if run.by_resolution else "clusters asked for")
     axis.set_ylim(0, clusters.max() * 1.2 + 0.5)
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     title = "number: failing pairs" if fails.any() else None
@@ -87,12 +87,11 @@ def search(
     return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 
-def _label_axes(axis: Axes, number: np.ndarray[Any, Any], steps: Any, algorithm: str) -> None:
+def _label_axes(axis: Axes, number: np.ndarray[Any, Any], steps: Any, word: str) -> None:
     """Levels under the steps; where they stay the same, because clusters are merged, once for all."""
     shown = number[:: every(len(number), _TICKS)]
     axis.set_ylabel("clusters")
     axis.set_xlim(0.5, len(number) + 0.5)
-    word = "resolution" if algorithm in ("leiden", "louvain") else "clusters asked for"
     levels = steps["level"].to_numpy()
     if (levels == levels[0]).all():
         axis.set_xticks(shown)

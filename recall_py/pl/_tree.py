@@ -224,8 +224,7 @@ def _ribbons(axis: Axes, x: int, table: pd.DataFrame, before: _Column, after: _C
 
 def _label(axis: Axes, steps: list[int], run: StoredRun) -> None:
     levels = np.asarray(run.record["iterations"]["level"])
-    algorithm = str(run.params["partition_algorithm"])
-    word = "resolution" if algorithm in ("leiden", "louvain") else "clusters asked for"
+    word = "resolution" if run.by_resolution else "clusters asked for"
     constant = (levels == levels[0]).all()
     shown = range(0, len(steps), every(len(steps), _TICKS))
     axis.set_xticks(

@@ -42,8 +42,7 @@ def reproduce(run: StoredRun, source: str, target: str) -> str:
 
 def _search_options(run: StoredRun) -> list[str]:
     params = run.params
-    algorithm = str(params["partition_algorithm"])
-    by_resolution = algorithm in ("leiden", "louvain")
+    algorithm, by_resolution = run.algorithm, run.by_resolution
     usual = dict(_USUAL)
     words = [] if algorithm == "leiden" else ["--algorithm", algorithm]
     words += ["--resolution" if by_resolution else "--num-clusters-start", f"{params['search_start']:g}"]
@@ -77,7 +76,7 @@ def _flags(params: Any) -> list[str]:
 def _test_options(run: StoredRun) -> list[str]:
     params = run.params
     words = ["--groupby", run.column, "--pair-test", run.pair_test]
-    if run.pair_test == "knockoff":
+    if run.takes_knockoffs:
         words += ["--external", "--null-method", str(params["null_method"])]
     for name in ("n_draws", "min_auc", "exact_below", "fdr", "offset"):
         words += [_option(name), _text(params[name])]

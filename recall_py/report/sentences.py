@@ -123,7 +123,7 @@ def _sureness(run: StoredRun) -> str:
     )
     null = (
         f"a knockoff gene: an artificial gene with the same distribution of counts that belongs to no cell type. {fair}"
-        if run.pair_test == "knockoff"
+        if run.takes_knockoffs
         else "the same gene in null cells: artificial cells of one population, fitted to the two clusters together and "
         "cut in two as a clustering would cut them. Each cluster is tested against its nearest neighbours"
     )
@@ -138,10 +138,8 @@ def _sureness(run: StoredRun) -> str:
 def _of_search(run: StoredRun) -> list[str]:
     steps = run.record["iterations"]
     n_cells, n_start = int(run.sizes.sum()), int(steps["n_clusters"][0])
-    algorithm = {"leiden": "Leiden", "louvain": "Louvain", "kmeans": "k-means", "ward": "Ward"}[
-        str(run.params["partition_algorithm"])
-    ]
-    level = "resolution" if algorithm in ("Leiden", "Louvain") else "number of clusters"
+    algorithm = {"leiden": "Leiden", "louvain": "Louvain", "kmeans": "k-means", "ward": "Ward"}[run.algorithm]
+    level = "resolution" if run.by_resolution else "number of clusters"
     begin = (
         f"{n_cells:,} cells fell into {counted(n_start)} at the start of the search ({algorithm}, {level} "
         f"{run.params['search_start']:g})."

@@ -10,7 +10,6 @@ import pandas as pd
 
 from recall_py import get
 from recall_py.adata.recomputed import cluster_expression
-from recall_py.adata.stored import pair_matrix
 from recall_py.words import percent
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Table:
 def steps_table(adata: AnnData, run: StoredRun) -> Table:
     """The steps of the search."""
     steps = get.iterations(adata, run.key)
-    by_resolution = str(run.params["partition_algorithm"]) in ("leiden", "louvain")
+    by_resolution = run.by_resolution
     named = steps.rename(
         columns={
             "level": "resolution" if by_resolution else "clusters asked for",
@@ -52,7 +51,7 @@ def steps_table(adata: AnnData, run: StoredRun) -> Table:
 
 def clusters_table(adata: AnnData, run: StoredRun) -> Table:
     """Every cluster with its size, its weakest rival and its strongest markers."""
-    sizes, matrix = run.sizes, pair_matrix(run)
+    sizes, matrix = run.sizes, run.pair_matrix()
     best = get.markers(adata, run.key, by="cluster")
     genes = {name: table["gene"] for name, table in best.groupby("group")}
     rows = []

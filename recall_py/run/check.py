@@ -10,7 +10,8 @@ from recall_py.adata import keys
 from recall_py.adata.labels import read_labels
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_pair_tests
-from recall_py.method.params import PAIR_TESTS, FilterParams, given, one_of
+from recall_py.method.pairs import pair_test_named
+from recall_py.method.params import FilterParams, given
 from recall_py.run.options import PRESETS
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def check_adata(
 
     keys.refuse_unusable(key_added)
     pair_test = pair_test or ("knockoff" if external else "synthetic")
-    one_of("pair_test", pair_test, PAIR_TESTS)
-    if pair_test == "knockoff" and not external:
+    takes_knockoffs = pair_test_named(pair_test).takes_knockoffs
+    if takes_knockoffs and not external:
         msg = (
             "Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression "
             f"data keep all of its double dipping. If obs[{groupby!r}] comes from elsewhere (sorting, genotype, "
@@ -70,7 +71,7 @@ def check_adata(
         )
         raise ValueError(msg)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
-    if pair_test == "knockoff":
+    if takes_knockoffs:
         refuse_small_batches(data)
     refuse_below_floor(data.shape[1], filter_params)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
@@ -83,7 +84,7 @@ def check_adata(
         "min_auc": filter_params.min_auc,
         "exact_below": filter_params.exact_below,
         "batch_key": batch_key or "",
-        **({"null_method": null_method} if pair_test == "knockoff" else {}),
+        **({"null_method": null_method} if takes_knockoffs else {}),
         "fdr": fdr,
         "offset": offset,
         "random_state": seed,

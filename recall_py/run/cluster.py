@@ -17,6 +17,7 @@ from recall_py.adata.labels import read_labels, restricted_cells
 from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_clusters
+from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams, given
 from recall_py.method.results import Augmented
 from recall_py.run.observe import ScanpyLog, warn_about
@@ -79,7 +80,7 @@ def read_cluster_write(
         batch_key=calibration.batch_key,
         cells=cells,
     )
-    if params.pair_test == "knockoff":
+    if pair_test_named(params.pair_test).takes_knockoffs:
         refuse_small_batches(data)
     n_cells, n_genes = data.shape
     start = logging.info(
@@ -177,7 +178,7 @@ def _cluster_sketch(
     scores = _components_of_real_genes(data, params)
     sketched = leverage_sample(scores, n_sketched, params.seed)
     part = data.of_cells(sketched)
-    if params.pair_test == "knockoff":
+    if pair_test_named(params.pair_test).takes_knockoffs:
         with _about_sketch(n_sketched):
             refuse_small_batches(part)
     logging.info(f"    {n_sketched} cells are drawn as a sketch, by their leverage")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
 from recall_py.method.results import Iteration, Search
 
@@ -66,7 +67,7 @@ def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
             f"Too small to be tested, with fewer than {few} cells: {named}. What is not tested stays as it is."
         )
     if n_clusters - untested.size == 1:
-        rivals = "their knockoffs" if params.pair_test == "knockoff" else "those of null cells"
+        rivals = "their knockoffs" if pair_test_named(params.pair_test).takes_knockoffs else "those of null cells"
         messages.append(
             f"One cluster is left: no split of these cells was supported by markers that beat {rivals} "
             f"(at least {params.filter.min_selected} genes a pair are needed)."

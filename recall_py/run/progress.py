@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from recall_py.method.pairs import pair_test_named
 from recall_py.method.stages import STAGES
 from recall_py.run.observe import describe
 from recall_py.words import in_words
@@ -84,7 +85,7 @@ class ConsoleProgress:
             TextColumn("{task.fields[left]}", markup=False),
         )
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        n_stages = len(STAGES) - (len(_KNOCKOFFS_ONLY) if params.pair_test == "synthetic" else 0)
+        n_stages = len(STAGES) - (0 if pair_test_named(params.pair_test).takes_knockoffs else len(_KNOCKOFFS_ONLY))
         self._task = self._progress.add_task("starting", total=n_stages, left="")
         self._n_begun = 0
         self._n_steps = 0

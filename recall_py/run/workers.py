@@ -39,6 +39,7 @@ from recall_py.method.normalisation import cell_totals, log_normalise
 from recall_py.method.nulls import null_model
 from recall_py.method.nulls.copula import Copula
 from recall_py.method.nulls.depth_negative_binomial import DepthNegativeBinomial
+from recall_py.method.pairs import pair_test_named
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.pipeline import draw_knockoffs, refuse_too_small, search_and_mark
 from recall_py.method.results import Augmented, Cells, Markers, NullFit, RecallResult
@@ -61,7 +62,9 @@ def fits_workers(params: RunParams, n_cells: int) -> bool:
     Gathered are runs on few cells, with null cells of each pair, with copulas, whose draws are by cells, and with
     ``dims="auto"``.
     """
-    by_genes = params.pair_test == "knockoff" and not isinstance(null_model(params.null_method), Copula)
+    by_genes = pair_test_named(params.pair_test).takes_knockoffs and not isinstance(
+        null_model(params.null_method), Copula
+    )
     return by_genes and params.dims is not None and n_cells > MANY_CELLS
 
 

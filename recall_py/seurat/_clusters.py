@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
-from recall_py.adata import keys
+from recall_py.adata.stored import results
 from recall_py.files.atomic import write_atomically
 from recall_py.run.observe import CalibrationWarning
 from recall_py.seurat._values import column_to_r, in_r, robjects, to_r, view
@@ -153,7 +153,7 @@ def labels_to_seurat(adata: AnnData, robj: Any, key: str = "recall_clusters") ->
             raise ValueError(msg)
         labels = adata.obs[key].astype("category").reindex(cells)
         record = robjects().NULL
-        if keys.RECORD in adata.uns.get(key, {}):
+        if key in results(adata):
             nothing_read = robjects().ListVector({})
             record = r("record_of")(to_r(r_entry.record_of(adata, key)), nothing_read)
         add = """function(object, key, labels, record) {

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from recall_py import get
 from recall_py.adata import keys
+from recall_py.adata.stored import read_run
 from recall_py.counts.structure import refuse_damaged
 from recall_py.method.params import PartitionParams
 from recall_py.method.stages import Silent
@@ -107,7 +108,7 @@ def cluster(
 
 def record_of(adata: AnnData, key: str) -> dict[str, Any]:
     """The record of a clustering in `adata` as plain columns and scalars; see :func:`cluster`."""
-    record = adata.uns[key][keys.RECORD]
+    record = read_run(adata, key).record
     return {
         "iterations": _columns(get.iterations(adata, key)),
         **_tables(adata, key),
@@ -141,7 +142,7 @@ def test(
     asked = dict(options)
     seed = asked.pop("random_state", 0)
     check_adata(adata, _GROUP, key_added=_KEY, batch_key=batch_key, n_top_genes=n_top_genes, seed=seed, **asked)
-    return {**_tables(adata, _KEY), "params": adata.uns[_KEY][keys.PARAMS]}
+    return {**_tables(adata, _KEY), "params": read_run(adata, _KEY).around}
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
@@ -207,7 +208,7 @@ def _unused(name: str, taken: Sequence[str]) -> str:
 
 def _tables(adata: AnnData, key: str) -> dict[str, Any]:
     """Pairs and markers, and which labels and genes they are about."""
-    record = adata.uns[key][keys.RECORD]
+    record = read_run(adata, key).record
     return {
         "pairs": _columns(get.pairs(adata, key)),
         "markers": _columns(get.markers(adata, key)),
