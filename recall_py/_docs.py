@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from textwrap import indent
 from typing import Any, TypeVar
 
@@ -135,9 +135,15 @@ DenAdel et al., AJHG 2025, doi 10.1016/j.ajhg.2025.02.014.""",
 }
 
 
-def with_common_docs(function: _Function) -> _Function:
-    """Fill the shared parts into a docstring."""
-    parts = {name: indent(text, "    ").lstrip() for name, text in _COMMON.items()}
-    function.__doc__ = (function.__doc__ or "").format(**parts)
-    function.__doc__ = inspect.cleandoc(function.__doc__)
-    return function
+def with_shared_docs(parts: Mapping[str, str]) -> Callable[[_Function], _Function]:
+    """Fill `parts` into a docstring, in the place of their names in braces."""
+    indented = {name: indent(text, "    ").lstrip() for name, text in parts.items()}
+
+    def fill(function: _Function) -> _Function:
+        function.__doc__ = inspect.cleandoc((function.__doc__ or "").format(**indented))
+        return function
+
+    return fill
+
+
+with_common_docs = with_shared_docs(_COMMON)

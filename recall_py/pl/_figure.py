@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from inspect import cleandoc
-from textwrap import indent
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recall_py._docs import with_shared_docs
 from recall_py.adata.labels import read_labels
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from recall_py.adata.stored import StoredRun
 
-_Function = TypeVar("_Function")
 
 FAILING = "#D55E00"
 """Vermilion of Okabe & Ito: told apart from blue by every kind of colour vision, and darker in grey than its ground."""
@@ -55,11 +53,7 @@ ValueError
 }
 
 
-def with_plot_docs(function: _Function) -> _Function:
-    """Fill what all pictures share into a docstring."""
-    parts = {name: indent(text, "    ").lstrip() for name, text in _COMMON.items()}
-    function.__doc__ = cleandoc((function.__doc__ or "").format(**parts))
-    return function
+with_plot_docs = with_shared_docs(_COMMON)
 
 
 def axes_to_draw_on(ax: Axes | None, size: tuple[float, float]) -> tuple[Any, Axes]:
