@@ -62,9 +62,8 @@ def fits_workers(params: RunParams, n_cells: int) -> bool:
     Gathered are runs on few cells, with null cells of each pair, with copulas, whose draws are by cells, and with
     ``dims="auto"``.
     """
-    by_genes = pair_test_named(params.pair_test).takes_knockoffs and not isinstance(
-        null_model(params.null_method), Copula
-    )
+    draws_by_gene = not isinstance(null_model(params.null_method), Copula)
+    by_genes = pair_test_named(params.pair_test).takes_knockoffs and draws_by_gene
     return by_genes and params.dims is not None and n_cells > MANY_CELLS
 
 
