@@ -5,45 +5,20 @@ One module for each family, with ``fit``, ``sample`` and ``moments``; the regist
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.method.nulls.batches import cells_of_batches, fit_within, relative_totals, sample_within
 from recall_py.method.nulls.copula import Copula
 from recall_py.method.nulls.depth_negative_binomial import DepthNegativeBinomial
 from recall_py.method.nulls.marginals import CountMarginal, GaussianMarginal, Poisson
-from recall_py.method.nulls.moments import Moments
 from recall_py.method.nulls.negative_binomial import NegativeBinomial
 from recall_py.method.nulls.permutation import Permutation
+from recall_py.method.nulls.protocol import NullModel
 from recall_py.method.nulls.zero_inflated_poisson import ZeroInflatedPoisson
-from recall_py.method.results import Augmented, Cells, NullFit
+from recall_py.method.results import Augmented, Cells
 
 __all__ = ["NULL_MODELS", "NullModel", "augment", "null_model"]
-
-
-class NullModel(Protocol):
-    """A family of null distributions.
-
-    `depth` is (n_cells,), each cell's relative total over all genes, with mean 1. Its size is the number of cells;
-    families without depth ignore the values.
-    """
-
-    def fit(self, counts: sparse.csc_array, depth: NDArray[np.float64]) -> NullFit:
-        """Estimate the parameters of every gene from (n_cells, n_genes) counts."""
-        ...
-
-    def sample(
-        self, fit: NullFit, depth: NDArray[np.float64], seed: np.random.SeedSequence, *, n_jobs: int
-    ) -> sparse.csc_array:
-        """Draw (n_cells, n_genes) knockoff counts."""
-        ...
-
-    def moments(self, fit: NullFit, depth: NDArray[np.float64]) -> Moments:
-        """Mean, variance and share of zeros of the draws, over cells with the given depths."""
-        ...
 
 
 NULL_MODELS: dict[str, NullModel] = {

@@ -12,7 +12,7 @@ from recall_py.method.nulls.moments import Moments, mix_moments
 from recall_py.method.results import NullFit
 
 if TYPE_CHECKING:
-    from recall_py.method.nulls import NullModel
+    from recall_py.method.nulls.protocol import NullModel
 
 
 def cells_of_batches(batches: NDArray[np.integer] | None, n_cells: int) -> list[NDArray[np.int64]]:
