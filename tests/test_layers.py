@@ -20,6 +20,7 @@ CORE = (
     "method.pairs.rank_sum",
     "method.pairs.filter",
     "method.calibrate",
+    "method.merging",
     "datasets._simulation",
     "_kernels.ranksum",
     "_kernels.columns",
@@ -54,7 +55,15 @@ def test_public_names_are_there_once_the_package_is_imported():
 
 @pytest.mark.parametrize(
     "module",
-    ["pairs.rank_sum", "clustering.components", "clustering.graph", "clustering.partition", "calibrate", "pipeline"],
+    [
+        "pairs.rank_sum",
+        "clustering.components",
+        "clustering.graph",
+        "clustering.partition",
+        "calibrate",
+        "merging",
+        "pipeline",
+    ],
 )
 def test_import_compiles_nothing(module):
     assert "numba" not in loaded_after(f"import recall_py.method.{module}")

@@ -209,3 +209,38 @@ def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | No
             raise ValueError(msg)
         return int(source) if source < _BOUND else int(np.random.default_rng(source).integers(_BOUND))
     return int(np.random.default_rng(source).integers(_BOUND))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeParams:
+    """What decides which clusters are merged; see :func:`recall_py.method.merging.merge_clusters`."""
+
+    threshold: float = 3.5
+    """Excess in decades above which a pair stands."""
+    near: float = 1.0
+    """Decades from the threshold within which an outcome is called near."""
+    n_draws: int = 7
+    """Null draws, the best of which a pair has to exceed."""
+    min_cells: int = 3
+    """Clusters with fewer cells are not tested."""
+    merge_small: bool = True
+    """Whether those join the nearest cluster; else they stay, and are named in the result."""
+    exact_below: int = 10
+    """Pairs with a cluster of fewer cells have exact p-values, others the normal approximation."""
+    n_best: int = 5
+    """Genes of a pair that are told of."""
+    seed: int = 0
+    """Of the null draws; each pair of sets of cells draws from its own generator."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_draws", 1), ("min_cells", 0), ("exact_below", 0), ("n_best", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                msg = f"{name} is {value!r}; a whole number from {least} on is needed."
+                raise ValueError(msg)
+        if math.isnan(self.threshold):
+            msg = "threshold is nan; a number of decades is needed, for example 3.5."
+            raise ValueError(msg)
+        if not self.near >= 0.0:
+            msg = f"near is {self.near}; a number of decades from 0 on is needed."
+            raise ValueError(msg)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,3 +177,85 @@ class Augmented:
     def n_genes(self) -> int:
         """Number of real genes, p."""
         return self.counts.shape[1] // (1 + self.n_draws)
+
+
+class Excess(NamedTuple):
+    """How much better the genes of one cut are than those of null cuts."""
+
+    decades: float
+    """Mean over the ranks of real less null."""
+    ranks: NDArray[np.int64]
+    """(n_ranks,) 5, 10 and 20; as many of them as there are genes for, or else the last gene."""
+    real: NDArray[np.float64]
+    """(n_ranks,) -log10 p of the real genes at these ranks."""
+    null: NDArray[np.float64]
+    """(n_ranks,) the largest that null genes reach at the same ranks in any draw."""
+
+
+class Comparison(NamedTuple):
+    """Real genes of a pair of clusters beside null genes."""
+
+    excess: Excess
+    genes: NDArray[np.int64]
+    """(n_best,) the best genes by p-value, among those given."""
+    log10_p: NDArray[np.float64]
+    """(n_best,)."""
+    log10_p_null: NDArray[np.float64]
+    """(n_best,) the smallest of their null genes in any draw."""
+    auc: NDArray[np.float64]
+    """(n_best,) probability that a cell of the first cluster has the larger value, ties counting 1/2."""
+    log2_fold_change: NDArray[np.float64]
+    """(n_best,) log2 of the ratio of mean normalised counts, first over second, each plus 1."""
+
+    def turned(self) -> Comparison:
+        """The same with the second cluster first."""
+        return self._replace(auc=1.0 - self.auc, log2_fold_change=-self.log2_fold_change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOutcome:
+    """What became of two clusters, and why."""
+
+    first: tuple[int, ...]
+    """Codes at the start of the clusters that the larger of the two is made of."""
+    second: tuple[int, ...]
+    """Those of the smaller."""
+    sizes: tuple[int, int]
+    """Their cells."""
+    distance: float
+    """What joining the two adds to the sum of squares (Ward), on their mean log-normalised profiles, for the cells that
+    a test reads. The failing pair at the least distance is merged first."""
+    kind: Literal["pair", "small"]
+    """``"pair"``: compared with null cells; ``"small"``: one of the two is too small for that."""
+    threshold: float
+    """Excess in decades above which the pair would stand."""
+    near: bool
+    """Whether the excess is so near to the threshold that another seed may turn it."""
+    comparison: Comparison | None
+    """Real and null genes; None where one of the two is too small."""
+
+    @property
+    def excess(self) -> float:
+        """Decades by which the best genes exceed those of null cells; NaN where none were drawn."""
+        return math.nan if self.comparison is None else self.comparison.excess.decades
+
+    @property
+    def stands(self) -> bool:
+        """Whether the two are told apart by more than null cells would be."""
+        return self.excess > self.threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merging:
+    """Clusters that are left, how they came about, and what holds them apart."""
+
+    labels: NDArray[np.int32]
+    """(n_cells,) codes 0..k-1 by decreasing size."""
+    members: tuple[tuple[int, ...], ...]
+    """(k,) codes at the start of the clusters that each is made of."""
+    merges: tuple[PairOutcome, ...]
+    """The merges, in their order."""
+    standing: tuple[PairOutcome, ...]
+    """The pairs of neighbours that are left."""
+    untested: tuple[int, ...]
+    """Codes of the clusters that stay although they are too small to be tested."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +18,15 @@ from scipy import sparse
 from recall_py.method.clustering.components import scores_above_noise
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.filter import Selection, contrast, drop_weak, is_settled, select
-from recall_py.method.pairs.pooled import PooledPair
+from recall_py.method.pairs.pooled import PairOfCells, PooledPair, codes_by_appearance
 from recall_py.method.pairs.rank_sum import cluster_sizes
-from recall_py.method.pairs.table import EXACT_PARTNER, EveryGene, limited, log2_fold_changes, pair_table
+from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, EveryGene, limited, log2_fold_changes, pair_table
 from recall_py.method.params import FilterParams
 from recall_py.method.results import Markers, PairTable
 from recall_py.method.threads import map_blocks, one_blas_thread
 
-MAX_CELLS = 300
-"""Cells of a cluster that take part, a sample if it has more."""
 N_NEIGHBOURS = 3
 """Clusters that each cluster is tested against, the nearest by centroid."""
-
-
-class _Cells(NamedTuple):
-    """Cells of a pair of clusters, the first cell of all among the first."""
-
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    key: tuple[int, ...]
-    """What they and their pieces are told by; it seeds their null draws."""
-    swapped: bool
-    """Whether the second cluster was named first."""
 
 
 class _Test(NamedTuple):
@@ -214,43 +200,31 @@ class SyntheticTest:
         tests = [(self._known[cells.key], cells.swapped) for cells in asked]
         return [test._replace(auc=1.0 - test.auc) if swapped else test for test, swapped in tests]
 
-    def _asked(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> list[_Cells]:
+    def _asked(self, labels: NDArray[np.int32], pairs: NDArray[np.int64]) -> list[PairOfCells]:
         """The cells of each pair."""
         members = {code: np.flatnonzero(labels == code) for code in np.unique(pairs).tolist()}
-        asked = []
-        for a, b in pairs.tolist():
-            swapped = bool(members[b][0] < members[a][0])
-            first, second = (members[b], members[a]) if swapped else (members[a], members[b])
-            pieces = self._pieces_of(np.concatenate((first, second)))
-            key = (first.size, *(crc32(array.tobytes()) for array in (first, second, pieces)))
-            asked.append(_Cells(first, second, key, swapped))
-        return asked
+        return [PairOfCells.of(members[a], members[b], self._pieces) for a, b in pairs.tolist()]
 
-    def _pieces_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Codes 0..n-1 of the pieces of some cells, by first appearance."""
-        _, first, inverse = np.unique(self._pieces[cells], return_index=True, return_inverse=True)
-        return np.argsort(np.argsort(first))[inverse]
-
-    def _pooled(self, cells: _Cells) -> tuple[PooledPair, NDArray[np.bool_]]:
+    def _pooled(self, cells: PairOfCells) -> tuple[PooledPair, NDArray[np.bool_]]:
         """The cells that take part, and which genes have a count in them."""
         exact = min(cells.first.size, cells.second.size) < self._params.exact_below
-        first, second = (limited(side, EXACT_PARTNER if exact else MAX_CELLS) for side in cells[:2])
+        first, second = (limited(side, EXACT_PARTNER if exact else MAX_CELLS) for side in (cells.first, cells.second))
         chosen = np.concatenate((first, second))
         counts = self._counts[chosen].toarray().astype(np.float64)
         present = counts.any(axis=0)
         pair = PooledPair(
             counts=counts[:, present],
             is_first=np.arange(chosen.size) < first.size,
-            pieces=self._pieces_of(chosen),
+            pieces=codes_by_appearance(self._pieces[chosen]),
             batches=None if self._batches is None else self._batches[chosen],
             exact=exact,
         )
         return pair, present
 
-    def _generator(self, cells: _Cells) -> np.random.Generator:
+    def _generator(self, cells: PairOfCells) -> np.random.Generator:
         return np.random.default_rng([self._seed, *cells.key])
 
-    def _test(self, cells: _Cells) -> _Test:
+    def _test(self, cells: PairOfCells) -> _Test:
         """Compare real and null genes between two sets of cells."""
         pair, present = self._pooled(cells)
         log10_p, auc = pair.real_cut()

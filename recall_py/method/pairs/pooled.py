@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.method.clustering.components import MAX_SCALED
-from recall_py.method.normalisation import TARGET_TOTAL
+from recall_py.method.normalisation import log_normalised_block
 from recall_py.method.pairs.population import (
     Strata,
     cut,
@@ -25,6 +26,25 @@ from recall_py.method.pairs.rank_sum import rank_sum, sort_genes
 from recall_py.method.pairs.rank_sum_exact import exact_log10_p
 
 _COMPONENTS = 20
+
+
+class PairOfCells(NamedTuple):
+    """Cells of two clusters, the first cell of all among the first."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    key: tuple[int, ...]
+    """What they and their pieces are told by; it seeds their null draws."""
+    swapped: bool
+    """Whether the second was given first."""
+
+    @classmethod
+    def of(cls, a: NDArray[np.int64], b: NDArray[np.int64], pieces: NDArray[np.integer]) -> PairOfCells:
+        """Two sets of cells; `pieces` are the (n_cells,) codes of all cells within which factors are looked for."""
+        swapped = bool(b[0] < a[0])
+        first, second = (b, a) if swapped else (a, b)
+        within = codes_by_appearance(pieces[np.concatenate((first, second))])
+        return cls(first, second, (first.size, *(crc32(array.tobytes()) for array in (first, second, within))), swapped)
 
 
 class GenesOfCut(NamedTuple):
@@ -70,6 +90,13 @@ class PooledPair:
         """Compare the two clusters."""
         return _rank_sum(self.values, self.is_first, exact=self.exact)
 
+    def log2_fold_changes(self, genes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """log2 of the ratio of mean normalised counts of some genes, each plus 1, first cluster over second."""
+        values = np.expm1(self.values[:, genes])
+        return np.asarray(
+            np.log2((1.0 + values[self.is_first].mean(axis=0)) / (1.0 + values[~self.is_first].mean(axis=0)))
+        )
+
     def null_cuts(self, rng: np.random.Generator) -> Iterator[NullCut]:
         """Fit one population to all cells; each draw from it is cut where the real cells are, or where it is best."""
         strata = strata_of(self.batches, self.is_first.size)
@@ -83,8 +110,14 @@ class PooledPair:
             yield NullCut(counts, is_first, _rank_sum(values, is_first, exact=self.exact))
 
 
+def codes_by_appearance(codes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Codes 0..n-1 in the order of their first appearance."""
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
 def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log1p(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0) * TARGET_TOTAL)
+    return log_normalised_block(counts, counts.sum(axis=1), np.float64)
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:

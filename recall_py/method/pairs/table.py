@@ -16,6 +16,8 @@ from recall_py.method.results import PairTable
 
 MAX_CLUSTERS = 400
 """W of all pairs of so many clusters and 2,000 genes takes 1.3 GB."""
+MAX_CELLS = 300
+"""Cells of a cluster that take part in a test against null cells, a sample if it has more."""
 EXACT_PARTNER = 50
 """Cells of the other cluster in an exact test, a sample if it has more."""
 

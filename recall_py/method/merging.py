@@ -1,0 +1,113 @@
+"""Clusters in, clusters out: neighbours that one population would explain as well are merged.
+
+The labels may come from anywhere. A pair of neighbouring clusters is compared with null cells of its own, which are
+drawn from one population fitted to the cells of both and cut in two as a clustering would cut them. The pair stands if
+its best genes are better than the null's by more than a few decades; else it is merged. So every cluster that comes out
+is a union of clusters that came in, and what it costs depends on the number of clusters, not of cells.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recall_py.method.clustering.partition import by_decreasing_size
+from recall_py.method.pairs.neighbours import Neighbours
+from recall_py.method.pairs.outcomes import Outcomes, Rows, StartClusters, members_of
+from recall_py.method.params import MergeParams
+from recall_py.method.results import Merging, PairOutcome
+from recall_py.method.threads import resolve_n_jobs
+
+
+def merge_clusters(
+    labels: NDArray[np.integer],
+    rows: Rows,
+    neighbours: Neighbours | None = None,
+    params: MergeParams | None = None,
+    *,
+    batches: NDArray[np.int32] | None = None,
+    genes: NDArray[np.bool_] | None = None,
+    n_jobs: int | None = None,
+) -> Merging:
+    """Merge clusters until every pair of neighbours stands.
+
+    Clusters that are too small to be tested join the nearest one. Then neighbours are compared with null cells of their
+    own, and the failing pair at the least distance is merged, until none fails. The outcome of a pair depends on its
+    cells alone, so only the neighbours of the new cluster are compared anew.
+
+    Parameters
+    ----------
+    labels
+        (n_cells,) codes 0..k-1 of the clusters, each in use.
+    rows
+        Reads the raw counts of given cells; it is asked for at most 300 cells of a cluster.
+    neighbours
+        Made for the same `labels`: :class:`~recall_py.method.pairs.neighbours.EdgeWeights` of a graph or
+        :class:`~recall_py.method.pairs.neighbours.Centroids` in an embedding. By default those whose mean
+        log-normalised profiles, of the cells that are read, are nearest.
+    params
+        What decides; the defaults if not given.
+    batches
+        (n_cells,) codes: null cells keep the means of each batch, so that batches alone hold no pair apart. Two
+        clusters without a batch in common differ by their batches as far as anyone can tell: they are merged.
+    genes
+        (n_genes,) which genes take part, all by default. Genes of what should not make clusters, such as the cell
+        cycle, are left out here.
+    n_jobs
+        Threads, which take pairs; the result is the same for any number.
+
+    Raises
+    ------
+    ValueError
+        If the labels are no codes, or no gene takes part.
+    """
+    params = params or MergeParams()
+    clusters = StartClusters(labels, rows, genes)
+    neighbours = neighbours or clusters.profiles
+    outcomes_of = Outcomes(clusters, batches, params, resolve_n_jobs(n_jobs))
+    joined = np.arange(clusters.sizes.size)
+    merges: list[PairOutcome] = []
+    if params.merge_small:
+        while (small := _smallest_and_nearest(joined, clusters, neighbours, params.min_cells)) is not None:
+            merges.append(outcomes_of.untested(joined, small))
+            joined = _join(joined, merges[-1])
+    while True:
+        large = np.bincount(joined, clusters.sizes) >= params.min_cells
+        outcomes = outcomes_of(joined, neighbours.pairs(joined, large))
+        failing = [outcome for outcome in outcomes if not outcome.stands]
+        if not failing:
+            break
+        merges.append(min(failing, key=lambda outcome: (outcome.distance, outcome.first, outcome.second)))
+        joined = _join(joined, merges[-1])
+    codes = by_decreasing_size(joined[labels])
+    of_start = np.empty_like(joined)
+    of_start[labels] = codes
+    return Merging(
+        labels=codes,
+        members=tuple(members_of(of_start, code) for code in range(joined.max() + 1)),
+        merges=tuple(merges),
+        standing=tuple(outcomes),
+        untested=tuple(np.flatnonzero(np.bincount(codes) < params.min_cells).tolist()),
+    )
+
+
+def _smallest_and_nearest(
+    joined: NDArray[np.int64], clusters: StartClusters, neighbours: Neighbours, min_cells: int
+) -> tuple[int, int] | None:
+    """The smallest cluster, if it is too small to be tested, and the one that it joins."""
+    sizes = np.bincount(joined, clusters.sizes)
+    smallest = int(sizes.argmin())
+    if sizes[smallest] >= min_cells or sizes.size == 1:
+        return None
+    nearest = neighbours.nearest(joined, smallest)
+    if nearest is None:
+        nearest = clusters.profiles.nearest(joined, smallest)
+    assert nearest is not None  # there is another cluster
+    return smallest, nearest
+
+
+def _join(joined: NDArray[np.int64], pair: PairOutcome) -> NDArray[np.int64]:
+    """The code of each cluster at the start, once the two are one."""
+    together = joined.copy()
+    together[list(pair.second)] = joined[pair.first[0]]
+    return np.unique(together, return_inverse=True)[1]

@@ -1,0 +1,164 @@
+"""Pairs of clusters that are unions of clusters at the start: which cells are read, and what became of each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.method.normalisation import log_normalised_block
+from recall_py.method.pairs.excess import compare
+from recall_py.method.pairs.neighbours import Centroids
+from recall_py.method.pairs.pooled import PairOfCells, PooledPair, codes_by_appearance
+from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, limited
+from recall_py.method.params import MergeParams
+from recall_py.method.results import Comparison, PairOutcome
+from recall_py.method.threads import map_blocks, one_blas_thread
+
+Rows = Callable[[NDArray[np.int64]], sparse.csr_array]
+"""(n_cells, n_genes) raw counts of given cells, in their order."""
+Members = tuple[int, ...]
+"""Codes at the start of the clusters that one is made of, ascending."""
+
+
+def members_of(joined: NDArray[np.int64], code: int) -> Members:
+    """The clusters at the start that have the code now."""
+    return tuple(np.flatnonzero(joined == code).tolist())
+
+
+class StartClusters:
+    """The clusters at the start, and counts of the cells that take part.
+
+    Parameters
+    ----------
+    labels, rows, genes
+        As in :func:`recall_py.method.merging.merge_clusters`.
+    """
+
+    def __init__(self, labels: NDArray[np.integer], rows: Rows, genes: NDArray[np.bool_] | None) -> None:
+        self.sizes = np.bincount(labels) if labels.size and labels.min() >= 0 else np.zeros(1, dtype=np.int64)
+        if not self.sizes.all():
+            msg = (
+                f"labels must be codes 0..k-1, each in use; they are {np.unique(labels)[:10].tolist()}. "
+                "Pass numpy.unique(labels, return_inverse=True)[1]."
+            )
+            raise ValueError(msg)
+        if genes is not None and not genes.any():
+            msg = f"None of the {genes.size} genes takes part; `genes` is True where one does."
+            raise ValueError(msg)
+        self.labels = labels
+        self.genes = None if genes is None else np.flatnonzero(genes)
+        self._rows = rows
+        self._cells = np.split(np.argsort(labels, kind="stable"), np.cumsum(self.sizes)[:-1])
+        self._samples: dict[Members, tuple[NDArray[np.int64], sparse.csr_array]] = {}
+        self.profiles = Centroids(np.array([self._profile((code,)) for code in range(self.sizes.size)]), self.sizes)
+
+    def cells(self, members: Members) -> NDArray[np.int64]:
+        """Cells of a cluster."""
+        return np.sort(np.concatenate([self._cells[code] for code in members]))
+
+    def sample(self, members: Members, most: int = MAX_CELLS) -> tuple[NDArray[np.int64], sparse.csr_array]:
+        """At most so many cells of a cluster, the same ones each time, and their (n_cells, n_genes) counts."""
+        if members not in self._samples:
+            cells = limited(self.cells(members), MAX_CELLS)
+            counts = sparse.csr_array(self._rows(cells))
+            self._samples[members] = cells, counts if self.genes is None else counts[:, self.genes]
+        cells, counts = self._samples[members]
+        chosen = limited(np.arange(cells.size), most)
+        return cells[chosen], counts[chosen]
+
+    def _profile(self, members: Members) -> NDArray[np.float64]:
+        """(n_genes,) mean log-normalised counts of the cells that are read."""
+        counts = self.sample(members)[1].astype(np.float64)
+        return np.asarray(log_normalised_block(counts, np.asarray(counts.sum(axis=1)), np.float64).mean(axis=0))
+
+
+class Outcomes:
+    """Compares pairs of clusters; what was compared once is remembered.
+
+    Parameters
+    ----------
+    clusters
+        Those at the start.
+    batches, params, n_jobs
+        As in :func:`recall_py.method.merging.merge_clusters`.
+    """
+
+    def __init__(
+        self, clusters: StartClusters, batches: NDArray[np.int32] | None, params: MergeParams, n_jobs: int
+    ) -> None:
+        self._clusters = clusters
+        self._batches = batches
+        self._params = params
+        self._n_jobs = n_jobs
+        self._known: dict[tuple[Members, Members], PairOutcome] = {}
+
+    def __call__(self, joined: NDArray[np.int64], pairs: NDArray[np.int64]) -> list[PairOutcome]:
+        """Outcomes of the (n_pairs, 2) `pairs` of the clusters that are left."""
+        asked = {self._sides(joined, pair): pair for pair in pairs.tolist()}
+        unknown = [members for members in asked if members not in self._known]
+        for side in {side for members in unknown for side in members}:
+            self._clusters.sample(side)  # counts are read by one thread alone
+        with one_blas_thread():
+            found = map_blocks(self._compare, unknown, self._n_jobs)
+        for members, comparison in zip(unknown, found, strict=True):
+            self._known[members] = self._outcome(joined, asked[members], members, comparison)
+        return [self._known[members] for members in asked]
+
+    def untested(self, joined: NDArray[np.int64], pair: tuple[int, int]) -> PairOutcome:
+        """The outcome of a pair with a cluster that is too small."""
+        return self._outcome(joined, pair, self._sides(joined, pair), None)
+
+    def _sides(self, joined: NDArray[np.int64], pair: Sequence[int]) -> tuple[Members, Members]:
+        """What the larger cluster of a pair is made of, and the smaller."""
+        one, other = sorted((members_of(joined, code) for code in pair), key=self._by_size)
+        return one, other
+
+    def _by_size(self, members: Members) -> tuple[int, int]:
+        return -int(self._clusters.sizes[list(members)].sum()), members[0]
+
+    def _outcome(
+        self,
+        joined: NDArray[np.int64],
+        pair: Sequence[int],
+        members: tuple[Members, Members],
+        comparison: Comparison | None,
+    ) -> PairOutcome:
+        n_first, n_second = (int(self._clusters.sizes[list(side)].sum()) for side in members)
+        threshold = self._params.threshold
+        return PairOutcome(
+            first=members[0],
+            second=members[1],
+            sizes=(n_first, n_second),
+            distance=self._clusters.profiles.ward(joined, *pair, most=MAX_CELLS),
+            kind="small" if comparison is None else "pair",
+            threshold=threshold,
+            near=comparison is not None and abs(comparison.excess.decades - threshold) <= self._params.near,
+            comparison=comparison,
+        )
+
+    def _compare(self, members: tuple[Members, Members]) -> Comparison:
+        """Compare two clusters with null cells of their own."""
+        clusters, params = self._clusters, self._params
+        pair = PairOfCells.of(clusters.cells(members[0]), clusters.cells(members[1]), clusters.labels)
+        exact = min(pair.first.size, pair.second.size) < params.exact_below
+        most = EXACT_PARTNER if exact else MAX_CELLS
+        in_order = members[::-1] if pair.swapped else members
+        cells, counts_of = zip(*(clusters.sample(side, most) for side in in_order), strict=True)
+        chosen = np.concatenate(cells)
+        counts = sparse.vstack(counts_of).toarray().astype(np.float64)
+        present = counts.any(axis=0)
+        pooled = PooledPair(
+            counts=counts[:, present],
+            is_first=np.arange(chosen.size) < cells[0].size,
+            pieces=codes_by_appearance(clusters.labels[chosen]),
+            batches=None if self._batches is None else self._batches[chosen],
+            exact=exact,
+        )
+        rng = np.random.default_rng([params.seed, *pair.key])
+        found = compare(pooled, rng, n_draws=params.n_draws, n_best=params.n_best)
+        genes = np.flatnonzero(present)[found.genes]
+        found = found._replace(genes=genes if clusters.genes is None else clusters.genes[genes])
+        return found.turned() if pair.swapped else found

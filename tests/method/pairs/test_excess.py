@@ -1,0 +1,85 @@
+"""The excess in decades, beside a slow twin, and what a comparison tells of genes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from recall_py.method.pairs.excess import compare, excess
+from recall_py.method.pairs.pooled import PooledPair
+
+LOG10_P = st.floats(-300.0, 0.0)
+
+
+def slow_excess(log10_p, log10_p_null):
+    """Rank by rank, in plain Python."""
+    n_genes = len(log10_p)
+    ranks = [rank for rank in (5, 10, 20) if rank <= n_genes] or [n_genes]
+    differences = []
+    for rank in ranks:
+        real = sorted((-value for value in log10_p), reverse=True)[rank - 1]
+        best_null = max(sorted((-value for value in draw), reverse=True)[rank - 1] for draw in log10_p_null)
+        differences.append(real - best_null)
+    return sum(differences) / len(differences)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), n_genes=st.integers(1, 30), n_draws=st.integers(1, 7))
+def test_excess_is_that_of_the_slow_twin(data, n_genes, n_draws):
+    log10_p = data.draw(arrays(float, n_genes, elements=LOG10_P))
+    null = data.draw(arrays(float, (n_draws, n_genes), elements=LOG10_P))
+    found = excess(log10_p, null)
+    assert found.decades == pytest.approx(slow_excess(log10_p.tolist(), null.tolist()), abs=1e-9)
+    assert found.decades == pytest.approx((found.real - found.null).mean(), abs=1e-9)
+    assert excess(log10_p[::-1], null[::-1, ::-1]).decades == pytest.approx(found.decades, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n_genes", "ranks"), [(3, [3]), (5, [5]), (12, [5, 10]), (20, [5, 10, 20])])
+def test_fewer_genes_have_fewer_ranks(n_genes, ranks):
+    assert excess(np.zeros(n_genes), np.zeros((2, n_genes))).ranks.tolist() == ranks
+
+
+@given(arrays(float, (4, 25), elements=LOG10_P))
+def test_more_draws_never_raise_the_excess(null):
+    log10_p = np.linspace(-40.0, 0.0, 25)
+    by_draws = [excess(log10_p, null[:n]).decades for n in (1, 2, 3, 4)]
+    assert by_draws == sorted(by_draws, reverse=True)
+
+
+def pair_of(shift: float, n_genes: int = 40) -> PooledPair:
+    rng = np.random.default_rng(4)
+    is_first = np.arange(60) < 25
+    rate = np.full((60, n_genes), 3.0)
+    rate[np.ix_(is_first, np.arange(8))] *= shift
+    return PooledPair(counts=rng.poisson(rate).astype(float), is_first=is_first, pieces=(~is_first).astype(np.int64))
+
+
+def test_a_comparison_names_the_best_genes_with_their_direction():
+    pair = pair_of(6.0)
+    found = compare(pair, np.random.default_rng(0), n_draws=3, n_best=6)
+    values = np.log1p(pair.counts / pair.counts.sum(axis=1, keepdims=True) * 1e4)
+    sides = values[pair.is_first], values[~pair.is_first]
+    tested = stats.mannwhitneyu(*sides, method="asymptotic")
+    best = np.argsort(tested.pvalue, kind="stable")[:6]
+    np.testing.assert_array_equal(found.genes, best)
+    np.testing.assert_allclose(found.log10_p, np.log10(tested.pvalue[best]), rtol=1e-9)
+    np.testing.assert_allclose(found.auc, tested.statistic[best] / (25 * 35))
+    mean = [np.expm1(side).mean(axis=0)[best] for side in sides]
+    np.testing.assert_allclose(found.log2_fold_change, np.log2((1 + mean[0]) / (1 + mean[1])))
+    assert set(found.genes.tolist()) <= set(range(8))
+    assert (found.auc > 0.9).all()
+    assert (found.log10_p_null > found.log10_p).all()
+    turned = found.turned()
+    np.testing.assert_allclose(turned.auc, 1 - found.auc)
+    np.testing.assert_allclose(turned.log2_fold_change, -found.log2_fold_change)
+
+
+def test_clusters_with_markers_exceed_the_null_and_others_do_not():
+    decades = [
+        compare(pair_of(shift), np.random.default_rng(0), n_draws=3, n_best=0).excess.decades for shift in (6, 1)
+    ]
+    assert decades[0] > 3.5 > decades[1]
