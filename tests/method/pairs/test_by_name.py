@@ -10,6 +10,7 @@ from recall_py.method.pairs import pair_test_named
 from recall_py.method.pairs.against_knockoffs import KnockoffTest, SortedGeneTests
 from recall_py.method.params import PAIR_TESTS, FilterParams
 from recall_py.method.pipeline import make_pair_test
+from recall_py.method.results import Cells
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def adata():
 @pytest.mark.parametrize("name", PAIR_TESTS)
 def test_every_gene_has_what_the_markers_have(adata, name):
     labels = adata.obs["group"].cat.codes.to_numpy(np.int32)
-    test = make_pair_test((adata.X.tocsc(), None, None), name, "ZIP", FilterParams(n_draws=3), n_jobs=1)
+    test = make_pair_test(Cells(adata.X.tocsc()), name, "ZIP", FilterParams(n_draws=3), n_jobs=1)
     table, markers = test(labels), test.markers(labels)
     found = test.every_gene(labels, (0, 1))
     assert markers.gene.size == table.n_selected[0] > 0
