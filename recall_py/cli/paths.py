@@ -66,10 +66,10 @@ def refuse_unfit_outputs(source: Path, target: Path | None, json: Path | None, r
 def _refuse_clash(name: str, path: Path, other_name: str, other: Path) -> None:
     if _same(path, other):
         how, mend = "is", "another name"
-    elif _within(path, other) and (is_zarr(other) or is_store(other)):
+    elif _within(path, other):
         how, mend = "lies in", "a name outside it"
     elif _within(other, path):
-        how, mend = "would take the place of a folder with", "another name"
+        how, mend = "would take the place of a store with", "another name"
     else:
         return
     msg = f"{name} {how} {other_name}. Pass {mend}."
@@ -82,7 +82,8 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _within(path: Path, folder: Path) -> bool:
-    return any(_same(parent, folder) for parent in path.resolve().parents)
+    """Whether a path lies in a .zarr store; other folders are no files of a command."""
+    return is_zarr(folder) and any(_same(parent, folder) for parent in path.resolve().parents)
 
 
 def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:

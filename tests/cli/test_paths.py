@@ -78,7 +78,7 @@ def test_no_option_can_name_a_place_in_the_input(command, option, path, folder):
         ({"-o": "out.h5ad", "--report": "./out.h5ad"}, "--report out.h5ad is -o out.h5ad."),
         ({"--json": "a.html", "--report": "linked/a.html"}, "--report linked/a.html is --json a.html."),
         ({"-o": "out.zarr", "--json": "out.zarr/a"}, "--json out.zarr/a lies in -o out.zarr. Pass a name outside it."),
-        ({"-o": "linked"}, "-o linked would take the place of a folder with the input in.h5ad. Pass another name."),
+        ({"--json": "a.zarr/b", "-o": "a.zarr"}, "-o a.zarr would take the place of a store with --json a.zarr/b."),
         ({"--json": "in.h5ad"}, "--json in.h5ad is the input in.h5ad. Pass another name."),
     ],
 )
