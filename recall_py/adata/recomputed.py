@@ -75,8 +75,8 @@ def pair_detail(adata: AnnData, run: StoredRun, pair: tuple[str, str], *, n_jobs
         seed=run.seed,
         n_jobs=n_jobs,
     )
-    found = test.every_gene(labels, codes, _pieces(run, labels))
-    n_selected, on_record = int(found.selection.selected.sum()), int(run.record["pairs"]["n_selected"][row])
+    tested = test.every_gene(labels, codes, _pieces(run, labels))
+    n_selected, on_record = int(tested.selection.selected.sum()), int(run.record["pairs"]["n_selected"][row])
     if n_selected != on_record:
         msg = (
             f"The counts in {data.source} give {n_selected} selected genes for clusters {pair[0]} and "
@@ -88,15 +88,15 @@ def pair_detail(adata: AnnData, run: StoredRun, pair: tuple[str, str], *, n_jobs
         group=str(run.names[codes[0]]),
         reference=str(run.names[codes[1]]),
         genes=data.genes,
-        log10_p=found.log10_p,
-        log10_p_null=found.log10_p_null,
-        w=found.w,
-        selected=found.selection.selected,
-        threshold=found.selection.threshold,
-        false_share=found.selection.false_share,
-        real=observed_moments(found.real),
-        null=observed_moments(found.null),
-        n_cells=found.real.shape[0],
+        log10_p=tested.log10_p,
+        log10_p_null=tested.log10_p_null,
+        w=tested.w,
+        selected=tested.selection.selected,
+        threshold=tested.selection.threshold,
+        false_share=tested.selection.false_share,
+        real=observed_moments(tested.real),
+        null=observed_moments(tested.null),
+        n_cells=tested.real.shape[0],
     )
 
 

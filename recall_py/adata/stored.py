@@ -210,10 +210,10 @@ def recorded_counts(adata: AnnData, run: StoredRun) -> CountData:
         raise KeyError(msg)
     if source in ("X", "raw.X"):
         holder = adata if source == "X" else adata.raw
-        found = accept_counts(holder.X, source, cells), holder.var_names, source
+        counts_and_names = accept_counts(holder.X, source, cells), holder.var_names, source
     else:
-        found = find_counts(adata, run.layer, cells)
-    columns = found[1].get_indexer(genes)
+        counts_and_names = find_counts(adata, run.layer, cells)
+    columns = counts_and_names[1].get_indexer(genes)
     if (columns < 0).any():
         missing = genes[columns < 0]
         msg = (
@@ -221,7 +221,7 @@ def recorded_counts(adata: AnnData, run: StoredRun) -> CountData:
             "any more. Keep all genes, or run the clustering again."
         )
         raise KeyError(msg)
-    return count_data(found, columns, "as recorded", read_batches(adata, run.batch_key, cells))
+    return count_data(counts_and_names, columns, "as recorded", read_batches(adata, run.batch_key, cells))
 
 
 def _filter(params: Mapping[str, Any], prefix: str) -> FilterParams:

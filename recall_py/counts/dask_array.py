@@ -57,16 +57,16 @@ class DaskCounts(CountMatrix):
         """Sums over cells and genes, and whether the values are counts."""
         n_cells, n_genes = self.shape
         sums, squares, largest = np.zeros((3, n_genes))
-        found = Survey(np.zeros(n_cells), np.zeros(n_genes, np.int64), sums, squares, largest)
+        survey = Survey(np.zeros(n_cells), np.zeros(n_genes, np.int64), sums, squares, largest)
         parts = self._on_blocks(lambda counts: counts.survey)
         for block, part in zip(self._blocks, parts, strict=True):
             if part.problem is not None:
-                return replace(found, problem=part.problem)
-            found.totals[block.cells] += part.totals
+                return replace(survey, problem=part.problem)
+            survey.totals[block.cells] += part.totals
             for name in ("stored", "sums", "squares"):
-                getattr(found, name)[block.genes] += getattr(part, name)
+                getattr(survey, name)[block.genes] += getattr(part, name)
             largest[block.genes] = np.maximum(largest[block.genes], part.largest)
-        return found
+        return survey
 
     def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
         """(n_cells,) sum of each cell over some genes."""
@@ -80,10 +80,10 @@ class DaskCounts(CountMatrix):
     def sums_below(self, ceiling: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums of the values up to a ceiling; see :meth:`CountMatrix.sums_below`."""
         parts = self._on_blocks(lambda counts, of_genes: counts.sums_below(of_genes), ceiling)
-        found = np.zeros((3, ceiling.size))
+        sums = np.zeros((3, ceiling.size))
         for block, part in zip(self._blocks, parts, strict=True):
-            found[:, block.genes] += part
-        return found
+            sums[:, block.genes] += part
+        return sums
 
     def _read(self, positions: NDArray[np.intp]) -> sparse.csc_array:
         """Gather the counts into the memory of this process."""
@@ -101,15 +101,15 @@ class DaskCounts(CountMatrix):
     def _blocks(self) -> list[_Block]:
         """All blocks, row by row."""
         tops, lefts = (np.concatenate([[0], np.cumsum(sizes)]).tolist() for sizes in self.matrix.chunks)
-        found = []
+        blocks = []
         taken = 0
         for i, row in enumerate(self.matrix.to_delayed()):
             mask = None if self._cells is None else self._cells[tops[i] : tops[i + 1]]
             n_taken = tops[i + 1] - tops[i] if mask is None else int(mask.sum())
             cells = slice(taken, taken + n_taken)
-            found += [_Block(values, mask, cells, slice(*lefts[j : j + 2])) for j, values in enumerate(row)]
+            blocks += [_Block(values, mask, cells, slice(*lefts[j : j + 2])) for j, values in enumerate(row)]
             taken += n_taken
-        return found
+        return blocks
 
     def _on_blocks(self, work: Callable[..., _Result], *of_genes: NDArray[Any]) -> tuple[_Result, ...]:
         """What `work` makes of each block, given the part of (n_genes,) arrays that belongs to it."""
@@ -138,13 +138,13 @@ class DaskCounts(CountMatrix):
                     pieces.setdefault((number, first), []).append(piece)
         lefts = sorted({block.genes.start for block in self._blocks})
         edges = np.array([*lefts, self.shape[1]])
-        found = []
+        assembled = []
         for number, part in enumerate(parts):
             stacks = [pieces[number, left] for left in lefts if (number, left) in pieces]
             # Pieces come by columns of blocks; within one in the order asked for.
             order = np.argsort(np.searchsorted(edges, part, side="right"), kind="stable")
-            found.append(join(stacks, np.argsort(order)))
-        return found
+            assembled.append(join(stacks, np.argsort(order)))
+        return assembled
 
 
 def _cut(

@@ -93,13 +93,13 @@ class CountMatrix:
 
         n_cells, n_genes = self.shape
         sums, squares, largest = np.zeros((3, n_genes))
-        found = Survey(np.zeros(n_cells), np.zeros(n_genes, np.int64), sums, squares, largest)
+        survey = Survey(np.zeros(n_cells), np.zeros(n_genes, np.int64), sums, squares, largest)
         for cells, genes, values in self.entries():
             problem = _problem(values)
             if problem is not None:
-                return replace(found, problem=problem)
-            add_up(cells, genes, values, found.totals, found.stored, sums, squares, largest)
-        return found
+                return replace(survey, problem=problem)
+            add_up(cells, genes, values, survey.totals, survey.stored, sums, squares, largest)
+        return survey
 
     def columns(self, chosen: NDArray[Any]) -> sparse.csc_array:
         """(n_cells, n_chosen) counts of some genes, given as a mask or as positions, without explicit zeros.
@@ -143,19 +143,19 @@ class CountMatrix:
         """
         from recall_py._kernels.counts import add_up_below
 
-        found = np.zeros((3, ceiling.size))
+        sums = np.zeros((3, ceiling.size))
         for _, genes, values in self.entries():
-            add_up_below(genes, values, ceiling, found)
-        return found
+            add_up_below(genes, values, ceiling, sums)
+        return sums
 
     def entries(self) -> Iterator[Entries]:
         """Stored values of the cells that take part, block by block."""
         renumbered = None if self._cells is None else np.cumsum(self._cells, dtype=np.int32) - 1
         for rows, columns in tiles(self.matrix):
             block = read_tile(self.matrix, rows, columns)
-            found = sparse.coo_array(block)
-            cells, genes = (at.astype(np.int32, copy=False) for at in found.coords)
-            values = found.data if found.dtype == np.float32 else found.data.astype(np.float64, copy=False)
+            entries = sparse.coo_array(block)
+            cells, genes = (at.astype(np.int32, copy=False) for at in entries.coords)
+            values = entries.data if entries.dtype == np.float32 else entries.data.astype(np.float64, copy=False)
             cells, genes = cells + np.int32(rows.start), genes + np.int32(columns.start)
             if self._cells is not None and renumbered is not None:
                 kept = self._cells[cells]

@@ -31,10 +31,10 @@ def count_matrix(matrix: Any, cells: NDArray[np.bool_] | None = None) -> CountMa
     for known in kept or ():
         if known.holds(matrix, cells):
             return known
-    found = _kind_of(matrix)(matrix, cells)
+    counts = _kind_of(matrix)(matrix, cells)
     if kept is not None:
-        kept.append(found)
-    return found
+        kept.append(counts)
+    return counts
 
 
 def _kind_of(matrix: Any) -> type[CountMatrix]:

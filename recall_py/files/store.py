@@ -90,9 +90,9 @@ def in_memory(stored: Any) -> Any:
         If it is a sparse matrix that leads outside itself.
     """
     if hasattr(stored, "to_memory"):
-        found = stored.to_memory()
-        refuse_damaged(found, place_of(stored))
-        return found
+        value = stored.to_memory()
+        refuse_damaged(value, place_of(stored))
+        return value
     return stored if isinstance(stored, np.ndarray) or not hasattr(stored, "chunks") else stored[...]
 
 

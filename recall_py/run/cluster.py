@@ -184,10 +184,10 @@ def _cluster_sketch(
     logging.info(f"    {n_sketched} cells are drawn as a sketch, by their leverage")
     drawn = time.perf_counter()
     result = cluster_data(part, params, observer)
-    found = time.perf_counter()
+    clustered = time.perf_counter()
     where = scores[:, : result.n_components]
     codes = carry_labels(where, sketched, result.search.partition.labels, n_jobs=params.n_jobs)
-    seconds = {"sketch": drawn - begun, **result.seconds, "carry": time.perf_counter() - found}
+    seconds = {"sketch": drawn - begun, **result.seconds, "carry": time.perf_counter() - clustered}
     return part, sketched, replace(result, seconds=seconds), codes
 
 

@@ -122,8 +122,8 @@ class BlocksOfGenes:
         if not len(pairs):
             return np.empty((1, 0, int(self._edges[-1])))
         shared = _share(labels)
-        found = dask.compute(*(block.contrasts(shared, pairs) for block in self._blocks))
-        return np.concatenate(found, axis=2)
+        contrasts_of_blocks = dask.compute(*(block.contrasts(shared, pairs) for block in self._blocks))
+        return np.concatenate(contrasts_of_blocks, axis=2)
 
     def facts(
         self,

@@ -106,11 +106,11 @@ def find_clusters(
         read = r("seurat_input")(robj, assay, layer, to_r(chosen), to_r(batch))
         for note in read.rx2("notes"):
             warnings.warn(note, UserWarning, stacklevel=2)
-        found = r_entry.cluster(_matrix(read), asked, n_top_genes=n_top_genes, say=say)
-        for message in found["messages"]:
+        clustered = r_entry.cluster(_matrix(read), asked, n_top_genes=n_top_genes, say=say)
+        for message in clustered["messages"]:
             warnings.warn(message, CalibrationWarning, stacklevel=2)
-        returned = to_r({name: value for name, value in found.items() if name != "labels"})
-        labels = r("labels_of")(to_r(found["labels"]), read.rx2("cells"))
+        returned = to_r({name: value for name, value in clustered.items() if name != "labels"})
+        labels = r("labels_of")(to_r(clustered["labels"]), read.rx2("cells"))
         result = robjects().ListVector({"labels": labels, "record": r("record_of")(returned, read)})
         logged = {name: value for name, value in asked.items() if value is not None}
         return r("store_in_seurat")(robj, result, read, to_r(logged), "recall_py.seurat.find_clusters()")

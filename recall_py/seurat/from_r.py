@@ -164,10 +164,10 @@ def _cells_by_genes(matrix: Mapping[str, Any], n_genes: int) -> sparse.csr_array
         vector.flags.writeable = False
         vectors.append(vector)
     x, i, p = vectors
-    found = sparse.csr_array((p.size - 1, n_genes), dtype=x.dtype)
-    found.data, found.indices, found.indptr = x, i, p
-    refuse_damaged(found, "The matrix from R")
-    return found
+    cells_by_genes = sparse.csr_array((p.size - 1, n_genes), dtype=x.dtype)
+    cells_by_genes.data, cells_by_genes.indices, cells_by_genes.indptr = x, i, p
+    refuse_damaged(cells_by_genes, "The matrix from R")
+    return cells_by_genes
 
 
 def _as_adata(matrix: Mapping[str, Any]) -> AnnData:

@@ -128,8 +128,8 @@ def n_components_above_noise(
 
 def scores_above_noise(values: sparse.csc_array, *, n_jobs: int = 1) -> NDArray[np.float64]:
     """(n_cells, n_components) scores on the components that stand above the noise, of 50 at most."""
-    found = embed(scale(values), min(MAX_COMPONENTS, min(values.shape) - 1), n_jobs=n_jobs)
-    return found.scores[:, : n_components_above_noise(values, found.standard_deviation, n_jobs=n_jobs)]
+    embedded = embed(scale(values), min(MAX_COMPONENTS, min(values.shape) - 1), n_jobs=n_jobs)
+    return embedded.scores[:, : n_components_above_noise(values, embedded.standard_deviation, n_jobs=n_jobs)]
 
 
 class _RowBlocks:

@@ -57,18 +57,18 @@ def nearest_neighbours(scores: NDArray[np.float64], k: int) -> NDArray[np.int32]
     if not searched_exactly(len(scores)):
         from pynndescent import NNDescent
 
-        found = NNDescent(scores, n_neighbors=k, random_state=0, **descent_options(len(scores))).neighbor_graph[0]
+        neighbours = NNDescent(scores, n_neighbors=k, random_state=0, **descent_options(len(scores))).neighbor_graph[0]
     else:
         from sklearn.neighbors import NearestNeighbors
 
         with threadpool_limits(1):
-            found = NearestNeighbors(n_neighbors=k).fit(scores).kneighbors(scores, return_distance=False)
-    cells = np.arange(len(found))
+            neighbours = NearestNeighbors(n_neighbors=k).fit(scores).kneighbors(scores, return_distance=False)
+    cells = np.arange(len(neighbours))
     # Among identical cells the search may list another one first, or leave the cell itself out.
-    position = np.where(found == cells[:, None], 0, 1)
-    found = np.take_along_axis(found, np.argsort(position, axis=1, kind="stable"), axis=1)
-    found[:, 0] = cells
-    return found.astype(np.int32)
+    position = np.where(neighbours == cells[:, None], 0, 1)
+    neighbours = np.take_along_axis(neighbours, np.argsort(position, axis=1, kind="stable"), axis=1)
+    neighbours[:, 0] = cells
+    return neighbours.astype(np.int32)
 
 
 def snn_graph(neighbours: NDArray[np.int32]) -> sparse.csr_array:

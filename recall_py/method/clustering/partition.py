@@ -101,11 +101,11 @@ class GraphClusterer:
     def __call__(self, level: float) -> Partition:
         """Partition at the resolution `level`."""
         if self._params.algorithm == "louvain":
-            found = self._louvain(level)
+            partition = self._louvain(level)
         else:
             find = self._leiden_igraph if self._params.flavor == "igraph" else self._leiden_leidenalg
-            found, _ = max((find(level, seed) for seed in self._start_seeds()), key=itemgetter(1))
-        labels = by_decreasing_size(found)
+            partition, _ = max((find(level, seed) for seed in self._start_seeds()), key=itemgetter(1))
+        labels = by_decreasing_size(partition)
         return Partition(labels, self.modularity(labels))
 
     def _start_seeds(self) -> list[int]:
@@ -128,8 +128,8 @@ class GraphClusterer:
         options: dict[str, Any] = {"n_iterations": self._params.n_iterations, "seed": seed, **self._params.options}
         if self._params.use_weights:
             options["weights"] = self._graph.es["weight"]
-        found = leidenalg.find_partition(self._graph, kind, resolution_parameter=resolution, **options)
-        return list(found.membership), float(found.quality())
+        partition = leidenalg.find_partition(self._graph, kind, resolution_parameter=resolution, **options)
+        return list(partition.membership), float(partition.quality())
 
     def _leiden_igraph(self, resolution: float, seed: int) -> tuple[list[int], float]:
         """Labels and their quality."""
@@ -139,8 +139,8 @@ class GraphClusterer:
             **self._params.options,
         }
         with _igraph_seed(seed):
-            found = self._graph.community_leiden(weights=self._weights(), resolution=resolution, **options)
-        return list(found.membership), float(found.quality)
+            partition = self._graph.community_leiden(weights=self._weights(), resolution=resolution, **options)
+        return list(partition.membership), float(partition.quality)
 
     def _louvain(self, resolution: float) -> list[int]:
         """Multilevel optimisation from several vertex orders, the best by modularity at this resolution."""
@@ -151,11 +151,11 @@ class GraphClusterer:
             order = rng.permutation(self._graph.vcount()).tolist()
             shuffled = self._graph.permute_vertices(order)
             with _igraph_seed(self._seed):
-                found = shuffled.community_multilevel(weights=self._weights(), resolution=resolution)
-            quality = shuffled.modularity(found.membership, weights=self._weights(), resolution=resolution)
+                partition = shuffled.community_multilevel(weights=self._weights(), resolution=resolution)
+            quality = shuffled.modularity(partition.membership, weights=self._weights(), resolution=resolution)
             if quality > best_quality + 1e-12:
                 best_quality = quality
-                best = np.asarray(found.membership)[np.argsort(shuffled.vs["cell"])].tolist()
+                best = np.asarray(partition.membership)[np.argsort(shuffled.vs["cell"])].tolist()
         return best
 
 

@@ -141,8 +141,8 @@ class KnockoffTest:
         unknown = [row for row, key in enumerate(keys) if key not in self._known]
         w = self._genes.contrasts(labels, pairs[unknown])
         fdr, offset = self._params.fdr, self._params.offset
-        found = {keys[row]: select(w[:, at], fdr=fdr, offset=offset) for at, row in enumerate(unknown)}
-        self._known = {key: found[key] if key in found else self._known[key] for key in keys}
+        selections = {keys[row]: select(w[:, at], fdr=fdr, offset=offset) for at, row in enumerate(unknown)}
+        self._known = {key: selections[key] if key in selections else self._known[key] for key in keys}
         return [self._known[key] for key in keys]
 
 
@@ -190,12 +190,12 @@ class SortedGeneTests:
 
         def describe(block: NDArray[np.int64]) -> None:
             rows = np.flatnonzero(np.isin(gene, block))
-            found = self.test(labels, pairs[asked], block)
+            tested = self.test(labels, pairs[asked], block)
             at = (row[rows], np.searchsorted(block, gene[rows]))
-            described.w[rows] = np.median(found.w, axis=0)[at]
-            described.log10_p[rows] = found.log10_p[at]
-            described.log10_p_knockoff[rows] = np.median(found.log10_p_null, axis=0)[at]
-            described.auc[rows] = found.auc[at]
+            described.w[rows] = np.median(tested.w, axis=0)[at]
+            described.log10_p[rows] = tested.log10_p[at]
+            described.log10_p_knockoff[rows] = np.median(tested.log10_p_null, axis=0)[at]
+            described.auc[rows] = tested.auc[at]
             values = self._values[:, block]
             described.log2_fold_change[rows] = log2_fold_changes(labels, values, pairs[pair[rows]], at[1])
 
@@ -207,13 +207,13 @@ class SortedGeneTests:
         """All that is known of some genes in some pairs."""
         columns = np.concatenate([genes + draw * self.n_genes for draw in range(1 + self._params.n_draws)])
         sizes = cluster_sizes(labels)
-        found = rank_sum(self._sorted, labels, pairs, columns=columns)
-        log10_p = found.log10_p
+        sums = rank_sum(self._sorted, labels, pairs, columns=columns)
+        log10_p = sums.log10_p
         for row in np.flatnonzero(sizes[pairs].min(axis=1, initial=len(labels)) < self._params.exact_below):
             log10_p[row] = self._exact(labels, pairs[row], columns)
         shape = (len(pairs), 1 + self._params.n_draws, genes.size)
         log10_p = np.moveaxis(log10_p.reshape(shape), 1, 0)
-        auc = np.moveaxis((found.u / sizes[pairs].prod(axis=1)[:, np.newaxis]).reshape(shape), 1, 0)
+        auc = np.moveaxis((sums.u / sizes[pairs].prod(axis=1)[:, np.newaxis]).reshape(shape), 1, 0)
         w = drop_weak(contrast(log10_p[0], log10_p[1:]), auc[0], auc[1:], self._params.min_auc)
         return PairTests(w, log10_p[0], log10_p[1:], auc[0])
 

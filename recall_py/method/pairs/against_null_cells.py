@@ -195,8 +195,8 @@ class SyntheticTest:
         asked = self._asked(labels, pairs)
         unknown = {cells.key: cells for cells in asked if cells.key not in self._known}
         with one_blas_thread():
-            found = map_blocks(self._test, unknown.values(), self._n_jobs)
-        self._known |= dict(zip(unknown, found, strict=True))
+            tested = map_blocks(self._test, unknown.values(), self._n_jobs)
+        self._known |= dict(zip(unknown, tested, strict=True))
         tests = [(self._known[cells.key], cells.swapped) for cells in asked]
         return [test._replace(auc=1.0 - test.auc) if swapped else test for test, swapped in tests]
 

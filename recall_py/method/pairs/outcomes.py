@@ -102,8 +102,8 @@ class Outcomes:
         for side in {side for members in unknown for side in members}:
             self._clusters.sample(side)  # counts are read by one thread alone
         with one_blas_thread():
-            found = map_blocks(self._compare, unknown, self._n_jobs)
-        for members, comparison in zip(unknown, found, strict=True):
+            comparisons = map_blocks(self._compare, unknown, self._n_jobs)
+        for members, comparison in zip(unknown, comparisons, strict=True):
             self._known[members] = self._outcome(joined, asked[members], members, comparison)
         return [self._known[members] for members in asked]
 
@@ -158,7 +158,7 @@ class Outcomes:
             exact=exact,
         )
         rng = np.random.default_rng([params.seed, *pair.key])
-        found = compare(pooled, rng, n_draws=params.n_draws, n_best=params.n_best)
-        genes = np.flatnonzero(present)[found.genes]
-        found = found._replace(genes=genes if clusters.genes is None else clusters.genes[genes])
-        return found.turned() if pair.swapped else found
+        comparison = compare(pooled, rng, n_draws=params.n_draws, n_best=params.n_best)
+        genes = np.flatnonzero(present)[comparison.genes]
+        comparison = comparison._replace(genes=genes if clusters.genes is None else clusters.genes[genes])
+        return comparison.turned() if pair.swapped else comparison

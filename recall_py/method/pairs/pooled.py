@@ -148,6 +148,6 @@ def _cut_null(
 
 def _rank_sum(values: NDArray[np.float64], is_first: NDArray[np.bool_], *, exact: bool) -> GenesOfCut:
     csc = sparse.csc_array(values)
-    found = rank_sum(sort_genes(csc), (~is_first).astype(np.int32))
-    auc = found.u[0] / (is_first.sum() * (~is_first).sum())
-    return GenesOfCut(exact_log10_p(csc, is_first) if exact else found.log10_p[0], auc)
+    sums = rank_sum(sort_genes(csc), (~is_first).astype(np.int32))
+    auc = sums.u[0] / (is_first.sum() * (~is_first).sum())
+    return GenesOfCut(exact_log10_p(csc, is_first) if exact else sums.log10_p[0], auc)
