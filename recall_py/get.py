@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recall_py.adata.stored import find_record
+from recall_py.arguments import ArgumentError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -154,8 +155,8 @@ def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster
     if by == "pair":
         return table
     if by != "cluster":
-        msg = f"Unknown by={by!r}. Available: pair, cluster."
-        raise ValueError(msg)
+        text = "Unknown {by:{found!r}}. Available: pair, cluster."
+        raise ArgumentError(text, found=by)
     reverse = table.rename(columns={"group": "reference", "reference": "group"})
     reverse["auc"] = 1.0 - reverse["auc"]
     reverse["log2_fold_change"] = -reverse["log2_fold_change"]

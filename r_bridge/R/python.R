@@ -3,7 +3,7 @@
 cluster_input <- function(input, asked, verbose) {
   found <- call_engine("cluster", python_matrix(input), asked$options, n_top_genes = asked$n_top_genes,
                        knockoffs = python_knockoffs(asked$knockoffs, input), say = if (verbose) tell)
-  for (text in unlist(found$messages)) warning(said_in_r(text), call. = FALSE)
+  for (text in unlist(found$messages)) warning(text, call. = FALSE)
   list(labels = labels_of(found$labels, input$cells), record = record_of(found, input))
 }
 
@@ -34,7 +34,7 @@ say <- function(notes, verbose) if (verbose) for (note in notes) message(note)
 
 call_engine <- function(name, ...) {
   engine <- python_engine()
-  tryCatch(engine[[name]](...), error = function(error) stop(said_in_r(conditionMessage(error)), call. = FALSE))
+  tryCatch(engine[[name]](...), error = function(error) stop(without_class(conditionMessage(error)), call. = FALSE))
 }
 
 python_engine <- function() {
@@ -49,17 +49,7 @@ python_found <- function() {
   paste0(" from ", reticulate::py_config()$python)
 }
 
-# The engine speaks of Python arguments: the same sentence with R's names and values.
-said_in_r <- function(text) {
-  text <- sub("^([A-Za-z.]*(Error|Exception)): ", "", first_line(text))
-  for (pair in list(c("\\b([a-z_]+)='([^']*)'", "\\1 = \"\\2\""), c("\\b([a-z_]+)=True\\b", "\\1 = TRUE"),
-                    c("\\b([a-z_]+)=False\\b", "\\1 = FALSE"), c("\\b([a-z_]+)=([0-9.]*[0-9])", "\\1 = \\2"),
-                    c("\\bdims = ([0-9]+)", "dims = 1:\\1"), c("\\bfdr\\b", "q"),
-                    c("(the start \\()resolution", "\\1resolution_start"),
-                    c("Pass a higher resolution\\b", "Pass a higher resolution_start"))) {
-    text <- gsub(pair[1], pair[2], text)
-  }
-  text
-}
+# The sentence alone, without the class of the error before it.
+without_class <- function(text) sub("^([A-Za-z.]*(Error|Exception)): ", "", first_line(text))
 
 first_line <- function(text) strsplit(text, "\n", fixed = TRUE)[[1]][1]

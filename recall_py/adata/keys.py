@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from recall_py.arguments import ArgumentError
+
 COUNTS_LAYER = "counts"
 LOG_LAYER = "log_normalised"
 HIGHLY_VARIABLE = "highly_variable"
@@ -39,11 +41,11 @@ def refuse_unusable(key_added: object) -> None:
         and 0 < len(key_added.encode()) <= _LONGEST
     ):
         return
-    msg = (
-        f"key_added is {key_added!r}; it must be one name, of printable characters without slashes, for example "
-        "key_added='leiden_2'."
+    text = (
+        "{key_added} is {value!r}; it must be one name, of printable characters without slashes, for example "
+        "{key_added:'leiden_2'}."
     )
-    raise ValueError(msg)
+    raise ArgumentError(text, value=key_added)
 
 
 def final_key(key_added: str, default: str, *, restricted: bool) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recall_py.arguments import ArgumentError
 from recall_py.words import listed
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> 
     column, categories = restrict_to
     labels = read_labels(adata, column)
     if isinstance(categories, str) or not len(categories) or any(not isinstance(name, str) for name in categories):
-        msg = f"restrict_to names {categories!r}; pass a list of strings, such as ({column!r}, [{labels.iloc[0]!r}])."
-        raise ValueError(msg)
+        text = "{restrict_to} names {found!r}; pass a list of strings, such as {example}."
+        raise ArgumentError(text, found=categories, example=(column, [labels.iloc[0]]))
     missing = [name for name in categories if name not in labels.cat.categories]
     if missing:
         msg = f"obs[{column!r}] has no category {listed(missing)}. It has: {listed(labels.cat.categories)}."

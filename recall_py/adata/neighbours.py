@@ -10,6 +10,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recall_py.adata import keys
+from recall_py.arguments import ArgumentError
 from recall_py.method.clustering.graph import descent_options, searched_exactly
 from recall_py.method.params import GraphParams
 
@@ -37,12 +38,12 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
     representation = "X" if n_pcs == 0 else recorded.get("use_rep", _PCA[0])
     if representation not in _PCA or "bbknn" in recorded:
         corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
-        msg = (
-            f"The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
+        text = (
+            "The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
             "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
-            "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: restrict_to=('batch', ['...'])."
+            "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: {restrict_to:('batch', ['...'])}."
         )
-        raise ValueError(msg)
+        raise ArgumentError(text, corrected=corrected)
     given = {
         name: _scalar(recorded[name])
         for name in ("n_neighbors", "metric", "method", "random_state")

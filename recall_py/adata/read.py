@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_batches
+from recall_py.arguments import ArgumentError, Named
 from recall_py.counts.matrix import CountMatrix
 from recall_py.counts.selection import most_variable
 from recall_py.counts.source import count_matrix
@@ -143,8 +144,8 @@ def refuse_small_batches(data: CountData) -> None:
 def refuse_copy_of_file(adata: AnnData, *, copy: bool) -> None:
     """Refuse to copy an object whose values are in a file."""
     if copy and adata.isbacked:
-        msg = "adata is backed by a file and cannot be copied. Leave copy out: the file is only read, not changed."
-        raise ValueError(msg)
+        text = "adata is backed by a file and cannot be copied. Leave {copy} out: the file is only read, not changed."
+        raise ArgumentError(text)
 
 
 def find_counts(
@@ -163,11 +164,11 @@ def find_counts(
         raw = _surveyed(adata.raw.X, "raw.X", cells)
         if raw.survey.problem is None:
             if not adata.raw.var_names.is_unique:
-                msg = (
+                text = (
                     "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass "
-                    "layer='...'"
+                    "{layer:'...'}"
                 )
-                raise ValueError(msg)
+                raise ArgumentError(text)
             return raw, adata.raw.var_names, "raw.X"
     return accept_counts(adata.X, "X", cells), adata.var_names, "X"
 
@@ -179,12 +180,12 @@ def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = No
         if counts.survey.problem is None:
             return counts
     problem = "nothing" if matrix is None else counts.survey.problem
-    msg = (
-        f"{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
-        "distributions. Pass the layer that has them, layer='...', or keep them before normalising: "
+    text = (
+        "{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
+        "distributions. Pass the layer that has them, {layer:'...'}, or keep them before normalising: "
         "adata.layers['counts'] = adata.X.copy()"
     )
-    raise ValueError(msg)
+    raise ArgumentError(text, source=source, problem=problem)
 
 
 def _surveyed(matrix: Any, source: str, cells: NDArray[np.bool_] | None) -> CountMatrix:
@@ -209,8 +210,8 @@ def _select_genes(
             raise ValueError(msg)
         return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
     if n_top_genes < 1:
-        msg = f"n_top_genes is {n_top_genes}; at least 1 is needed."
-        raise ValueError(msg)
+        text = "{n_top_genes} is {value}; at least 1 is needed."
+        raise ArgumentError(text, value=n_top_genes)
     if len(names) <= n_top_genes:
         return np.ones(len(names), dtype=bool), _ALL_GENES
     return most_variable(counts, n_top_genes)
@@ -220,12 +221,14 @@ def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
     empty = cells[data.matrix.totals_over(data.chosen) == 0]
     if not len(empty):
         return
-    remove = "sc.pp.filter_cells(adata, min_counts=1), or --drop-empty-cells on the command line"
+    remove = Named("sc.pp.filter_cells(adata, min_counts=1)")
     if data.selection != _ALL_GENES:
-        remove = "adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes"
-    subject = "1 cell has" if len(empty) == 1 else f"{len(empty)} cells have"
-    msg = (
-        f"{subject} no counts in the {data.genes.size} selected genes ({data.selection}): {listed(empty)}. "
-        f"Remove them: {remove}"
+        remove = Named("adata = adata[~adata.obs_names.isin([...])].copy(), or select more genes")
+    raise ArgumentError(
+        "{subject} no counts in the {n_genes} selected genes ({selection}): {cells}. Remove them: {remove}",
+        subject="1 cell has" if len(empty) == 1 else f"{len(empty)} cells have",
+        n_genes=data.genes.size,
+        selection=data.selection,
+        cells=listed(empty),
+        remove=remove,
     )
-    raise ValueError(msg)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recall_py.adata import keys
 from recall_py.adata.read import CountData
+from recall_py.arguments import ArgumentError
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
 from recall_py.method.results import Iteration, Markers, PairTable, RecallResult
@@ -100,14 +101,14 @@ def refuse_occupied(adata: AnnData, key_added: str, *, sketch: bool = False) -> 
     entry = adata.uns.get(key_added)
     column = key_added + keys.SKETCH_SUFFIX
     if sketch and column in adata.obs and keys.SKETCH not in (entry or {}).get(keys.RECORD, {}):
-        msg = f"obs[{column!r}] is taken, and the cells of the sketch would be marked there. Pass another key_added."
-        raise ValueError(msg)
+        text = "obs[{column!r}] is taken, and the cells of the sketch would be marked there. Pass another {key_added}."
+        raise ArgumentError(text, column=column)
     if entry is None or (
         hasattr(entry, "get") and (keys.RECORD in entry or "resolution" in entry.get(keys.PARAMS, {}))
     ):
         return
-    msg = f"uns[{key_added!r}] holds something that is not a clustering. Pass another key_added; it would be lost."
-    raise ValueError(msg)
+    text = "uns[{key!r}] holds something that is not a clustering. Pass another {key_added}; it would be lost."
+    raise ArgumentError(text, key=key_added)
 
 
 def write_pair_tests(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recall_py.arguments import ArgumentError, Named
 from recall_py.method.threads import resolve_n_jobs
 
 Rng = np.random.Generator | np.random.SeedSequence | int | Sequence[int]
@@ -28,8 +29,8 @@ PAIR_TESTS = ("knockoff", "synthetic")
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """Refuse a `value` that is not among those `allowed` for the argument `name`."""
     if value not in allowed:
-        msg = f"Unknown {name} {value!r}. Available: {', '.join(allowed)}."
-        raise ValueError(msg)
+        text = "Unknown {name} {value!r}. Available: {allowed}."
+        raise ArgumentError(text, name=Named(name), value=value, allowed=", ".join(allowed))
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -39,8 +40,8 @@ def given(**options: Any) -> dict[str, Any]:
 
 def _in_open_unit_interval(name: str, value: float) -> None:
     if not 0.0 < value < 1.0:
-        msg = f"{name} is {value}; it must be between 0 and 1, both excluded."
-        raise ValueError(msg)
+        text = "{name} is {value}; it must be between 0 and 1, both excluded."
+        raise ArgumentError(text, name=Named(name), value=value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +64,18 @@ class FilterParams:
     def __post_init__(self) -> None:
         _in_open_unit_interval("fdr", self.fdr)
         if not 0.5 <= self.min_auc < 1.0:
-            msg = f"min_auc is {self.min_auc}; it must be from 0.5 (off) to below 1."
-            raise ValueError(msg)
+            text = "{min_auc} is {value}; it must be from 0.5 (off) to below 1."
+            raise ArgumentError(text, value=self.min_auc)
         for name in ("min_cells", "exact_below"):
             if getattr(self, name) < 0:
-                msg = f"{name} is {getattr(self, name)}; a number of cells from 0 on is needed."
-                raise ValueError(msg)
+                text = "{name} is {value}; a number of cells from 0 on is needed."
+                raise ArgumentError(text, name=Named(name), value=getattr(self, name))
         if not isinstance(self.n_draws, int) or self.n_draws < 1:
-            msg = f"n_draws is {self.n_draws!r}; a whole number from 1 on is needed."
-            raise ValueError(msg)
+            text = "{n_draws} is {value!r}; a whole number from 1 on is needed."
+            raise ArgumentError(text, value=self.n_draws)
         if self.offset not in (0, 1):
-            msg = f"offset is {self.offset}; it must be 0 (knockoff) or 1 (knockoff+)."
-            raise ValueError(msg)
+            text = "{offset} is {value}; it must be 0 (knockoff) or 1 (knockoff+)."
+            raise ArgumentError(text, value=self.offset)
 
     @property
     def min_selected(self) -> int:
@@ -101,14 +102,14 @@ class SearchParams:
         one_of("strategy", self.strategy, STRATEGIES)
         _in_open_unit_interval("reduction", self.reduction)
         if not (self.start > 0 and math.isfinite(self.start)):
-            msg = f"The search starts at {self.start}; a resolution or num_clusters_start above 0 is needed."
-            raise ValueError(msg)
+            text = "The search starts at {start}; a {resolution} or {num_clusters_start} above 0 is needed."
+            raise ArgumentError(text, start=self.start)
         if self.bisect and self.strategy == "merge":
-            msg = "bisect=True is for strategy='resolution'; merging takes one pair at a time. Leave bisect out."
-            raise ValueError(msg)
+            text = "{bisect:True} is for {strategy:'resolution'}; merging takes one pair at a time. Leave {bisect} out."
+            raise ArgumentError(text)
         if self.max_iterations < 1:
-            msg = f"max_iterations is {self.max_iterations}; at least 1 is needed."
-            raise ValueError(msg)
+            text = "{max_iterations} is {value}; at least 1 is needed."
+            raise ArgumentError(text, value=self.max_iterations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +128,8 @@ class GraphParams:
     def __post_init__(self) -> None:
         one_of("graph", self.kind, GRAPHS)
         if self.n_neighbors < 2:
-            msg = f"n_neighbors is {self.n_neighbors}; at least 2 are needed (a cell counts as its own neighbour)."
-            raise ValueError(msg)
+            text = "{n_neighbors} is {value}; at least 2 are needed (a cell counts as its own neighbour)."
+            raise ArgumentError(text, value=self.n_neighbors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,14 +154,16 @@ class PartitionParams:
         one_of("flavor", self.flavor, LEIDEN_FLAVORS)
         for name in ("n_starts", "n_orders"):
             if getattr(self, name) < 1:
-                msg = f"{name} is {getattr(self, name)}; at least 1 is needed."
-                raise ValueError(msg)
+                text = "{name} is {value}; at least 1 is needed."
+                raise ArgumentError(text, name=Named(name), value=getattr(self, name))
         if self.flavor == "igraph" and self.directed:
-            msg = "flavor='igraph' clusters undirected graphs only; leave directed unset or use flavor='leidenalg'."
-            raise ValueError(msg)
+            text = (
+                "{flavor:'igraph'} clusters undirected graphs only; leave {directed} unset or use {flavor:'leidenalg'}."
+            )
+            raise ArgumentError(text)
         if self.flavor == "igraph" and self.partition_type is not None:
-            msg = "partition_type belongs to flavor='leidenalg'; igraph has no use for it."
-            raise ValueError(msg)
+            text = "{partition_type} belongs to {flavor:'leidenalg'}; igraph has no use for it."
+            raise ArgumentError(text)
 
     @property
     def by_resolution(self) -> bool:
@@ -190,8 +193,8 @@ class RunParams:
         object.__setattr__(self, "n_jobs", resolve_n_jobs(self.n_jobs))
         one_of("pair_test", self.pair_test, PAIR_TESTS)
         if self.dims is not None and (not isinstance(self.dims, int) or self.dims < 2):
-            msg = f"dims is {self.dims!r}; a number of components from 2 on is needed (10 for the 1:10 of R)."
-            raise ValueError(msg)
+            text = "{dims} is {value!r}; a number of components from 2 on is needed (10 for the 1:10 of R)."
+            raise ArgumentError(text, value=self.dims)
 
 
 def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | None = None) -> int:

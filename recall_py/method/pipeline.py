@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recall_py.arguments import ArgumentError
 from recall_py.method.calibrate import CountLadder, Ladder, PairTest, ResolutionLadder, calibrate
 from recall_py.method.clustering.components import MAX_COMPONENTS, embed, scale, scores_above_noise
 from recall_py.method.clustering.graph import MakeGraph, build_graph
@@ -194,11 +195,12 @@ def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:
         )
         raise ValueError(msg)
     if params.dims is not None and params.dims >= min(n_genes, n_cells):
-        msg = (
-            f"{n_genes} genes and {n_cells} cells are too few for {params.dims} principal components. "
-            f"Pass fewer: dims={max(2, min(n_genes, n_cells) // 2)}."
+        text = (
+            "{n_genes} genes and {n_cells} cells are too few for {found} principal components. "
+            "Pass fewer: {dims:{most}}."
         )
-        raise ValueError(msg)
+        most = max(2, min(n_genes, n_cells) // 2)
+        raise ArgumentError(text, n_genes=n_genes, n_cells=n_cells, found=params.dims, most=most)
     if not params.partition.by_resolution and params.search.start > n_cells:
         msg = f"The search starts at {params.search.start:g} clusters, but there are only {n_cells} cells."
         raise ValueError(msg)
@@ -207,12 +209,12 @@ def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:
 def refuse_below_floor(n_genes: int, params: FilterParams) -> None:
     """Refuse fewer genes than the filter needs to select any."""
     if n_genes < params.min_selected:
-        msg = (
-            f"{n_genes} genes are too few: with fdr={params.fdr:g} and offset={params.offset} a pair of clusters "
-            f"needs at least {params.min_selected} selected genes to pass. Select more genes, or pass a "
-            "larger fdr or offset=0."
+        text = (
+            "{n_genes} genes are too few: with {fdr:{asked.fdr:g}} and {offset:{asked.offset}} a pair of clusters "
+            "needs at least {asked.min_selected} selected genes to pass. Select more genes, or pass a "
+            "larger {fdr} or {offset:0}."
         )
-        raise ValueError(msg)
+        raise ArgumentError(text, n_genes=n_genes, asked=params)
 
 
 def _ladder(params: RunParams, n_cells: int) -> Ladder:

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from recall_py.arguments import ArgumentError
+
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
@@ -20,8 +22,8 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
     if n_jobs is None or n_jobs == -1:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if n_jobs < 1:
-        msg = f"n_jobs is {n_jobs}; it must be a number of threads from 1 on, or -1 for all cores."
-        raise ValueError(msg)
+        text = "{n_jobs} is {value}; it must be a number of threads from 1 on, or -1 for all cores."
+        raise ArgumentError(text, value=n_jobs)
     return n_jobs
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recall_py.adata.stored import read_run
+from recall_py.arguments import ArgumentError
 from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead, with_plot_docs
 from recall_py.words import percent, shortened
 
@@ -83,8 +84,8 @@ def knockoffs(
 
     unknown = [name for name in panels if name not in PANELS]
     if unknown:
-        msg = f"Unknown panels {', '.join(unknown)}. Available: {', '.join(PANELS)}."
-        raise ValueError(msg)
+        text = "Unknown {panels} {unknown}. Available: {available}."
+        raise ArgumentError(text, unknown=", ".join(unknown), available=", ".join(PANELS))
     run = read_run(adata, key)
     if ax is None:
         axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 4.2), layout="constrained", squeeze=False)[1][0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recall_py.adata.stored import read_run
+from recall_py.arguments import ArgumentKeyError
 from recall_py.pl._figure import hand_over, with_plot_docs
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def _start_and_result(adata: AnnData, key: str) -> AnnData:
 
     run = read_run(adata, key)
     if not run.searched:
-        msg = f"uns[{key!r}] records no search. Name the column to compare with: plain='...'."
-        raise KeyError(msg)
+        text = "uns[{key!r}] records no search. Name the column to compare with: {plain:'...'}."
+        raise ArgumentKeyError(text, key=key)
     started = np.full(adata.n_obs, None, dtype=object)
     started[run.codes >= 0] = np.asarray(run.record["start"]).astype(str)
     codes = natsorted({label for label in started if label is not None})

@@ -10,6 +10,7 @@ from recall_py.adata import keys
 from recall_py.adata.labels import read_labels
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_pair_tests
+from recall_py.arguments import ArgumentError
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import FilterParams, given
 from recall_py.run.options import PRESETS
@@ -45,12 +46,12 @@ def check_adata(
     pair_test = pair_test or ("knockoff" if external else "synthetic")
     takes_knockoffs = pair_test_named(pair_test).takes_knockoffs
     if takes_knockoffs and not external:
-        msg = (
+        text = (
             "Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression "
-            f"data keep all of its double dipping. If obs[{groupby!r}] comes from elsewhere (sorting, genotype, "
-            "hashtags), pass external=True; otherwise leave pair_test out, for synthetic nulls."
+            "data keep all of its double dipping. If obs[{column!r}] comes from elsewhere (sorting, genotype, "
+            "hashtags), pass {external:True}; otherwise leave {pair_test} out, for synthetic nulls."
         )
-        raise ValueError(msg)
+        raise ArgumentError(text, column=groupby)
     refuse_unusable(adata)
     refuse_copy_of_file(adata, copy=copy)
     refuse_occupied(adata, key_added)

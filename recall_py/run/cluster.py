@@ -17,6 +17,7 @@ from recall_py.adata.labels import read_labels, restricted_cells
 from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_clusters
+from recall_py.arguments import ArgumentError
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams, given
 from recall_py.method.results import Augmented
@@ -139,10 +140,8 @@ def cluster_data(
         logging.info("the counts of the selected genes are gathered from dask into memory")
     if knockoffs is not None:
         if knockoffs.shape != data.shape:
-            msg = (
-                f"knockoffs are {knockoffs.shape[0]} cells x {knockoffs.shape[1]} genes; one for each of {data.shape}."
-            )
-            raise ValueError(msg)
+            text = "{knockoffs} are {found[0]} cells x {found[1]} genes; one for each of {expected}."
+            raise ArgumentError(text, found=knockoffs.shape, expected=data.shape)
         counts = data.read().counts
         both = sparse.hstack([counts, knockoffs.astype(counts.dtype)], format="csc")
         return cluster_augmented(Augmented(sparse.csc_array(both), ()), params, observer, scanpy_graph)
@@ -197,8 +196,8 @@ def _about_sketch(n_sketched: int) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        msg = f"A sketch of {n_sketched} cells does not do: {error} Or take a larger sketch."
-        raise ValueError(msg) from error
+        text = "A sketch of {n_sketched} cells does not do: {error} Or take a larger {sketch}."
+        raise ArgumentError(text, n_sketched=n_sketched, error=error) from error
 
 
 def _in_dask(data: CountData) -> DaskCounts | None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
+from recall_py.arguments import Named, NamesArguments
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
 from recall_py.method.results import Iteration, Search
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-
-class CalibrationWarning(UserWarning):
+class CalibrationWarning(NamesArguments, UserWarning):
     """The labels are not what a calibrated clustering usually is: read the message."""
 
 
@@ -43,42 +40,45 @@ class ScanpyLog:
         logging.info(f"    {describe(iteration, by_resolution=self._by_resolution)}")
 
 
-def outcome_messages(search: Search, params: RunParams) -> Sequence[str]:
+def outcome_warnings(search: Search, params: RunParams) -> list[CalibrationWarning]:
     """What the user must know about how the search ended; nothing if it is an ordinary calibrated clustering."""
     failing = f"{int(search.pairs.failing.sum())} of {len(search.pairs.pairs)} pairs of clusters"
     n_clusters = search.partition.n_clusters
-    word = "resolution" if params.partition.by_resolution else "num_clusters_start"
+    word = Named("resolution" if params.partition.by_resolution else "num_clusters_start")
     if search.reason == "max_iterations":
-        return [
-            f"NOT CALIBRATED: the search was cut off after {len(search.iterations)} iterations with {failing} without "
-            "markers. Raise max_iterations, or pass strategy='merge'."
-        ]
+        text = (
+            "NOT CALIBRATED: the search was cut off after {n_iterations} iterations with {failing} without markers. "
+            "Raise {max_iterations}, or pass {strategy:'merge'}."
+        )
+        return [CalibrationWarning(text, n_iterations=len(search.iterations), failing=failing)]
     if search.reason == "disconnected":
-        return [
-            f"NOT CALIBRATED: the neighbour graph falls into {n_clusters} unconnected parts, so no {word} gives fewer "
-            f"clusters, and {failing} have no markers. Pass strategy='merge'."
-        ]
+        text = (
+            "NOT CALIBRATED: the neighbour graph falls into {n_clusters} unconnected parts, so no {word} gives fewer "
+            "clusters, and {failing} have no markers. Pass {strategy:'merge'}."
+        )
+        return [CalibrationWarning(text, n_clusters=n_clusters, word=word, failing=failing)]
     messages = []
     untested = search.pairs.untested
     if untested.size:
         few = params.filter.min_cells
         named = ", ".join(f"cluster {code}" for code in untested)
-        messages.append(
-            f"Too small to be tested, with fewer than {few} cells: {named}. What is not tested stays as it is."
-        )
+        text = "Too small to be tested, with fewer than {few} cells: {named}. What is not tested stays as it is."
+        messages.append(CalibrationWarning(text, few=few, named=named))
     if n_clusters - untested.size == 1:
         rivals = "their knockoffs" if pair_test_named(params.pair_test).takes_knockoffs else "those of null cells"
-        messages.append(
-            f"One cluster is left: no split of these cells was supported by markers that beat {rivals} "
-            f"(at least {params.filter.min_selected} genes a pair are needed)."
+        text = (
+            "One cluster is left: no split of these cells was supported by markers that beat {rivals} "
+            "(at least {least} genes a pair are needed)."
         )
+        messages.append(CalibrationWarning(text, rivals=rivals, least=params.filter.min_selected))
     if search.first_passed and not search.iterations[-1].n_failing:
         highest = search.iterations[-1].level
-        advice = "" if params.search.raise_start else ", or raise_start=True"
-        messages.append(
-            f"No pair of clusters failed at the start ({word} {highest:g}), so the start may be too coarse. "
-            f"Pass a higher {word}{advice}."
+        text = (
+            "No pair of clusters failed at the start ({word} {highest:g}), so the start may be too coarse. "
+            "Pass a higher {word}"
         )
+        text += "." if params.search.raise_start else ", or {raise_start:True}."
+        messages.append(CalibrationWarning(text, word=word, highest=highest))
     return messages
 
 
@@ -88,5 +88,5 @@ def warn_about(search: Search, params: RunParams) -> None:
 
     if settings.verbosity <= 0:
         return
-    for message in outcome_messages(search, params):
-        warnings.warn(message, CalibrationWarning, stacklevel=4)
+    for message in outcome_warnings(search, params):
+        warnings.warn(message, stacklevel=4)

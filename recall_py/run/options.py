@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from recall_py.adata import keys
 from recall_py.adata.neighbours import read_graph_params
+from recall_py.arguments import ArgumentError
 from recall_py.method.clustering.partition import refuse_unfit_options
 from recall_py.method.params import (
     GRAPHS,
@@ -75,11 +76,11 @@ class Calibration:
         if self.preset is not None:
             one_of("preset", self.preset, tuple(PRESETS))
         if self.start is None:
-            msg = "resolution is None, but the search needs a resolution to start from, for example resolution=1."
-            raise ValueError(msg)
+            text = "{resolution} is None, but the search needs a resolution to start from, for example {resolution:1}."
+            raise ArgumentError(text)
         if self.sketch is not None and (not isinstance(self.sketch, Integral) or self.sketch < 2):
-            msg = f"sketch is {self.sketch!r}; a number of cells is needed, for example sketch=20_000."
-            raise ValueError(msg)
+            text = "{sketch} is {value!r}; a number of cells is needed, for example {sketch:20_000}."
+            raise ArgumentError(text, value=self.sketch)
 
     def run_params(self, adata: AnnData) -> RunParams:
         """Everything that decides the labels, with what `adata` records about its neighbours filled in."""
@@ -104,8 +105,8 @@ class Calibration:
                 logging.info("no neighbours are recorded: the graph takes scanpy's defaults")
         dims: Any = asked.get("dims", RunParams.dims if n_pcs is None else n_pcs)
         if isinstance(dims, str) and dims != "auto":
-            msg = f"dims is {dims!r}; pass a number of components, or 'auto' for those above the noise."
-            raise ValueError(msg)
+            text = "{dims} is {value!r}; pass a number of components, or 'auto' for those above the noise."
+            raise ArgumentError(text, value=dims)
 
         def set_of(*names: str) -> dict[str, Any]:
             return {name: asked[name] for name in names if name in asked}

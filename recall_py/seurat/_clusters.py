@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from recall_py.adata.stored import results
 from recall_py.files.atomic import write_atomically
-from recall_py.run.observe import CalibrationWarning
 from recall_py.seurat._values import column_to_r, in_r, robjects, to_r, view
 
 if TYPE_CHECKING:
@@ -106,9 +105,9 @@ def find_clusters(
         read = r("seurat_input")(robj, assay, layer, to_r(chosen), to_r(batch))
         for note in read.rx2("notes"):
             warnings.warn(note, UserWarning, stacklevel=2)
-        clustered = r_entry.cluster(_matrix(read), asked, n_top_genes=n_top_genes, say=say)
-        for message in clustered["messages"]:
-            warnings.warn(message, CalibrationWarning, stacklevel=2)
+        clustered = r_entry.calibrated_clusters(_matrix(read), asked, n_top_genes=n_top_genes, say=say)
+        for message in clustered.pop("messages"):
+            warnings.warn(message, stacklevel=2)
         returned = to_r({name: value for name, value in clustered.items() if name != "labels"})
         labels = r("labels_of")(to_r(clustered["labels"]), read.rx2("cells"))
         result = robjects().ListVector({"labels": labels, "record": r("record_of")(returned, read)})

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from recall_py.adata import keys
+from recall_py.arguments import ArgumentError
 from recall_py.counts.structure import refuse_damaged
 from recall_py.seurat._values import array, column_to_python, column_to_r, in_r, numbers, robjects, to_r
 
@@ -102,8 +103,8 @@ def to_seurat(adata: AnnData, *, layer: str | None = None, assay: str | None = N
         refuse_damaged(stored, where)
     counts = sparse.csr_matrix(stored)
     if (counts.data != np.rint(counts.data)).any() or (counts.data < 0).any():
-        msg = f"{where} holds values that are no counts. Pass the layer that has raw counts: layer='...'"
-        raise ValueError(msg)
+        text = "{where} holds values that are no counts. Pass the layer that has raw counts: {layer:'...'}"
+        raise ArgumentError(text, where=where)
     counts.sort_indices()
     create = """function(x, i, p, genes, cells, metadata, assay, variable) {
         counts <- methods::new("dgCMatrix", x = x, i = i, p = p, Dim = c(length(genes), length(cells)),

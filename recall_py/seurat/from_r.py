@@ -6,6 +6,9 @@ genes: nothing is transposed and nothing made dense.
 
 from __future__ import annotations
 
+import json
+from ast import literal_eval
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +18,17 @@ from scipy import sparse
 from recall_py import get
 from recall_py.adata import keys
 from recall_py.adata.stored import read_run
+from recall_py.arguments import ArgumentError
 from recall_py.counts.structure import refuse_damaged
 from recall_py.method.params import PartitionParams
 from recall_py.method.stages import Silent
 from recall_py.run.check import check_adata
 from recall_py.run.cluster import read_cluster_write
-from recall_py.run.observe import describe, outcome_messages
+from recall_py.run.observe import describe, outcome_warnings
 from recall_py.run.options import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from anndata import AnnData
     from numpy.typing import ArrayLike
@@ -36,6 +40,37 @@ _KEY = "recall"
 _BATCH = "batch"
 _GROUP = "group"
 _SCALARS = ("version", "converged", "reason", "first_passed", "level", "n_clusters", "n_components", "selection")
+_R_NAMES = {
+    "fdr": "q",
+    "resolution": "resolution_start",
+    "reduction": "reduction_percentage",
+    "batch_key": "batch",
+    "groupby": "group.by",
+    "random_state": "seed",
+    "n_jobs": "cores",
+}
+"""Arguments that the R package calls otherwise."""
+
+
+def in_r(name: str, value: str) -> str:
+    """An argument as R has it; a :data:`~recall_py.arguments.Speller`."""
+    name = _R_NAMES.get(name, name)
+    if not value:
+        return name
+    known = literal_eval(value)
+    if name == "dims" and isinstance(known, int):
+        return f"dims = 1:{known}"
+    if isinstance(known, str):
+        return f"{name} = {json.dumps(known, ensure_ascii=False)}"
+    return f"{name} = {str(known).upper() if isinstance(known, bool) else known}"
+
+
+@contextmanager
+def _errors_in_r() -> Iterator[None]:
+    try:
+        yield
+    except ArgumentError as error:
+        raise ValueError(error.spelled(in_r)) from error
 
 
 class _Messages:
@@ -53,7 +88,14 @@ class _Messages:
         self._say(describe(iteration, by_resolution=self._by_resolution))
 
 
-def cluster(
+@_errors_in_r()
+def cluster(matrix: Mapping[str, Any], options: Mapping[str, Any], **others: Any) -> dict[str, Any]:
+    """Calibrated clusters for R: :func:`calibrated_clusters`, with messages and errors in R's words."""
+    found = calibrated_clusters(matrix, options, **others)
+    return {**found, "messages": [message.spelled(in_r) for message in found["messages"]]}
+
+
+def calibrated_clusters(
     matrix: Mapping[str, Any],
     options: Mapping[str, Any],
     *,
@@ -81,8 +123,8 @@ def cluster(
     Returns
     -------
     ``labels`` (codes from 0 by decreasing size), ``iterations``, ``pairs``, ``markers`` and ``cluster_markers``
-    (columns by name), ``genes``, ``untested``, ``params``, ``seconds``, ``messages`` (what the user must know about
-    the outcome) and the scalars of the record.
+    (columns by name), ``genes``, ``untested``, ``params``, ``seconds``, ``messages`` (warnings about the outcome) and
+    the scalars of the record.
 
     Raises
     ------
@@ -102,12 +144,12 @@ def cluster(
     return {
         "labels": search.partition.labels,
         **record_of(adata, _KEY),
-        "messages": list(outcome_messages(search, params)),
+        "messages": outcome_warnings(search, params),
     }
 
 
 def record_of(adata: AnnData, key: str) -> dict[str, Any]:
-    """The record of a clustering in `adata` as plain columns and scalars; see :func:`cluster`."""
+    """The record of a clustering in `adata` as plain columns and scalars; see :func:`calibrated_clusters`."""
     record = read_run(adata, key).record
     return {
         "iterations": _columns(get.iterations(adata, key)),
@@ -118,6 +160,7 @@ def record_of(adata: AnnData, key: str) -> dict[str, Any]:
     }
 
 
+@_errors_in_r()
 def test(
     matrix: Mapping[str, Any], labels: Sequence[str], options: Mapping[str, Any], *, n_top_genes: int = 2000
 ) -> dict[str, Any]:
@@ -126,7 +169,7 @@ def test(
     Parameters
     ----------
     matrix, n_top_genes
-        As in :func:`cluster`.
+        As in :func:`calibrated_clusters`.
     labels
         (n_cells,) label of each cell.
     options

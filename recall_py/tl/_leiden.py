@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
+from recall_py.arguments import ArgumentError, Named
 from recall_py.method.params import PartitionParams, resolve_seed
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.options import Calibration
@@ -158,8 +159,8 @@ def leiden(
 def _refuse_given_graph(**given: object) -> None:
     for name, value in given.items():
         if value is not None:
-            msg = (
-                f"{name} cannot be used: that graph was built without knockoff genes, so clusters on it cannot be "
-                f"calibrated. Leave {name} out; the graph is rebuilt with the parameters that sc.pp.neighbors recorded."
+            text = (
+                "{name} cannot be used: that graph was built without knockoff genes, so clusters on it cannot be "
+                "calibrated. Leave {name} out; the graph is rebuilt with the parameters that sc.pp.neighbors recorded."
             )
-            raise ValueError(msg)
+            raise ArgumentError(text, name=Named(name))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
+from recall_py.arguments import ArgumentError
 from recall_py.method.params import PartitionParams, resolve_seed
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.options import Calibration
@@ -95,11 +96,11 @@ def louvain(
     True
     """
     if flavor != "igraph":
-        msg = (
-            f"flavor={flavor!r} is not available: scanpy's 'vtraag' needs the package louvain, which is no longer "
-            "maintained. Use flavor='igraph'; 'rapids' needs a GPU and has no counterpart here."
+        text = (
+            "{flavor:{found!r}} is not available: scanpy's 'vtraag' needs the package louvain, which is no longer "
+            "maintained. Use {flavor:'igraph'}; 'rapids' needs a GPU and has no counterpart here."
         )
-        raise ValueError(msg)
+        raise ArgumentError(text, found=flavor)
     return cluster_adata(
         adata,
         Calibration(

@@ -125,41 +125,6 @@ def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.h5ad", "cut.h5ad"]
 
 
-@pytest.mark.parametrize(
-    ("text", "read"),
-    [
-        ("Raise max_iterations, or pass strategy='merge'.", "Raise --max-iterations, or pass --strategy merge."),
-        ("Pass a higher resolution, or raise_start=True.", "Pass a higher resolution, or --raise-start."),
-        ("layer is 'x'; the layer is not there.", "--layer is 'x'; the layer is not there."),
-        ("or a larger fdr or offset=0.", "or a larger fdr or --offset 0."),
-        ("random_state is -1; pass random_state=0.", "--seed is -1; pass --seed 0."),
-        ("obs['n_draws'] has no label.", "obs['n_draws'] has no label."),
-        ("Run sc.pp.neighbors(adata, key_added='nn') first.", "Run sc.pp.neighbors(adata, key_added='nn') first."),
-        ("Then: restrict_to=('batch', ['a']).", "Then: --restrict-to batch:a."),
-        ("n_drawsman and my_n_draws stay.", "n_drawsman and my_n_draws stay."),
-        ("min_cells is no option here.", "min_cells is no option here."),
-    ],
-)
-def test_arguments_are_named_as_the_command_line_has_them(text, read):
-    from recall_py.cli.errors import as_options
-
-    names = [
-        "max_iterations",
-        "strategy",
-        "resolution",
-        "raise_start",
-        "layer",
-        "fdr",
-        "offset",
-        "seed",
-        "n_draws",
-        "key_added",
-        "restrict_to",
-    ]
-    assert as_options(text, names) == read
-    assert as_options(text, ["resolution"]) == text
-
-
 def test_warnings_name_options_too(embedded, tmp_path):
     arguments = ("--resolution", 4, "--max-iterations", 1, "--flavor", "igraph", "--n-iterations", 2, "--quiet")
     run = recall("cluster", embedded, "-o", tmp_path / "out.h5ad", *arguments)

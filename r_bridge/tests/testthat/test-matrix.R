@@ -75,9 +75,8 @@ test_that("arguments that cannot be are refused in R's words", {
   expect_error(FindClustersRecall(counts, knockoffs = counts[1:3, ]), "knockoffs has 3 x 180 entries")
 })
 
-test_that("messages of the engine are said with R's names and values", {
-  said <- recallpy:::said_in_r
-  expect_equal(said("ValueError: Pass strategy='merge'."), "Pass strategy = \"merge\".")
-  expect_equal(said("Pass fewer: dims=5."), "Pass fewer: dims = 1:5.")
-  expect_equal(said("or raise_start=True."), "or raise_start = TRUE.")
+test_that("errors of the engine come as a sentence with R's names and values", {
+  said <- tryCatch(FindClustersRecall(kinds_of_cells(), dims = 1:500), error = conditionMessage)
+  expect_match(said, "^150 genes and 180 cells are too few for 500 principal components. Pass fewer: dims = 1:75.$")
+  expect_equal(recallpy:::without_class("ValueError: a: b.\nTraceback"), "a: b.")
 })

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from recall_py.arguments import ArgumentError
 from recall_py.method.nulls.batches import cells_of_batches, fit_within, relative_totals, sample_within
 from recall_py.method.nulls.copula import Copula
 from recall_py.method.nulls.depth_negative_binomial import DepthNegativeBinomial
@@ -42,8 +43,8 @@ def null_model(name: str) -> NullModel:
         If there is none, with the list of those that exist.
     """
     if name not in NULL_MODELS:
-        msg = f"Unknown null_method {name!r}. Available: {', '.join(NULL_MODELS)}."
-        raise ValueError(msg)
+        text = "Unknown {null_method} {name!r}. Available: {models}."
+        raise ArgumentError(text, name=name, models=", ".join(NULL_MODELS))
     return NULL_MODELS[name]
 
 
