@@ -38,7 +38,7 @@ demo: $(BIN)/recall-py
 	$(BIN)/recall-py demo data/pbmc68k.h5ad --output demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Short runs with the oldest and the newest versions that pyproject.toml allows; longer ones beside other packages.
 test-oldest test-newest: $(VENV)/.test

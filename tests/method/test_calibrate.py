@@ -40,9 +40,9 @@ class GroupTest:
     def __call__(self, labels: np.ndarray) -> PairTable:
         self.seen.append(labels)
         sizes = np.bincount(labels)
-        group = [np.bincount(self._group[labels == code]).argmax() for code in range(sizes.size)]
+        group = np.array([np.bincount(self._group[labels == code]).argmax() for code in range(sizes.size)])
         pairs = np.column_stack(np.triu_indices(sizes.size, k=1))
-        passing = np.array([group[a] != group[b] for a, b in pairs], dtype=bool)
+        passing = group[pairs[:, 0]] != group[pairs[:, 1]]
         return PairTable(
             pairs=pairs,
             sizes=sizes[pairs],

@@ -32,13 +32,13 @@ def run_quietly(function, adata, *args, **kwargs):
 
 @pytest.fixture(scope="module")
 def pbmc():
-    """One object with results of 1, 2, about ten and sixty clusters, by merging, against null cells, and of labels."""
+    """One object with results of 1, 2, about ten and 45 clusters, by merging, against null cells, and of labels."""
     adata = ad.read_h5ad(PBMC)
     tl = recall_py.tl
     run_quietly(tl.leiden, adata, 4)
     run_quietly(tl.leiden, adata, 4, strategy="merge", key_added="merged")
     run_quietly(tl.leiden, adata, 1, pair_test="synthetic", strategy="merge", n_draws=1, key_added="synthetic")
-    for n_clusters in (1, 2, 60):
+    for n_clusters in (1, 2, 45):
         options = {"num_clusters_start": n_clusters, "max_iterations": 1, "key_added": f"k{n_clusters}"}
         run_quietly(tl.recall, adata, algorithm="kmeans", **options)
     run_quietly(tl.test_clusters, adata, "annotation", external=True, key_added="tested")
@@ -54,7 +54,7 @@ def _no_figure_is_left():
 
 
 @pytest.mark.parametrize("picture", PICTURES)
-@pytest.mark.parametrize("key", ["leiden", "merged", "synthetic", "k1", "k2", "k60"])
+@pytest.mark.parametrize("key", ["leiden", "merged", "synthetic", "k1", "k2", "k45"])
 def test_every_picture_is_drawn_for_any_number_of_clusters(pbmc, picture, key, tmp_path):
     path = tmp_path / "picture.png"
     assert getattr(recall_py.pl, picture)(pbmc, key, save=path) is None
@@ -92,7 +92,7 @@ def test_search_marks_every_step_and_names_its_failing_pairs(pbmc):
     assert result.tolist() == [len(steps), pbmc.obs["leiden"].nunique()]
 
 
-@pytest.mark.parametrize("key", ["tested", "k60"])
+@pytest.mark.parametrize("key", ["tested", "k45"])
 def test_pairs_outlines_failing_pairs_and_no_others(pbmc, key):
     axis = recall_py.pl.pairs(pbmc, key, show=False)
     outlined = [p for p in axis.patches if isinstance(p, Rectangle) and same_color(p.get_edgecolor(), FAILING)]
@@ -140,7 +140,7 @@ def test_pairs_hatches_what_was_not_tested(pbmc):
     assert hatched == n_untested * 2 * (pbmc.obs["leiden"].nunique() - 1) > 0
 
 
-@pytest.mark.parametrize("key", ["leiden", "merged", "synthetic", "k60"])
+@pytest.mark.parametrize("key", ["leiden", "merged", "synthetic", "k45"])
 def test_flow_holds_every_cell_at_every_step(pbmc, key):
     flow = recall_py.get.flow(pbmc, key)
     steps = recall_py.get.iterations(pbmc, key)

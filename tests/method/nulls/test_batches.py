@@ -122,7 +122,7 @@ def test_moments_over_batches_are_those_of_the_draws(counts, name):
         for found, expected in zip(fitted, observed_moments(counts), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
         return
-    n_seeds = 100
+    n_seeds = 30
     drawn = np.concatenate([knockoffs(counts, name, seed, batches=BATCHES) for seed in range(n_seeds)])
     fourth = ((drawn - drawn.mean(axis=0)) ** 4).mean(axis=0)
     n = len(drawn)

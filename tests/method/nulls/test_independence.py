@@ -10,7 +10,7 @@ from recall_py.method.nulls import NULL_MODELS, augment
 from recall_py.method.results import Cells
 
 N_CELLS = 300
-N_SEEDS = 150
+N_SEEDS = 60
 
 
 def draws(counts: np.ndarray, name: str, seed: int, depth: np.ndarray | None = None) -> np.ndarray:

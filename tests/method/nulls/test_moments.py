@@ -11,7 +11,7 @@ from recall_py.method.nulls.moments import Moments, mix_moments, observed_moment
 from recall_py.method.results import NullFit
 
 DEPTHS = np.array([0.1, 0.5, 0.9, 2.5])
-N_DRAWS = 200_000
+N_DRAWS = 100_000
 SUPPORT = np.arange(3000)
 
 
