@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from recall_py.adata.stored import find_record
+from recall_py.adata import keys
+from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
 
 
 _PAIR_COLUMNS = (
     "group", "reference", "n_group", "n_reference", "n_selected", "threshold", "evidence", "false_share", "passes",
 )  # fmt: skip
+_OUTCOME_COLUMNS = (
+    "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "threshold", "near",
+)  # fmt: skip
+_BEST_GENE_COLUMNS = ("auc", "log2_fold_change", "log10_p", "log10_p_null")
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
 
 
@@ -90,7 +97,7 @@ def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     Parameters
     ----------
     adata
-        With a calibrated clustering, or the tests of given labels.
+        With a calibrated clustering, the tests of given labels, or merged labels.
     key
         ``key_added`` of the call that wrote it.
 
@@ -101,6 +108,8 @@ def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``false_share`` (the lowest share of false discoveries that the filter estimates at any threshold: at most ``fdr``
     where the pair passes) and whether the pair ``passes``. Records of earlier versions have no ``false_share``.
 
+    Of merged labels: the neighbours that stand, with the columns of :func:`merges`.
+
     Examples
     --------
     >>> import anndata as ad, recall_py
@@ -109,8 +118,78 @@ def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     >>> bool(recall_py.get.pairs(adata)["passes"].all())
     True
     """
+    record = find_record(adata, key)
+    if holds_merging(record):
+        return _outcomes(record, merged=False)
     stored = _record(adata, key, "pairs")
     return pd.DataFrame({name: stored[name] for name in _PAIR_COLUMNS if name in stored})
+
+
+def merges(adata: AnnData, key: str) -> pd.DataFrame:
+    """Merges of given labels, and why: what their genes reach beside what those of null cells reach.
+
+    Parameters
+    ----------
+    adata
+        With merged labels.
+    key
+        ``key_added`` of :func:`recall_py.tl.merge_clusters`.
+
+    Returns
+    -------
+    One row for each merge, in their order; :func:`pairs` gives the same of the neighbours that stand.
+
+    ``group``, ``reference``
+        The larger and the smaller of the two, by the labels at the start that each is made of.
+    ``n_group``, ``n_reference``
+        Their cells.
+    ``kind``
+        ``"pair"``: compared with null cells. ``"small"``: one has too few cells for that, and joined its nearest.
+    ``distance``
+        Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
+    ``evidence``
+        Decades of p by which the best genes exceed those of null cells, a mean over ``ranks``.
+    ``threshold``
+        The pair stands where ``evidence`` is above it.
+    ``near``
+        Whether ``evidence`` is so near to it that another seed may turn the outcome.
+    ``genes``, ``auc``, ``log2_fold_change``, ``log10_p``, ``log10_p_null``
+        Lists of the best genes: their names, the chance that a cell of the group has the larger value, log2 of the
+        ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
+    ``ranks``, ``real``, ``null``
+        Lists: places among the genes of the pair, and -log10 p there of its genes and of the best null draw.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> adata = adata[adata.obs["annotation"].isin(["CD8+ Cytotoxic T", "CD56+ NK", "CD19+ B"])].copy()
+    >>> recall_py.tl.merge_clusters(adata, "annotation")
+    >>> recall_py.get.merges(adata, "annotation_merged")["group"].tolist()
+    ['CD8+ Cytotoxic T']
+    """
+    record = find_record(adata, key)
+    if not holds_merging(record):
+        msg = f"uns[{key!r}] holds no merged labels. Make them: recall_py.tl.merge_clusters(adata, ...)"
+        raise KeyError(msg)
+    return _outcomes(record, merged=True)
+
+
+def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
+    """Merges, or the pairs that stand, with lists of their best genes and of the ranks that decided."""
+    stored, best, ranks = (record[name] for name in (keys.OUTCOMES, "best_genes", "ranks"))
+    table = pd.DataFrame({name: stored[name] for name in _OUTCOME_COLUMNS})
+    lists = {"genes": (best, np.asarray(record["genes"])[best["gene"]] if "gene" in best else ())}
+    lists |= {name: (best, best.get(name, ())) for name in _BEST_GENE_COLUMNS}
+    lists |= {
+        title: (ranks, ranks.get(name, ())) for title, name in (("ranks", "rank"), ("real", "real"), ("null", "null"))
+    }
+    for title, (rows, values) in lists.items():
+        of_outcome: list[list[Any]] = [[] for _ in range(len(table))]
+        for outcome, value in zip(rows["outcome"], np.asarray(values).tolist(), strict=True):
+            of_outcome[outcome].append(value)
+        table[title] = of_outcome
+    return table[np.asarray(stored["merged"]) == merged].reset_index(drop=True)
 
 
 def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster"] = "pair") -> pd.DataFrame:
@@ -180,6 +259,11 @@ def _natural(labels: pd.Series[Any]) -> pd.Series[Any]:
 def _record(adata: AnnData, key: str, name: str) -> Any:
     record = find_record(adata, key)
     if name not in record:
-        msg = f"uns[{key!r}] holds no {name}: test_clusters makes no search."
+        why = (
+            f"it has merged labels. Read them: recall_py.get.merges(adata, {key!r})"
+            if holds_merging(record)
+            else "test_clusters makes no search."
+        )
+        msg = f"uns[{key!r}] holds no {name}: {why}"
         raise KeyError(msg)
     return record[name]

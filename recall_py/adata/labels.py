@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from natsort import natsorted
 from numpy.typing import NDArray
 
 from recall_py.arguments import ArgumentError
@@ -42,6 +43,15 @@ def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> 
 def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> pd.Series[Any] | None:
     """The batches of some or all cells."""
     return None if column is None else read_labels(adata, column, cells).cat.remove_unused_categories()
+
+
+def read_clusters(adata: AnnData, column: str) -> pd.Series[Any]:
+    """The labels of all cells, those that occur alone, in the order of their categories or else in natural order."""
+    labels = read_labels(adata, column).cat.remove_unused_categories()
+    given = adata.obs[column].dtype
+    if isinstance(given, pd.CategoricalDtype) or pd.api.types.is_numeric_dtype(given):
+        return labels
+    return labels.cat.reorder_categories(natsorted(labels.cat.categories))
 
 
 def read_labels(adata: AnnData, column: str, cells: NDArray[np.bool_] | None = None) -> pd.Series[Any]:

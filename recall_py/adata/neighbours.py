@@ -13,11 +13,59 @@ from recall_py.adata import keys
 from recall_py.arguments import ArgumentError
 from recall_py.method.clustering.graph import descent_options, searched_exactly
 from recall_py.method.params import GraphParams
+from recall_py.words import listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _PCA = ("X_pca", "pca")
+_CONNECTIVITIES = "connectivities"
+
+
+def recorded_graph(
+    adata: AnnData, neighbors_key: str | None = None, obsp: str | None = None
+) -> tuple[sparse.csr_array, str] | None:
+    """The graph of the cells, whoever made it, and the name of its slot in ``obsp``; None where none is recorded.
+
+    Of what is recorded beside the graph nothing but its name is read.
+
+    Raises
+    ------
+    KeyError
+        If `neighbors_key`, `obsp` or the graph that is recorded does not exist.
+    ValueError
+        If both names are given.
+    """
+    if neighbors_key is not None and obsp is not None:
+        msg = f"Both neighbors_key={neighbors_key!r} and obsp={obsp!r} name a graph; pass one of them."
+        raise ValueError(msg)
+    slot = obsp or _recorded_slot(adata, neighbors_key)
+    if slot is None:
+        return None
+    if slot not in adata.obsp:
+        msg = (
+            f"The neighbour graph obsp[{slot!r}] does not exist; obsp has: {listed(list(adata.obsp))}. "
+            "Make one: sc.pp.neighbors(adata), or, to go by the labels alone: adata.uns.pop('neighbors', None)"
+        )
+        raise KeyError(msg)
+    return sparse.csr_array(adata.obsp[slot]), slot
+
+
+def _recorded_slot(adata: AnnData, neighbors_key: str | None) -> str | None:
+    """The name of the graph in ``obsp`` that an entry of ``uns`` records."""
+    entry = _recorded_entry(adata, neighbors_key)
+    if entry is None:
+        return None
+    named = entry.get("connectivities_key", _CONNECTIVITIES) if hasattr(entry, "get") else _CONNECTIVITIES
+    return str(_scalar(named))
+
+
+def _recorded_entry(adata: AnnData, neighbors_key: str | None) -> Any:
+    """What ``uns`` has of a neighbour graph; None where nothing is recorded and nothing was asked for."""
+    if neighbors_key is not None and neighbors_key not in adata.uns:
+        msg = f"uns[{neighbors_key!r}] does not exist. Run sc.pp.neighbors(adata, key_added={neighbors_key!r}) first."
+        raise KeyError(msg)
+    return adata.uns.get(neighbors_key or keys.NEIGHBORS)
 
 
 def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphParams, int | None]:
@@ -30,10 +78,7 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
     ValueError
         If the recorded graph is not one of principal components: knockoff genes cannot be sent through it.
     """
-    if neighbors_key is not None and neighbors_key not in adata.uns:
-        msg = f"uns[{neighbors_key!r}] does not exist. Run sc.pp.neighbors(adata, key_added={neighbors_key!r}) first."
-        raise KeyError(msg)
-    recorded = adata.uns.get(neighbors_key or keys.NEIGHBORS, {}).get(keys.PARAMS, {})
+    recorded = (_recorded_entry(adata, neighbors_key) or {}).get(keys.PARAMS, {})
     n_pcs = None if recorded.get("n_pcs") is None else int(_scalar(recorded["n_pcs"]))
     representation = "X" if n_pcs == 0 else recorded.get("use_rep", _PCA[0])
     if representation not in _PCA or "bbknn" in recorded:

@@ -20,9 +20,12 @@ from recall_py.method.results import Cells
 from recall_py.words import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anndata import AnnData
 
 _ALL_GENES = "all genes"
+_NAMED_GENES = "genes by name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,24 +78,29 @@ def read_counts(
     n_top_genes: int = 2000,
     batch_key: str | None = None,
     cells: NDArray[np.bool_] | None = None,
+    only: Sequence[str] | None = None,
 ) -> CountData:
     """Raw counts of the selected genes, read in blocks where they are in a file.
 
     Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
     integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
-    `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts. `cells` is a mask of the cells that take part.
+    `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts; or `only` those that are named. `cells` is a mask
+    of the cells that take part.
 
     Raises
     ------
     ValueError
         If there are fewer than two cells, duplicate names, or no raw counts.
     KeyError
-        If `layer` or the column `batch_key` does not exist.
+        If `layer`, the column `batch_key` or a named gene does not exist.
     """
     refuse_unusable(adata, cells)
     batches = read_batches(adata, batch_key, cells)
     counts, names, source = find_counts(adata, layer, cells)
-    chosen, selection = _select_genes(adata, counts, names, n_top_genes)
+    if only is None:
+        chosen, selection = _select_genes(adata, counts, names, n_top_genes)
+    else:
+        chosen, selection = _named_genes(names, only, source), _NAMED_GENES
     data = count_data((counts, names, source), chosen, selection, batches)
     _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells])
     return data
@@ -215,6 +223,19 @@ def _select_genes(
     if len(names) <= n_top_genes:
         return np.ones(len(names), dtype=bool), _ALL_GENES
     return most_variable(counts, n_top_genes)
+
+
+def _named_genes(names: pd.Index, only: Sequence[str], source: str) -> NDArray[np.bool_]:
+    """(n_columns,) mask of the genes that are named."""
+    wanted = pd.Index([] if isinstance(only, str) else only)
+    if not len(wanted) or wanted.dtype == bool:
+        msg = f"genes is {only!r}; pass names, for example genes=adata.var_names[adata.var['highly_variable']]."
+        raise ValueError(msg)
+    missing = wanted[~wanted.isin(names)]
+    if len(missing):
+        msg = f"{len(missing)} of the {len(wanted)} genes are not in {source}: {listed(missing)}."
+        raise KeyError(msg)
+    return names.isin(wanted)
 
 
 def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:

@@ -125,6 +125,12 @@ def read_run(adata: AnnData, key: str) -> StoredRun:
         If the labels are no longer those of the result.
     """
     record = find_record(adata, key)
+    if holds_merging(record):
+        msg = (
+            f"uns[{key!r}] holds merged labels, of which there is no search and no picture. "
+            f"Read them: recall_py.get.merges(adata, {key!r}), recall_py.get.pairs(adata, {key!r})"
+        )
+        raise KeyError(msg)
     if "labels" not in record:
         msg = f"uns[{key!r}] was written by a version that kept too little for this. Run the clustering again."
         raise KeyError(msg)
@@ -174,6 +180,11 @@ def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
     stored = ", ".join(results(adata)) or "nothing"
     msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {stored}."
     raise KeyError(msg)
+
+
+def holds_merging(record: Mapping[str, Any]) -> bool:
+    """Whether a record is of merged labels, rather than of a search or of tests of given labels."""
+    return keys.OUTCOMES in record
 
 
 def _with_plain_text(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -144,6 +144,10 @@ def _results(adata: AnnData) -> str:
 
 
 def _outcome(record: Any) -> str:
+    from recall_py.adata.stored import holds_merging
+
+    if holds_merging(record):
+        return f"{len(record['labels'])} clusters, merged from {len(record['start_labels'])}"
     if "converged" not in record:
         passes = record["pairs"]["passes"]
         return f"{int(passes.sum())} of {len(passes)} pairs supported"

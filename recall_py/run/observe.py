@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
+from recall_py.adata.write import joined_name
 from recall_py.arguments import Named, NamesArguments
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
-from recall_py.method.results import Iteration, Search
+from recall_py.method.results import Iteration, Merging, PairOutcome, Search
 
 
 class CalibrationWarning(NamesArguments, UserWarning):
@@ -82,11 +84,49 @@ def outcome_warnings(search: Search, params: RunParams) -> list[CalibrationWarni
     return messages
 
 
+def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
+    """One line about two clusters that were merged or stand."""
+    first, second = (joined_name(names, side) for side in (outcome.first, outcome.second))
+    of_cells = f"{first} ({outcome.sizes[0]} cells) and {second} ({outcome.sizes[1]})"
+    if outcome.kind == "small":
+        return f"{of_cells} merged: too few cells to be tested"
+    became = "stand" if outcome.stands else "merged"
+    near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
+    return f"{of_cells} {became}: {outcome.excess:.2f} decades beyond null cells, threshold {outcome.threshold:g}{near}"
+
+
+def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> list[CalibrationWarning]:
+    """What the user must know about how merging given labels ended."""
+    messages = []
+    if merging.untested:
+        named = ", ".join(joined_name(names, merging.members[code]) for code in merging.untested)
+        text = "Too small to be tested: {named}. They stay; to join each to its nearest cluster: {merge_small:True}."
+        messages.append(CalibrationWarning(text, named=named))
+    if len(names) > 1 and len(merging.members) == 1:
+        text = (
+            "One cluster is left of the {n_start} in obs[{column!r}]: no two neighbours were told apart by more than "
+            "null cells are."
+        )
+        messages.append(CalibrationWarning(text, n_start=len(names), column=groupby))
+    if merging.standing and not merging.merges:
+        text = (
+            "Every pair of neighbours in obs[{column!r}] stands at the start, so it may be too coarse: merging cannot "
+            "split. Start from finer labels, such as sc.tl.leiden at a higher resolution."
+        )
+        messages.append(CalibrationWarning(text, column=groupby))
+    return messages
+
+
 def warn_about(search: Search, params: RunParams) -> None:
     """Issue a visible warning for each message about the outcome; none at scanpy's verbosity 0."""
+    warn(outcome_warnings(search, params), stacklevel=5)
+
+
+def warn(messages: Sequence[CalibrationWarning], *, stacklevel: int) -> None:
+    """Issue a visible warning for each message; none at scanpy's verbosity 0."""
     from scanpy import settings
 
     if settings.verbosity <= 0:
         return
-    for message in outcome_warnings(search, params):
-        warnings.warn(message, stacklevel=4)
+    for message in messages:
+        warnings.warn(message, stacklevel=stacklevel)

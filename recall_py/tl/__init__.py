@@ -1,11 +1,13 @@
 """Calibrated clustering of an AnnData object.
 
 :func:`leiden` stands in for ``scanpy.tl.leiden``; :func:`recall` takes the names and defaults of the R package.
+:func:`merge_clusters` takes labels from anywhere.
 """
 
 from recall_py.tl._leiden import leiden
 from recall_py.tl._louvain import louvain
+from recall_py.tl._merge_clusters import merge_clusters
 from recall_py.tl._recall import recall
 from recall_py.tl._test_clusters import test_clusters
 
-__all__ = ["leiden", "louvain", "recall", "test_clusters"]
+__all__ = ["leiden", "louvain", "merge_clusters", "recall", "test_clusters"]

@@ -64,6 +64,12 @@ class StartClusters:
         if members not in self._samples:
             cells = limited(self.cells(members), MAX_CELLS)
             counts = sparse.csr_array(self._rows(cells))
+            if counts.shape[0] != cells.size:
+                msg = (
+                    f"rows gave counts of {counts.shape[0]} cells for {cells.size}; it must give those that it is asked "
+                    "for, in their order, of the cells that the labels belong to."
+                )
+                raise ValueError(msg)
             self._samples[members] = cells, counts if self.genes is None else counts[:, self.genes]
         cells, counts = self._samples[members]
         chosen = limited(np.arange(cells.size), most)

@@ -1,0 +1,118 @@
+"""Labels from anywhere, merged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recall_py.method.params import resolve_seed
+from recall_py.run.merge import merge_adata
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from anndata import AnnData
+
+    from recall_py.method.params import Rng
+
+
+def merge_clusters(
+    adata: AnnData,
+    groupby: str,
+    *,
+    key_added: str | None = None,
+    batch_key: str | None = None,
+    layer: str | None = None,
+    genes: Sequence[str] | None = None,
+    neighbors_key: str | None = None,
+    obsp: str | None = None,
+    merge_small: bool = False,
+    random_state: int | np.random.RandomState | None = 0,
+    rng: Rng | None = None,
+    n_jobs: int | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Merge neighbouring clusters that one population would explain as well; labels may come from anywhere.
+
+    Labels of k-means, Seurat, scVI or a colleague do. Each pair of neighbouring clusters is compared with null cells of
+    its own: one population is fitted to the cells of both, drawn anew, and cut in two as a clustering would cut it. The
+    pair stands if its best genes beat those of the null cells by more than 3.5 decades of p; else it is merged, the
+    nearest pair first, until every pair stands. Every cluster that comes out is a union of clusters that came in. At
+    most 300 cells of a cluster take part in a test.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+    groupby
+        Column of ``obs`` with the labels: categories, text, integers or booleans.
+    key_added
+        Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_merged"`` added.
+    batch_key
+        Column of ``obs`` with batches: null cells keep the means of each batch, so that batches alone hold no pair
+        apart. Two clusters without a batch in common are merged.
+    layer
+        Layer with the raw counts.
+    genes
+        Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most
+        2,000, else the 2,000 that scanpy's ``seurat_v3`` selects. Leave out genes that should make no clusters, such as
+        those of the cell cycle.
+    neighbors_key
+        Entry of ``uns`` with the neighbour graph, ``"neighbors"`` by default. Any graph does, whatever it was made on.
+        Clusters are neighbours if more edge weight joins them than chance would give. Without a graph, neighbours are
+        the clusters with the nearest mean profiles.
+    obsp
+        Slot of ``obsp`` with the neighbour graph, in place of `neighbors_key`.
+    merge_small
+        Join labels below 3 cells, which are too few to be tested, to the nearest cluster; else they stay.
+    random_state, rng
+        Seed of the null cells; `rng` wins if given.
+    n_jobs
+        Threads, by default all cores; the result is the same for any number.
+    copy
+        Return a changed copy, and leave `adata` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Read why with :func:`recall_py.get.merges`, and what holds the rest apart with
+    :func:`recall_py.get.pairs`. Sets:
+
+    ``adata.obs[key_added]`` : categories
+        Merged labels, named ``"CD4 naive + CD4 memory"``. Order and colours of what stays are kept.
+    ``adata.uns[key_added]["params"]`` : dict
+        ``groupby``, ``batch_key``, ``layer``, ``connectivities`` (the graph in ``obsp``), ``merge_small``,
+        ``random_state``.
+    ``adata.uns[key_added]["recall"]`` : dict of arrays
+        Every merge, every pair that stands, and the labels that are too small to be tested, as ``untested``.
+
+    Raises
+    ------
+    ValueError
+        For input without raw counts; for cells without a label; for more than 400 labels; for a `key_added` that is no
+        single name or whose slots hold something else.
+    KeyError
+        If `groupby`, `batch_key`, `layer`, a gene or the graph does not exist.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> adata = adata[adata.obs["annotation"].isin(["CD8+ Cytotoxic T", "CD56+ NK", "CD19+ B"])].copy()
+    >>> recall_py.tl.merge_clusters(adata, "annotation")
+    >>> adata.obs["annotation_merged"].cat.categories.tolist()
+    ['CD8+ Cytotoxic T + CD56+ NK', 'CD19+ B']
+    """
+    return merge_adata(
+        adata,
+        groupby,
+        key_added=key_added,
+        batch_key=batch_key,
+        layer=layer,
+        genes=genes,
+        neighbors_key=neighbors_key,
+        obsp=obsp,
+        merge_small=merge_small,
+        seed=resolve_seed(random_state, rng),
+        n_jobs=n_jobs,
+        copy=copy,
+    )
