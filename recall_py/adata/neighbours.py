@@ -57,7 +57,7 @@ def _recorded_slot(adata: AnnData, neighbors_key: str | None) -> str | None:
     if entry is None:
         return None
     named = entry.get("connectivities_key", _CONNECTIVITIES) if hasattr(entry, "get") else _CONNECTIVITIES
-    return str(_scalar(named))
+    return str(np.ravel(named)[0])  # older h5ad files hold one-element arrays
 
 
 def _recorded_entry(adata: AnnData, neighbors_key: str | None) -> Any:

@@ -98,7 +98,7 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
 def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> list[CalibrationWarning]:
     """What the user must know about how merging given labels ended."""
     messages = []
-    if merging.untested:
+    if merging.untested and len(merging.members) > 1:
         named = ", ".join(joined_name(names, merging.members[code]) for code in merging.untested)
         text = "Too small to be tested: {named}. They stay; to join each to its nearest cluster: {merge_small:True}."
         messages.append(CalibrationWarning(text, named=named))

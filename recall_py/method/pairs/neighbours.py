@@ -54,7 +54,7 @@ class EdgeWeights:
     def __init__(self, adjacency: sparse.csr_array, labels: NDArray[np.integer]) -> None:
         if adjacency.shape != (labels.size, labels.size):
             msg = (
-                f"The graph is {adjacency.shape[0]} x {adjacency.shape[1]}, and there are labels of {labels.size} cells. "
+                f"The graph is {adjacency.shape[0]} x {adjacency.shape[1]}, and the labels are of {labels.size} cells. "
                 "Make it anew on these cells: sc.pp.neighbors(adata)"
             )
             raise ValueError(msg)

@@ -66,7 +66,7 @@ class StartClusters:
             counts = sparse.csr_array(self._rows(cells))
             if counts.shape[0] != cells.size:
                 msg = (
-                    f"rows gave counts of {counts.shape[0]} cells for {cells.size}; it must give those that it is asked "
+                    f"rows gave counts of {counts.shape[0]} cells for {cells.size}; it must give those it is asked "
                     "for, in their order, of the cells that the labels belong to."
                 )
                 raise ValueError(msg)
