@@ -139,12 +139,12 @@ def test_run_that_does_not_fit_is_a_result(tmp_path, limit, said):
 
 def test_stage_that_did_not_end_is_named(benchmark):
     said = [{"begins": "read"}, {"stage": "read"}, {"begins": "search"}, {"begins": "tests"}]
-    assert benchmark("scale").open_stage(said) == "tests"
-    assert benchmark("scale").open_stage([*said, {"stage": "tests"}]) == "search"
+    assert benchmark("scale.__main__").open_stage(said) == "tests"
+    assert benchmark("scale.__main__").open_stage([*said, {"stage": "tests"}]) == "search"
 
 
 def test_time_counts_for_the_innermost_stage(benchmark, monkeypatch):
-    stages = benchmark("stages")
+    stages = benchmark("scale.stages")
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(stages.time, "perf_counter", lambda: clock.now)
     lines = io.StringIO()
@@ -165,7 +165,7 @@ def test_time_counts_for_the_innermost_stage(benchmark, monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak can be taken anew on Linux alone")
 def test_peak_is_that_of_the_stage(benchmark):
     lines = io.StringIO()
-    meter = benchmark("stages").Meter(lines)
+    meter = benchmark("scale.stages").Meter(lines)
     for name, n_bytes in (("large", 200 << 20), ("small", 1 << 20)):
         with meter.stage(name):
             np.ones(n_bytes, dtype=np.uint8)

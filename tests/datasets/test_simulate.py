@@ -11,8 +11,8 @@ import pytest
 from golden import REPOSITORY
 from scipy import sparse
 
-from recall_py import datasets
 from recall_py.datasets import pbmc68k, simulate
+from recall_py.datasets._datasets import _FOLDERS
 
 SIMULATED = runpy.run_path(str(REPOSITORY / "benchmarks" / "calibration" / "split.py"))["SIMULATED"]
 SCENARIOS = {name: arguments for half in SIMULATED.values() for name, arguments in half.items()}
@@ -389,12 +389,12 @@ def test_pbmc68k_is_the_file_of_the_repository():
 
 def test_pbmc68k_is_taken_from_the_package_first(tmp_path, monkeypatch):
     simulate(10, 50).write_h5ad(tmp_path / "pbmc68k.h5ad")
-    monkeypatch.setattr(datasets, "_FOLDERS", (tmp_path, REPOSITORY / "data"))
+    monkeypatch.setattr("recall_py.datasets._datasets._FOLDERS", (tmp_path, REPOSITORY / "data"))
     assert pbmc68k().shape == (10, 50)
 
 
 def test_missing_pbmc68k_says_where_it_was_looked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_FOLDERS", (tmp_path / "a", tmp_path / "b"))
+    monkeypatch.setattr("recall_py.datasets._datasets._FOLDERS", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(FileNotFoundError, match=r"pbmc68k.h5ad is in none of: .*a, .*b. It comes with recall-py"):
         pbmc68k()
 
@@ -404,4 +404,4 @@ def test_wheels_hold_the_file_where_it_is_looked_for():
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert included["data/pbmc68k.h5ad"] == "recall_py/_data/pbmc68k.h5ad"
     assert all((REPOSITORY / source).is_file() for source in included)
-    assert datasets._FOLDERS[0].parts[-2:] == ("recall_py", "_data")
+    assert _FOLDERS[0].parts[-2:] == ("recall_py", "_data")

@@ -253,18 +253,18 @@ def test_one_population_becomes_one_cluster(how):
 @pytest.mark.parametrize("n_modules", [0, 2])
 @pytest.mark.parametrize("how", ["at random", "k-means"])
 def test_one_population_seldom_stays_in_parts(how, n_modules):
-    left = sum(not collapses(how, seed, n_modules=n_modules) for seed in range(20))
-    # Populations left in parts at a rate of 0.05: more than 2 of 20 has chance 0.08.
-    assert left <= 2
+    left = sum(not collapses(how, seed, n_modules=n_modules) for seed in range(10))
+    # Populations left in parts at a rate of 0.05: more than 1 of 10 has chance 0.09.
+    assert left <= 1
 
 
 @pytest.mark.slow
 def test_distinct_groups_stay_apart():
     whole = 0
-    for seed in range(20):
+    for seed in range(10):
         cells = Cells(random_state=seed, group_shares=(0.4, 0.35, 0.25))
         whole += adjusted_rand_score(cells.groups, cells.merge(k_means(cells, 6, seed)).labels) > 0.95
-    assert whole >= 18
+    assert whole >= 9
 
 
 @pytest.mark.parametrize("labels", [[0, 2, 2], [-1, 0, 0], []])

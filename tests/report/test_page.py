@@ -137,8 +137,8 @@ def test_text_of_the_user_is_escaped(tmp_path):
     adata.obs[HOSTILE] = adata.obs["annotation"].cat.rename_categories({"CD34+": HOSTILE})
     adata.var_names = [f"{name}<b>" for name in adata.var_names]
     adata.layers[HOSTILE] = adata.X.copy()
-    recall_py.tl.test_clusters(adata, HOSTILE, external=True, layer=HOSTILE, key_added=HOSTILE)
-    write_report(adata, tmp_path / "page.html", HOSTILE, source=HOSTILE, target=HOSTILE)
+    recall_py.tl.test_clusters(adata, HOSTILE, external=True, layer=HOSTILE)
+    write_report(adata, tmp_path / "page.html", "recall_test", source=HOSTILE, target=HOSTILE)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<script>") == 1
     assert "<b>" not in page

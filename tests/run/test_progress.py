@@ -65,8 +65,18 @@ def test_terminal_shows_stage_resolution_clusters_memory_and_time_left():
         assert said in text
 
 
-def test_nothing_is_printed_at_verbosity_0(monkeypatch, capfd):
-    monkeypatch.setattr(sc.settings, "verbosity", 0)
+@pytest.fixture
+def _verbosity():
+    """Put scanpy's verbosity back: its settings know no way to be patched."""
+    before = sc.settings.verbosity
+    yield
+    sc.settings.verbosity = before
+    sc.settings.logfile = ""
+
+
+@pytest.mark.usefixtures("_verbosity")
+def test_nothing_is_printed_at_verbosity_0(capfd):
+    sc.settings.verbosity = 0
     adata = ad.read_h5ad(PBMC)
     recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=5, max_iterations=1, progress=True)
     recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=1)
@@ -74,21 +84,17 @@ def test_nothing_is_printed_at_verbosity_0(monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("_verbosity")
 def test_higher_verbosity_says_more():
     adata = ad.read_h5ad(PBMC)
-    before = sc.settings.verbosity
     said = []
-    try:
-        for verbosity in (1, 2, 3):
-            sc.settings.verbosity = verbosity
-            sc.settings.logfile = io.StringIO()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=3)
-            said.append(sc.settings.logfile.getvalue())
-    finally:
-        sc.settings.verbosity = before
-        sc.settings.logfile = ""
+    for verbosity in (1, 2, 3):
+        sc.settings.verbosity = verbosity
+        sc.settings.logfile = io.StringIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=3)
+        said.append(sc.settings.logfile.getvalue())
     assert said[0] == ""
     assert "pairs fail" in said[1]
     assert "recall: search" not in said[1]
