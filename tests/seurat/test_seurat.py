@@ -58,7 +58,7 @@ def ro():
 def pbmc(ro):
     """The golden 700 PBMC as a Seurat object with metadata of every type, and as AnnData."""
     data = golden("pbmc68k")
-    adata = ad.AnnData(sparse.csr_matrix(data.read().counts.astype(np.float32)))
+    adata = ad.AnnData(sparse.csr_matrix(data.counts.astype(np.float32)))
     adata.obs_names, adata.var_names = data.lines("barcodes.tsv"), data.genes
     adata.var["highly_variable"] = True
     return ro.r(METADATA)(seurat.to_seurat(adata)), adata
