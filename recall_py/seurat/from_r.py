@@ -17,7 +17,7 @@ from scipy import sparse
 
 from recall_py import get
 from recall_py.adata import keys
-from recall_py.adata.stored import read_run
+from recall_py.adata.stored import find_record, read_run
 from recall_py.arguments import ArgumentError
 from recall_py.counts.structure import refuse_damaged
 from recall_py.method.params import PartitionParams
@@ -150,7 +150,7 @@ def calibrated_clusters(
 
 def record_of(adata: AnnData, key: str) -> dict[str, Any]:
     """The record of a clustering in `adata` as plain columns and scalars; see :func:`calibrated_clusters`."""
-    record = read_run(adata, key).record
+    record = find_record(adata, key)
     return {
         "iterations": _columns(get.iterations(adata, key)),
         **_tables(adata, key),
@@ -251,7 +251,7 @@ def _unused(name: str, taken: Sequence[str]) -> str:
 
 def _tables(adata: AnnData, key: str) -> dict[str, Any]:
     """Pairs and markers, and which labels and genes they are about."""
-    record = read_run(adata, key).record
+    record = find_record(adata, key)
     return {
         "pairs": _columns(get.pairs(adata, key)),
         "markers": _columns(get.markers(adata, key)),
