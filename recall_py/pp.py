@@ -12,6 +12,7 @@ from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.adata.read import read_counts, refuse_small_batches
 from recall_py.method.params import resolve_seed
+from recall_py.method.threads import resolve_n_jobs
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -76,7 +77,7 @@ def knockoffs(
     null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
     refuse_small_batches(data)
-    augmented = draw_knockoffs(data.read(), null_method, resolve_seed(random_state, rng), n_jobs)
+    augmented = draw_knockoffs(data.read(), null_method, resolve_seed(random_state, rng), resolve_n_jobs(n_jobs))
     names = [*data.genes, *_knockoff_names(data.genes)]
     var = pd.DataFrame(
         {

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recall_py.adata import keys
 from recall_py.arguments import ArgumentError
 from recall_py.method.clustering.graph import descent_options, searched_exactly
 from recall_py.method.params import GraphParams
+from recall_py.method.threads import one_blas_thread
 from recall_py.words import listed
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr
     if not searched_exactly(len(scores)):
         transformer = _descent_transformer(params, len(scores))
     holder = ad.AnnData(sparse.csr_matrix((len(scores), 1), dtype=np.float32), obsm={"X_pca": scores})
-    with threadpool_limits(1, user_api="blas"), sc.settings.verbosity.override("warning"):
+    with one_blas_thread(), sc.settings.verbosity.override("warning"):
         sc.pp.neighbors(
             holder,
             n_neighbors=params.n_neighbors,

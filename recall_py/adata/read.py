@@ -1,4 +1,4 @@
-"""Reading AnnData, once: raw counts of the selected genes, and the recorded parameters of the neighbour graph."""
+"""Reading AnnData, once: raw counts of the selected genes."""
 
 from __future__ import annotations
 

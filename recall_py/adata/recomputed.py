@@ -1,4 +1,4 @@
-"""One pair of clusters in full: every gene against its null, recomputed from the counts and the recorded parameters.
+"""What a record does not hold, recomputed from the counts: a pair of clusters in full, and what clusters express.
 
 A record keeps selected genes only. What they were compared with is drawn again, from the same seed, so that it is the
 same bit for bit; where it is not, the counts have changed since, and that is refused.

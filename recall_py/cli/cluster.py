@@ -1,4 +1,4 @@
-"""What the commands do: read a file, call one library function, write, and print what was found."""
+"""``recall-py cluster``: read a file, call one library function, write, and print what was found."""
 
 from __future__ import annotations
 

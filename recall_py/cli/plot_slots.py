@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recall_py.adata import keys
 from recall_py.adata.stored import read_run
 from recall_py.counts.source import count_matrix
 from recall_py.files.store import MadeLayer, in_memory
 from recall_py.method.normalisation import log_normalised_block
+from recall_py.method.threads import one_thread
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -61,7 +61,7 @@ def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], 
             getattr(adata, slot)[name] = getattr(holder, slot)[name]
             added.append((slot, name))
 
-    with threadpool_limits(1):
+    with one_thread():
         if "X_pca" in adata.obsm:
             holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
         else:

@@ -176,11 +176,11 @@ def make_pair_test(
 
 
 def draw_knockoffs(
-    cells: Cells, null_method: str, seed: int, n_jobs: int | None = None, *, n_draws: int = 1, first_gene: int = 0
+    cells: Cells, null_method: str, seed: int, n_jobs: int = 1, *, n_draws: int = 1, first_gene: int = 0
 ) -> Augmented:
     """Counts with their knockoffs beside them; the draws have the first children of the seed."""
     seeds = np.random.SeedSequence(seed).spawn(n_draws)
-    return augment(cells, null_method, *seeds, first_gene=first_gene, n_jobs=resolve_n_jobs(n_jobs))
+    return augment(cells, null_method, *seeds, first_gene=first_gene, n_jobs=n_jobs)
 
 
 def refuse_too_small(shape: tuple[int, ...], params: RunParams) -> None:

@@ -61,6 +61,13 @@ def one_blas_thread() -> Iterator[None]:
                 limits.restore_original_limits()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold BLAS and OpenMP to one thread; OpenMP counts for the calling thread alone."""
+    with one_blas_thread(), threadpool_limits(1, user_api="openmp"):
+        yield
+
+
 def even_blocks(n_items: int, block: int) -> list[tuple[int, int]]:
     """Half-open ranges of at most `block` items that cover ``range(n_items)``."""
     return [(first, min(first + block, n_items)) for first in range(0, n_items, block)]

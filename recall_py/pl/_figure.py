@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py._docs import with_shared_docs
+from recall_py.adata import keys
 from recall_py.adata.labels import read_labels
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def palette(adata: AnnData, run: StoredRun) -> list[str]:
     from scanpy.plotting import palettes
 
     categories = read_labels(adata, run.column).cat.categories
-    colours = adata.uns.get(f"{run.column}_colors", ())
+    colours = adata.uns.get(run.column + keys.COLORS_SUFFIX, ())
     if len(colours) < len(categories):
         choices = (mpl.rcParams["axes.prop_cycle"].by_key()["color"], palettes.default_20, palettes.default_28)
         colours = next((some for some in choices if len(some) >= len(categories)), palettes.default_102)

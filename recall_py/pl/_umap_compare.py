@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recall_py.adata import keys
 from recall_py.adata.stored import read_run
 from recall_py.arguments import ArgumentKeyError
 from recall_py.pl._figure import hand_over, with_plot_docs
@@ -105,7 +106,7 @@ def _start_and_result(adata: AnnData, key: str) -> AnnData:
     codes = natsorted({label for label in started if label is not None})
     obs = pd.DataFrame({_START: pd.Categorical(started, categories=codes), key: adata.obs[key]}, index=adata.obs_names)
     light = ad.AnnData(obs=obs, obsm={"X_umap": adata.obsm["X_umap"]})
-    colours = adata.uns.get(f"{key}_colors")
+    colours = adata.uns.get(key + keys.COLORS_SUFFIX)
     if colours is not None:
-        light.uns[f"{key}_colors"] = colours
+        light.uns[key + keys.COLORS_SUFFIX] = colours
     return light

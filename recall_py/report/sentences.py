@@ -1,4 +1,4 @@
-"""A stored result in plain words: what was found, how sure it is, and the command that finds it again."""
+"""A stored result in plain words: what was found, and how sure it is."""
 
 from __future__ import annotations
 

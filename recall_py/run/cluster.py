@@ -127,6 +127,13 @@ def cluster_data(
     """Cluster where the counts are: in memory, or on the workers of dask. `knockoffs` are drawn if not given."""
     from recall_py.method.pipeline import cluster_augmented, cluster_counts
 
+    if knockoffs is not None:
+        if knockoffs.shape != data.shape:
+            text = "{knockoffs} are {found[0]} cells x {found[1]} genes; one for each of {expected}."
+            raise ArgumentError(text, found=knockoffs.shape, expected=data.shape)
+        counts = data.read().counts
+        both = sparse.hstack([counts, knockoffs.astype(counts.dtype)], format="csc")
+        return cluster_augmented(Augmented(sparse.csc_array(both), ()), params, observer, scanpy_graph)
     in_dask = _in_dask(data)
     if in_dask is not None:
         from scanpy import logging
@@ -138,13 +145,6 @@ def cluster_data(
                 in_dask, data.chosen, params, observer, depth=data.depth, batches=data.batches, make_graph=scanpy_graph
             )
         logging.info("the counts of the selected genes are gathered from dask into memory")
-    if knockoffs is not None:
-        if knockoffs.shape != data.shape:
-            text = "{knockoffs} are {found[0]} cells x {found[1]} genes; one for each of {expected}."
-            raise ArgumentError(text, found=knockoffs.shape, expected=data.shape)
-        counts = data.read().counts
-        both = sparse.hstack([counts, knockoffs.astype(counts.dtype)], format="csc")
-        return cluster_augmented(Augmented(sparse.csc_array(both), ()), params, observer, scanpy_graph)
     return cluster_counts(data.read(), params, observer, scanpy_graph)
 
 
@@ -217,9 +217,9 @@ def _components_of_real_genes(data: CountData, params: RunParams) -> NDArray[np.
     counts = _in_dask(data)
     if counts is None or data.shape[0] <= MANY_CELLS:
         return components_of_real_genes(data.read().counts, params)
-    from recall_py.run import workers as distributed
+    from recall_py.run import workers
 
-    return distributed.components_of_real_genes(counts, data.chosen, params)
+    return workers.components_of_real_genes(counts, data.chosen, params)
 
 
 def _observer(stack: ExitStack, params: RunParams, *, progress: bool) -> Observer:

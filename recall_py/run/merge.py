@@ -9,9 +9,10 @@ from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_clusters
+from recall_py.adata.merged import write_merging
 from recall_py.adata.neighbours import recorded_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_unusable
-from recall_py.adata.write import refuse_labels_of_others, refuse_occupied, write_merging
+from recall_py.adata.write import refuse_labels_of_others, refuse_occupied
 from recall_py.method.pairs.table import MAX_CLUSTERS
 from recall_py.method.params import MergeParams
 from recall_py.run.observe import describe_outcome, merging_warnings, warn

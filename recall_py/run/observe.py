@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from recall_py.adata.write import joined_name
+from recall_py.adata.merged import joined_name
 from recall_py.arguments import Named, NamesArguments
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recall_py.method.params import GraphParams
+from recall_py.method.threads import one_thread
 
 MakeGraph = Callable[[NDArray[np.float64], GraphParams], sparse.csr_array]
 """Components and parameters into a graph."""
@@ -61,7 +61,7 @@ def nearest_neighbours(scores: NDArray[np.float64], k: int) -> NDArray[np.int32]
     else:
         from sklearn.neighbors import NearestNeighbors
 
-        with threadpool_limits(1):
+        with one_thread():
             neighbours = NearestNeighbors(n_neighbors=k).fit(scores).kneighbors(scores, return_distance=False)
     cells = np.arange(len(neighbours))
     # Among identical cells the search may list another one first, or leave the cell itself out.

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recall_py.method.params import PartitionParams
 from recall_py.method.results import Partition
+from recall_py.method.threads import one_thread
 
 if TYPE_CHECKING:
     import igraph
@@ -179,7 +179,7 @@ class SpaceClusterer:
             if self._algorithm == "kmeans"
             else AgglomerativeClustering(n_clusters, linkage="ward")
         )
-        with threadpool_limits(1):
+        with one_thread():
             labels = method.fit_predict(self._scores)
         return Partition(by_decreasing_size(labels), math.nan)
 

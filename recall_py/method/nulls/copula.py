@@ -7,12 +7,11 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from recall_py.method.nulls.marginals import Marginal
 from recall_py.method.nulls.moments import Moments, observed_moments
 from recall_py.method.results import NullFit
-from recall_py.method.threads import even_blocks, map_blocks
+from recall_py.method.threads import even_blocks, map_blocks, one_blas_thread
 
 _CHUNK = 1024
 """Cells that share a generator. Changing it changes the draws."""
@@ -57,7 +56,7 @@ class Copula:
             raise ValueError(msg)
         chunks = even_blocks(depth.size, _CHUNK)
         tasks = list(zip(chunks, seed.spawn(len(chunks)), strict=True))
-        with threadpool_limits(1):
+        with one_blas_thread():
             factor = np.linalg.cholesky(fit.correlation).T
 
             def draw_chunk(task: tuple[tuple[int, int], np.random.SeedSequence]) -> sparse.csr_array:
@@ -80,7 +79,7 @@ def _correlation(marginal: Marginal, fit: NullFit, counts: sparse.csc_array) -> 
     chunks = even_blocks(n_cells, _CHUNK)
     seeds = np.random.SeedSequence(_TRANSFORM_SEED).spawn(len(chunks))
     total, products = np.zeros(n_genes), np.zeros((n_genes, n_genes))
-    with threadpool_limits(1):
+    with one_blas_thread():
         for (first, last), seed in zip(chunks, seeds, strict=True):
             scores = marginal.scores(fit, by_cell[first:last], np.random.default_rng(seed))
             total += scores.sum(axis=0)

@@ -18,15 +18,13 @@ from scipy import sparse
 from recall_py.method.clustering.components import scores_above_noise
 from recall_py.method.normalisation import log_normalise
 from recall_py.method.pairs.filter import Selection, contrast, drop_weak, is_settled, select
-from recall_py.method.pairs.pooled import PairOfCells, PooledPair, codes_by_appearance
+from recall_py.method.pairs.neighbours import N_NEAREST
+from recall_py.method.pairs.pooled import PairOfCells, PooledPair
 from recall_py.method.pairs.rank_sum import cluster_sizes
 from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, EveryGene, limited, log2_fold_changes, pair_table
 from recall_py.method.params import FilterParams
 from recall_py.method.results import Markers, PairTable
 from recall_py.method.threads import map_blocks, one_blas_thread
-
-N_NEIGHBOURS = 3
-"""Clusters that each cluster is tested against, the nearest by centroid."""
 
 
 class _Test(NamedTuple):
@@ -184,7 +182,7 @@ class SyntheticTest:
         centroids = np.array([self._scores[labels == code].mean(axis=0) for code in codes])
         squared = ((centroids[:, np.newaxis] - centroids) ** 2).sum(axis=2)
         np.fill_diagonal(squared, np.inf)
-        nearest = np.argsort(squared, axis=1, kind="stable")[:, : min(N_NEIGHBOURS, codes.size - 1)]
+        nearest = np.argsort(squared, axis=1, kind="stable")[:, : min(N_NEAREST, codes.size - 1)]
         first, second = np.repeat(np.arange(codes.size), nearest.shape[1]), nearest.ravel()
         at = np.unique(np.sort(np.column_stack((first, second)), axis=1), axis=0)
         n_a, n_b = sizes[codes[at]].T
@@ -210,16 +208,8 @@ class SyntheticTest:
         exact = min(cells.first.size, cells.second.size) < self._params.exact_below
         first, second = (limited(side, EXACT_PARTNER if exact else MAX_CELLS) for side in (cells.first, cells.second))
         chosen = np.concatenate((first, second))
-        counts = self._counts[chosen].toarray().astype(np.float64)
-        present = counts.any(axis=0)
-        pair = PooledPair(
-            counts=counts[:, present],
-            is_first=np.arange(chosen.size) < first.size,
-            pieces=codes_by_appearance(self._pieces[chosen]),
-            batches=None if self._batches is None else self._batches[chosen],
-            exact=exact,
-        )
-        return pair, present
+        batches = None if self._batches is None else self._batches[chosen]
+        return PooledPair.of(self._counts[chosen], first.size, self._pieces[chosen], batches, exact=exact)
 
     def _generator(self, cells: PairOfCells) -> np.random.Generator:
         return np.random.default_rng([self._seed, *cells.key])

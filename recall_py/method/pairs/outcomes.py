@@ -11,7 +11,7 @@ from scipy import sparse
 from recall_py.method.normalisation import log_normalised_block
 from recall_py.method.pairs.excess import compare
 from recall_py.method.pairs.neighbours import Centroids
-from recall_py.method.pairs.pooled import PairOfCells, PooledPair, codes_by_appearance
+from recall_py.method.pairs.pooled import PairOfCells, PooledPair
 from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, limited
 from recall_py.method.params import MergeParams
 from recall_py.method.results import Comparison, PairOutcome
@@ -154,15 +154,9 @@ class Outcomes:
         in_order = members[::-1] if pair.swapped else members
         cells, counts_of = zip(*(clusters.sample(side, most) for side in in_order), strict=True)
         chosen = np.concatenate(cells)
-        counts = sparse.vstack(counts_of).toarray().astype(np.float64)
-        present = counts.any(axis=0)
-        pooled = PooledPair(
-            counts=counts[:, present],
-            is_first=np.arange(chosen.size) < cells[0].size,
-            pieces=codes_by_appearance(clusters.labels[chosen]),
-            batches=None if self._batches is None else self._batches[chosen],
-            exact=exact,
-        )
+        batches = None if self._batches is None else self._batches[chosen]
+        counts = sparse.vstack(counts_of)
+        pooled, present = PooledPair.of(counts, cells[0].size, clusters.labels[chosen], batches, exact=exact)
         rng = np.random.default_rng([params.seed, *pair.key])
         comparison = compare(pooled, rng, n_draws=params.n_draws, n_best=params.n_best)
         genes = np.flatnonzero(present)[comparison.genes]

@@ -81,6 +81,28 @@ class PooledPair:
     exact: bool = False
     """Whether p-values are exact, for small clusters, or the normal approximation."""
 
+    @classmethod
+    def of(
+        cls,
+        counts: sparse.csr_array,
+        n_first: int,
+        pieces: NDArray[np.integer],
+        batches: NDArray[np.int32] | None,
+        *,
+        exact: bool,
+    ) -> tuple[PooledPair, NDArray[np.bool_]]:
+        """The pair whose first cluster has the first `n_first` cells, and which genes have a count in it."""
+        dense = counts.toarray().astype(np.float64)
+        present = dense.any(axis=0)
+        pair = cls(
+            counts=dense[:, present],
+            is_first=np.arange(len(dense)) < n_first,
+            pieces=codes_by_appearance(pieces),
+            batches=batches,
+            exact=exact,
+        )
+        return pair, present
+
     @cached_property
     def values(self) -> NDArray[np.float64]:
         """(n_cells, n_genes) log-normalised counts."""
