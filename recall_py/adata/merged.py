@@ -52,7 +52,7 @@ def write_merging(
     for code, members in enumerate(merging.members):
         of_start[list(members)] = code
     in_order = list(dict.fromkeys(of_start.tolist()))
-    labels = _told_apart([joined_name(names, merging.members[code]) for code in in_order])
+    labels = _names_told_apart(names, [merging.members[code] for code in in_order])
     place = np.argsort(in_order)
     adata.obs[key_added] = pd.Categorical.from_codes(place[merging.labels], pd.Index(labels))
     _carry_colours(adata, key_added, groupby, [np.asarray(names)[list(merging.members[code])] for code in in_order])
@@ -81,13 +81,20 @@ def joined_name(names: Sequence[str], members: Sequence[int]) -> str:
     return " + ".join(names[code] for code in members)
 
 
-def _told_apart(labels: Sequence[str]) -> list[str]:
-    """The same names; a union gives way to a cluster that was called so from the start."""
-    found: list[str] = []
-    for label in labels:
-        n_before = found.count(label)
-        found.append(f"{label} ({n_before + 1})" if n_before else label)
-    return found
+def _names_told_apart(names: Sequence[str], members: Sequence[Sequence[int]]) -> list[str]:
+    """A name for each cluster; a union gives way to a cluster that was called so from the start."""
+    taken = {names[parts[0]] for parts in members if len(parts) == 1}
+    labels = []
+    for parts in members:
+        label = joined_name(names, parts)
+        if len(parts) > 1:
+            number = 1
+            while label in taken:
+                number += 1
+                label = f"{joined_name(names, parts)} ({number})"
+            taken.add(label)
+        labels.append(label)
+    return labels
 
 
 def _carry_colours(adata: AnnData, key_added: str, groupby: str, members: Sequence[NDArray[np.str_]]) -> None:

@@ -12,6 +12,7 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 import recall_py
+from recall_py.adata.merged import _names_told_apart
 from recall_py.adata.neighbours import recorded_graph
 from recall_py.method.pairs.neighbours import EdgeWeights
 
@@ -113,11 +114,18 @@ def test_labels_that_all_stand_may_be_too_coarse(cells):
     assert caught[0].filename == __file__
 
 
-def test_union_that_is_called_as_another_cluster_is_told_apart(cells):
+def test_union_gives_way_to_a_cluster_that_is_called_so_from_the_start(cells):
     adata = cells.copy()
     adata.obs["cut"] = adata.obs["cut"].cat.rename_categories({"B": "naive + memory"})
     recall_py.tl.merge_clusters(adata, "cut")
-    assert adata.obs["cut_merged"].cat.categories.tolist() == ["naive + memory", "naive + memory (2)"]
+    assert adata.obs["cut_merged"].cat.categories.tolist() == ["naive + memory (2)", "naive + memory"]
+    own = adata.obs["cut"] == "naive + memory"
+    np.testing.assert_array_equal(adata.obs["cut_merged"] == "naive + memory", own)
+
+
+def test_names_of_unions_are_never_given_twice():
+    names = ["a", "b", "a + b", "a + b (2)"]
+    assert _names_told_apart(names, [(0, 1), (2,), (3,)]) == ["a + b (3)", "a + b", "a + b (2)"]
 
 
 @pytest.mark.parametrize(
