@@ -28,26 +28,26 @@ restrict_to
 random_state, rng
     Seed of everything random: an int, or a generator, which is advanced. `rng` wins if given. The same seed gives the
     same labels for any `n_jobs`.""",
-    "neighbors_key": """\
-neighbors_key
-    Entry of ``uns`` with the recorded parameters of the graph, ``"neighbors"`` by default. A graph that was not made on
-    principal components (Harmony, bbknn, scVI, ...) is refused: knockoff genes did not pass through it.""",
     "copy": """\
 copy
     Change and return a copy.""",
-    "calibration": """\
+    "search_options": """\
 null_method
     Null model of the knockoff genes: ``"ZIP"`` (zero-inflated Poisson), ``"NB"`` (negative binomial), ``"NB-depth"``
     (negative binomial given the cell's sequencing depth), ``"permutation"``, or with gene-gene correlation
-    ``"ZIP-copula"``, ``"NB-copula"``, ``"Poisson-copula"``, ``"Gaussian-copula"``. Without use for synthetic nulls.
-pair_test
-    ``"knockoff"`` (default): knockoff genes are clustered with the real ones. ``"synthetic"``: real genes alone are
-    clustered, and each cluster is tested against its three nearest: one population is fitted to the pair's cells, and
-    null cells drawn from it are cut in two and tested in the same way.
+    ``"ZIP-copula"``, ``"NB-copula"``, ``"Poisson-copula"``, ``"Gaussian-copula"``.
+fdr
+    Target share of false discoveries of the filter, q. No guarantee: these knockoffs are not exchangeable with their
+    genes.
+offset
+    1 ("knockoff+") or 0. With 1, a pair needs at least ``ceil(1 / fdr)`` selected genes to pass: 20 by default.
+strategy
+    ``"resolution"`` (default): lower the resolution until every pair passes. ``"merge"``: merge the weakest failing
+    pair instead.
 n_draws
     Independent null draws, 1 by default; the filter compares counts that are averaged over them. Knockoffs of all draws
     are embedded and clustered together, which splits more pure populations than one draw (measured in
-    docs/calibration.md): several draws are for synthetic nulls.
+    docs/calibration.md).
 min_auc
     A gene counts only if its AUC between the two clusters is at least this or at most 1 minus this; 0.5, the default,
     lets every gene count.
@@ -60,21 +60,8 @@ sketch
     Cluster so many cells and carry their labels to the others, by their 15 nearest on the components of the real genes.
     They are drawn by leverage. The record is that of the sketch, whose cells are marked in ``obs[key_added +
     "_sketch"]``. Without effect where there are no more cells.
-fdr
-    Target share of false discoveries of the filter, q. No guarantee: these knockoffs are not exchangeable with their
-    genes.
-offset
-    1 ("knockoff+") or 0. With 1, a pair needs at least ``ceil(1 / fdr)`` selected genes to pass: 20 by default.
-reduction
-    Share by which the resolution is lowered at each step.
-strategy
-    ``"resolution"`` (default): lower the resolution until every pair passes. ``"merge"``: merge the weakest failing
-    pair (the nearest one with synthetic nulls) instead.
-graph
-    ``"umap"``: scanpy's neighbours with the recorded parameters. ``"snn"``: Seurat's shared nearest neighbours, k = 20.
-dims
-    Principal components; by default what `adata` records as ``n_pcs``, else 50. ``"auto"``: those that vary more than
-    the first component of shuffled genes.
+genes
+    Names of the genes that take part, in place of those that `adata` marks or that are selected.
 """
     + _SELECTION
     + """
@@ -87,16 +74,54 @@ raise_start
 bisect
     Lower the resolution by 1, 2, 4, ... steps until no pair fails, then halve the last stride. Far fewer clusterings
     where the search starts high. The partition found passes, and the one a step finer fails; as failing is not always
-    monotone, it can be another one than the first that passes on the way down.
-preset
-    ``"recall"``: ``graph="snn"``, ``dims=10``, as in the R package. ``"calibrated"``, the recommended setting:
-    ``pair_test="synthetic"``, ``strategy="merge"``, ``n_draws=7``, ``exact_below=10``, ``graph="snn"``,
-    ``dims="auto"``, and the best of five runs of Leiden at each resolution. Arguments given beside it win.
+    monotone, it can be another one than the first that passes on the way down.""",
+    "pairs_options": """\
+method
+    ``"pairs"``: as above. ``"knockoffs"``: knockoff genes beside all real ones, clustered with them on a graph that is
+    made anew with the recorded parameters, the resolution lowered until no pair fails; :func:`recall` has all options
+    of that.
+layer
+    Layer with raw counts.
+batch_key
+    Column of ``obs`` with batches: null cells keep the means of each batch, so that batches alone hold no pair apart.
+    Two clusters without a batch in common cannot be compared; they stay, and a warning says so.
+genes
+    Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most 2,000,
+    else the 2,000 that scanpy's ``seurat_v3`` selects. Leave out genes that should make no clusters, such as those of
+    the cell cycle.
+modality
+    Of a MuData: the modality with the counts. The graph is that of the MuData, and labels go to its ``obs``.
 n_jobs
-    Threads; all cores by default. Decides only the speed.
+    Threads that compare pairs; all cores by default. Decides only the speed.
 progress
-    Show progress on standard error: stage, resolution, clusters so far, memory, and the longest time that is left
-    where it is known. Nothing at scanpy's verbosity 0.""",
+    Print merges as they are made, on standard error. Nothing at scanpy's verbosity 0.""",
+    "calibrated_returns": """\
+Returns
+-------
+None, or the changed copy. Read why with :func:`recall_py.get.merges` and :func:`recall_py.pl.merges`, what holds the
+rest apart with :func:`recall_py.get.pairs`. Sets:
+
+``adata.obs[key_added]`` : categorical, (n_obs,)
+    Final labels. Where nothing was merged, those of the start; else ``"0"``, ``"1"``, ... by decreasing size.
+``adata.obs[key_added + "_start"]`` : categorical, (n_obs,)
+    Labels at the start.
+``adata.uns[key_added]["params"]`` : dict
+    What the clustering writes there: ``resolution``, ``random_state``, ``n_iterations``.
+``adata.uns[key_added]["recall"]`` : dict
+    Every merge and every pair that stands with its evidence, which clusters of the start each final one holds, where
+    counts and graph came from, and every parameter.
+
+With ``method="knockoffs"`` the record of :func:`recall`.""",
+    "calibrated_raises": """\
+Raises
+------
+ValueError
+    Without a neighbour graph or raw counts; for a graph of other cells, a damaged matrix, a `key_added` that is no
+    single name or whose slots hold something else, more than 400 clusters, or clusters of one cell each.
+KeyError
+    For a layer, column, modality, gene or neighbours entry that does not exist.
+TypeError
+    For an argument that was taken once, with what to write today.""",
     "returns": """\
 Returns
 -------

@@ -51,6 +51,10 @@ class ArgumentError(NamesArguments, ValueError):
     """An argument, or what it was given for, is refused."""
 
 
+class RemovedError(ArgumentError, TypeError):
+    """An argument that was taken once; the sentence says what to write today."""
+
+
 class ArgumentKeyError(ArgumentError, KeyError):
     """Something that an argument names does not exist."""
 

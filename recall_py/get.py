@@ -21,7 +21,8 @@ _PAIR_COLUMNS = (
     "group", "reference", "n_group", "n_reference", "n_selected", "threshold", "evidence", "false_share", "passes",
 )  # fmt: skip
 _OUTCOME_COLUMNS = (
-    "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "threshold", "near",
+    "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "threshold", "near", "passes",
+    "group_start", "reference_start",
 )  # fmt: skip
 _BEST_GENE_COLUMNS = ("auc", "log2_fold_change", "log10_p", "log10_p_null")
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
@@ -47,7 +48,7 @@ def iterations(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> recall_py.get.iterations(adata)["n_failing"].iloc[-1].item()
     0
     """
@@ -80,7 +81,7 @@ def flow(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> recall_py.get.flow(adata).groupby("step")["n_cells"].sum().unique().tolist()
     [700]
     """
@@ -92,29 +93,37 @@ def flow(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
 
 
 def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
-    """Pairs of the final clusters.
+    """Pairs of the final clusters, and what holds them apart.
 
     Parameters
     ----------
     adata
-        With a calibrated clustering, the tests of given labels, or merged labels.
+        With a calibrated clustering, merged labels, or the tests of given labels.
     key
         ``key_added`` of the call that wrote it.
 
     Returns
     -------
-    One row for each pair: ``group``, ``reference``, their sizes ``n_group`` and ``n_reference``, ``n_selected`` genes,
-    ``threshold`` tau (``inf`` where nothing is selected), ``evidence`` (the largest lead of real over null genes),
-    ``false_share`` (the lowest share of false discoveries that the filter estimates at any threshold: at most ``fdr``
-    where the pair passes) and whether the pair ``passes``. Records of earlier versions have no ``false_share``.
+    One row for each pair of neighbours, with the columns of :func:`merges`, by the names of the final clusters;
+    ``passes`` where the two stand. Of a search with knockoffs: every pair, as below.
 
-    Of merged labels: the neighbours that stand, with the columns of :func:`merges`.
+    ``group``, ``reference``
+        The two clusters; sizes are ``n_group`` and ``n_reference``.
+    ``n_selected``, ``passes``
+        Genes that the filter selects, and whether there are any.
+    ``threshold``
+        tau, ``inf`` where nothing is selected.
+    ``evidence``
+        The largest lead of real over null genes.
+    ``false_share``
+        The lowest share of false discoveries that the filter estimates at any threshold: at most ``fdr`` where the pair
+        passes. Records of earlier versions have none.
 
     Examples
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> bool(recall_py.get.pairs(adata)["passes"].all())
     True
     """
@@ -125,15 +134,16 @@ def pairs(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     return pd.DataFrame({name: stored[name] for name in _PAIR_COLUMNS if name in stored})
 
 
-def merges(adata: AnnData, key: str) -> pd.DataFrame:
-    """Merges of given labels, and why: what their genes reach beside what those of null cells reach.
+def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
+    """Merges of clusters, and why: what their genes reach beside what those of null cells reach.
 
     Parameters
     ----------
     adata
-        With merged labels.
+        With a calibrated clustering, or merged labels.
     key
-        ``key_added`` of :func:`recall_py.tl.merge_clusters`.
+        ``key_added`` of :func:`recall_py.tl.leiden`, :func:`recall_py.tl.louvain` or
+        :func:`recall_py.tl.merge_clusters`.
 
     Returns
     -------
@@ -145,6 +155,7 @@ def merges(adata: AnnData, key: str) -> pd.DataFrame:
         Their cells.
     ``kind``
         ``"pair"``: compared with null cells. ``"small"``: one has too few cells for that, and joined its nearest.
+        ``"batch"``: not compared, because the two have no batch in common; they stay.
     ``distance``
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``
@@ -152,7 +163,11 @@ def merges(adata: AnnData, key: str) -> pd.DataFrame:
     ``threshold``
         The pair stands where ``evidence`` is above it.
     ``near``
-        Whether ``evidence`` is so near to it that another seed may turn the outcome.
+        Whether ``evidence`` is within one decade of it, so that another seed may turn the outcome.
+    ``passes``
+        Whether the pair stands.
+    ``group_start``, ``reference_start``
+        The labels at the start that each is made of.
     ``genes``, ``auc``, ``log2_fold_change``, ``log10_p``, ``log10_p_null``
         Lists of the best genes: their names, the chance that a cell of the group has the larger value, log2 of the
         ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
@@ -170,9 +185,76 @@ def merges(adata: AnnData, key: str) -> pd.DataFrame:
     """
     record = find_record(adata, key)
     if not holds_merging(record):
-        msg = f"uns[{key!r}] holds no merged labels. Make them: recall_py.tl.merge_clusters(adata, ...)"
+        msg = (
+            f"uns[{key!r}] holds a result by the knockoff filter, of which there are no merges. "
+            "Make them: recall_py.tl.leiden(adata) or recall_py.tl.merge_clusters(adata, ...)"
+        )
         raise KeyError(msg)
     return _outcomes(record, merged=True)
+
+
+def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
+    """The final clusters: what each is made of, and which neighbour comes nearest to being one with it.
+
+    Parameters
+    ----------
+    adata
+        With a calibrated clustering, merged labels, or the tests of given labels.
+    key
+        ``key_added`` of the call that wrote it.
+
+    Returns
+    -------
+    One row for each cluster:
+
+    ``cluster``, ``n_cells``
+        Its name and size.
+    ``start``
+        List of the labels at the start that it holds.
+    ``supported``
+        Whether it stands against every neighbour; False for one that is too small to be tested.
+    ``merge_with``
+        The cluster that it would be merged with, if it is not supported; empty elsewhere. Only tests leave such pairs.
+    ``weakest``, ``evidence``, ``near``
+        The neighbour against which it has least evidence, how much, and whether that is near the threshold.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> adata = adata[adata.obs["annotation"].isin(["CD8+ Cytotoxic T", "CD56+ NK", "CD19+ B"])].copy()
+    >>> recall_py.tl.merge_clusters(adata, "annotation")
+    >>> recall_py.get.clusters(adata, "annotation_merged")["start"].tolist()
+    [['CD8+ Cytotoxic T', 'CD56+ NK'], ['CD19+ B']]
+    """
+    record = find_record(adata, key)
+    if not holds_merging(record):
+        msg = f"uns[{key!r}] holds a result by the knockoff filter. Read it: recall_py.get.pairs(adata, {key!r})"
+        raise KeyError(msg)
+    compared = _outcomes(record, merged=False)
+    start, into = np.asarray(record["start_labels"]).astype(str), np.asarray(record["merged_into"])
+    untested = set(np.asarray(record["untested"]).astype(str).tolist())
+    rows = []
+    for code, (name, size) in enumerate(zip(np.asarray(record["labels"]).astype(str), record["sizes"], strict=True)):
+        own = compared[(compared["group"] == name) | (compared["reference"] == name)]
+        failing, weakest = own[~own["passes"]].nsmallest(1, "distance"), own.nsmallest(1, "evidence")
+
+        def other(pair: pd.DataFrame, name: str = name) -> str:
+            return "".join(pair["reference"].where(pair["group"] == name, pair["group"]))
+
+        rows.append(
+            {
+                "cluster": name,
+                "n_cells": int(size),
+                "start": start[into == code].tolist(),
+                "supported": failing.empty and name not in untested,
+                "merge_with": other(failing),
+                "weakest": other(weakest),
+                "evidence": float(weakest["evidence"].iloc[0]) if len(weakest) else np.nan,
+                "near": bool(weakest["near"].any()),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
@@ -193,12 +275,15 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
 
 
 def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster"] = "pair") -> pd.DataFrame:
-    """Genes that the knockoff filter selected.
+    """Genes that tell clusters apart better than their nulls do.
+
+    Of a calibrated clustering: the ten best genes of each pair of neighbours that stands, as far as they beat their
+    nulls. Of a search with knockoffs: all genes that the filter selected.
 
     Parameters
     ----------
     adata
-        With a calibrated clustering, or the tests of given labels.
+        With a calibrated clustering, merged labels, or the tests of given labels.
     key
         ``key_added`` of the call that wrote it.
     by
@@ -207,30 +292,23 @@ def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster
 
     Returns
     -------
-    By pair: ``group``, ``reference``, ``gene``, ``w``, ``log10_p``, ``log10_p_knockoff``, ``auc`` (chance that a cell
-    of the group has the larger value, ties counting 1/2) and ``log2_fold_change`` (of mean normalised counts plus 1).
+    By pair: ``group``, ``reference``, ``gene``, ``w``, ``log10_p``, ``log10_p_knockoff`` (of its null), ``auc`` (chance
+    that a cell of the group has the larger value, ties counting 1/2) and ``log2_fold_change`` (of mean normalised
+    counts plus 1).
 
-    By cluster: ``group``, ``gene``, ``n_pairs`` in which the gene is selected and higher, the smallest of their ``w``
-    and ``log2_fold_change``, and the smallest ``auc``; ordered by ``n_pairs``, then ``w``.
+    By cluster: ``group``, ``gene``, ``n_pairs`` in which the gene is among those and higher, the smallest of their
+    ``w`` and ``log2_fold_change``, and the smallest ``auc``; ordered by ``n_pairs``, then ``w``.
 
     Examples
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> recall_py.get.markers(adata, by="cluster").columns[:2].tolist()
     ['group', 'gene']
     """
-    stored = _record(adata, key, "markers")
-    compared = pairs(adata, key).iloc[np.asarray(stored["pair"])]
-    table = pd.DataFrame(
-        {
-            "group": compared["group"].to_numpy(),
-            "reference": compared["reference"].to_numpy(),
-            "gene": np.asarray(_record(adata, key, "genes"))[stored["gene"]],
-            **{name: stored[name] for name in _MARKER_COLUMNS},
-        }
-    )
+    record = find_record(adata, key)
+    table = _best_genes(record) if holds_merging(record) else _selected_genes(adata, key)
     if by == "pair":
         return table
     if by != "cluster":
@@ -248,6 +326,43 @@ def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster
     return order.sort_values("group", kind="stable", key=_natural).reset_index(drop=True)
 
 
+def _selected_genes(adata: AnnData, key: str) -> pd.DataFrame:
+    """Genes that the filter selected, by pair."""
+    stored = _record(adata, key, "markers")
+    compared = pairs(adata, key).iloc[np.asarray(stored["pair"])]
+    return pd.DataFrame(
+        {
+            "group": compared["group"].to_numpy(),
+            "reference": compared["reference"].to_numpy(),
+            "gene": np.asarray(_record(adata, key, "genes"))[stored["gene"]],
+            **{name: stored[name] for name in _MARKER_COLUMNS},
+        }
+    )
+
+
+def _best_genes(record: Mapping[str, Any]) -> pd.DataFrame:
+    """The best genes of each pair that stands, as far as they beat their nulls."""
+    outcomes, best = record[keys.OUTCOMES], record["best_genes"]
+    at = np.asarray(best["outcome"])
+    if not at.size:
+        return pd.DataFrame({name: [] for name in ("group", "reference", "gene", *_MARKER_COLUMNS)})
+    w = np.asarray(best["log10_p_null"]) - np.asarray(best["log10_p"])
+    stands = ~np.asarray(outcomes["merged"], dtype=bool) & np.asarray(outcomes["passes"], dtype=bool)
+    table = pd.DataFrame(
+        {
+            "group": np.asarray(outcomes["group"]).astype(str)[at],
+            "reference": np.asarray(outcomes["reference"]).astype(str)[at],
+            "gene": np.asarray(record["genes"]).astype(str)[best["gene"]],
+            "w": w,
+            "log10_p": best["log10_p"],
+            "log10_p_knockoff": best["log10_p_null"],
+            "auc": best["auc"],
+            "log2_fold_change": best["log2_fold_change"],
+        }
+    )
+    return table[stands[at] & (w > 0)].reset_index(drop=True)
+
+
 def _natural(labels: pd.Series[Any]) -> pd.Series[Any]:
     """Sort keys that put label "2" before label "10"."""
     from natsort import natsorted
@@ -260,7 +375,7 @@ def _record(adata: AnnData, key: str, name: str) -> Any:
     record = find_record(adata, key)
     if name not in record:
         why = (
-            f"it has merged labels. Read them: recall_py.get.merges(adata, {key!r})"
+            f"clusters were compared by null cells of each pair. Read them: recall_py.get.merges(adata, {key!r})"
             if holds_merging(record)
             else "test_clusters makes no search."
         )

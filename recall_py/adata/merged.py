@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from natsort import natsorted
 from numpy.typing import NDArray
 
 from recall_py.adata import keys
 from recall_py.adata.read import CountData
 from recall_py.adata.write import flat_params
 from recall_py.method.params import MergeParams
-from recall_py.method.results import Comparison, Merging, PairOutcome
+from recall_py.method.results import Comparison, Merging, PairOutcome, Tested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,32 +49,140 @@ def write_merging(
     asked
         Arguments of the call, for ``uns[key_added]["params"]``.
     """
-    of_start = np.empty(len(names), dtype=np.int64)
-    for code, members in enumerate(merging.members):
-        of_start[list(members)] = code
+    of_start = _final_codes(merging)
     in_order = list(dict.fromkeys(of_start.tolist()))
     labels = _names_told_apart(names, [merging.members[code] for code in in_order])
     place = np.argsort(in_order)
     adata.obs[key_added] = pd.Categorical.from_codes(place[merging.labels], pd.Index(labels))
     _carry_colours(adata, key_added, groupby, [np.asarray(names)[list(merging.members[code])] for code in in_order])
-    outcomes = [*merging.merges, *merging.standing]
-    adata.uns[key_added] = {
-        keys.PARAMS: dict(asked),
-        keys.RECORD: {
-            "version": version("recall-py"),
-            "source": data.source,
-            "selection": data.selection,
-            "genes": data.genes,
-            "params": flat_params(params),
-            "start_labels": np.asarray(names, dtype=np.str_),
-            "labels": np.asarray(labels, dtype=np.str_),
-            "merged_into": place[of_start],
-            "untested": np.asarray(labels, dtype=np.str_)[place[list(merging.untested)]],
-            keys.OUTCOMES: _outcome_columns(outcomes, len(merging.merges), names),
-            "best_genes": _best_gene_columns(outcomes),
-            "ranks": _rank_columns(outcomes),
+    record = _record(data, params, merging, names, [labels[at] for at in place], np.bincount(merging.labels))
+    adata.uns[key_added] = {keys.PARAMS: dict(asked), keys.RECORD: record}
+
+
+def write_calibrated(
+    adata: AnnData,
+    key_added: str,
+    start: pd.Series[Any],
+    cells: NDArray[np.bool_] | None,
+    names: Sequence[str],
+    prefix: str,
+    data: CountData,
+    params: MergeParams,
+    merging: Merging,
+    entry: Mapping[str, Any],
+    clustering: Mapping[str, Any],
+) -> None:
+    """Write calibrated labels to ``obs[key_added]``, those at the start beside them, and why to ``uns[key_added]``.
+
+    Where nothing was merged, the labels are those of the start, names and all; else ``"0"``, ``"1"``, ... by decreasing
+    size.
+
+    Parameters
+    ----------
+    adata
+        Changed in place.
+    key_added
+        Slot of ``obs`` and ``uns``.
+    start
+        (n_obs,) labels at the start, as categories; of cells that were left out of a restricted clustering too.
+    cells
+        (n_obs,) those that were clustered; None for all.
+    names
+        (n_start,) label of each code at the start.
+    prefix
+        Of the names of a restricted clustering.
+    data
+        The counts that were read.
+    params, merging
+        What was asked and found.
+    entry
+        What the clustering has left in ``uns``.
+    clustering
+        What clustered, and with which arguments.
+    """
+    entry = dict(entry)
+    final = [names[members[0]] for members in merging.members]
+    labels = start
+    if merging.merges:
+        final = [f"{prefix}{code}" for code in range(len(merging.members))]
+        everywhere = start.astype(str).to_numpy(dtype=object)
+        everywhere[slice(None) if cells is None else cells] = np.asarray(final, dtype=object)[merging.labels]
+        labels = pd.Series(pd.Categorical(everywhere, categories=natsorted(set(everywhere))), index=start.index)
+        entry.pop(keys.MODULARITY, None)  # it is that of the start
+    adata.obs[key_added + keys.START_SUFFIX] = start
+    adata.obs[key_added] = labels
+    record = _record(data, params, merging, names, final, np.bincount(merging.labels))
+    adata.uns[key_added] = {**entry, keys.RECORD: {**record, keys.CLUSTERING: dict(clustering)}}
+
+
+def write_tested(
+    adata: AnnData,
+    key_added: str,
+    names: Sequence[str],
+    data: CountData,
+    params: MergeParams,
+    tested: Tested,
+    sizes: NDArray[np.int64],
+    asked: Mapping[str, Any],
+) -> None:
+    """Write what became of the pairs of given labels to ``uns[key_added]``; see :func:`write_merging`."""
+    record = _record(data, params, tested, names, names, sizes)
+    adata.uns[key_added] = {keys.PARAMS: dict(asked), keys.RECORD: record}
+
+
+def _record(
+    data: CountData,
+    params: MergeParams,
+    found: Merging | Tested,
+    names: Sequence[str],
+    final: Sequence[str],
+    sizes: NDArray[np.int64],
+) -> dict[str, Any]:
+    """What was read, asked and found; arrays and scalars alone, which every version of h5ad can hold.
+
+    `names` are those of the codes at the start, `final` and `sizes` those of the codes at the end.
+    """
+    if isinstance(found, Merging):
+        merged_into, n_merges = _final_codes(found), len(found.merges)
+        outcomes = [*found.merges, *found.standing]
+    else:
+        merged_into, n_merges, outcomes = np.arange(len(names)), 0, list(found.outcomes)
+    final_name = np.asarray(final, dtype=np.str_)
+
+    def told(side: Sequence[int], number: int) -> str:
+        """The name of a cluster; clusters that are left have their own, those that were merged that of their parts."""
+        return joined_name(names, side) if number < n_merges else str(final_name[merged_into[side[0]]])
+
+    return {
+        "version": version("recall-py"),
+        "source": data.source,
+        "selection": data.selection,
+        "genes": data.genes,
+        "params": flat_params(params),
+        "start_labels": np.asarray(names, dtype=np.str_),
+        "labels": final_name,
+        "sizes": sizes,
+        "merged_into": merged_into,
+        "untested": final_name[list(found.untested)],
+        keys.OUTCOMES: {
+            "group": np.array([told(one.first, i) for i, one in enumerate(outcomes)], dtype=np.str_),
+            "reference": np.array([told(one.second, i) for i, one in enumerate(outcomes)], dtype=np.str_),
+            "group_start": np.array([joined_name(names, one.first) for one in outcomes], dtype=np.str_),
+            "reference_start": np.array([joined_name(names, one.second) for one in outcomes], dtype=np.str_),
+            **_outcome_columns(outcomes),
+            "merged": np.arange(len(outcomes)) < n_merges,
         },
+        "best_genes": _best_gene_columns(outcomes),
+        "ranks": _rank_columns(outcomes),
     }
+
+
+def _final_codes(merging: Merging) -> NDArray[np.int64]:
+    """(n_start,) the code at the end of each code at the start."""
+    of_start = np.empty(sum(map(len, merging.members)), dtype=np.int64)
+    for code, members in enumerate(merging.members):
+        of_start[list(members)] = code
+    return of_start
 
 
 def joined_name(names: Sequence[str], members: Sequence[int]) -> str:
@@ -111,12 +220,9 @@ def _carry_colours(adata: AnnData, key_added: str, groupby: str, members: Sequen
     )
 
 
-def _outcome_columns(outcomes: Sequence[PairOutcome], n_merges: int, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """One entry for each merge, in their order, and then for each pair that stands."""
+def _outcome_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]:
     sizes = np.array([outcome.sizes for outcome in outcomes], dtype=np.int64).reshape(-1, 2)
     return {
-        "group": np.array([joined_name(names, outcome.first) for outcome in outcomes], dtype=np.str_),
-        "reference": np.array([joined_name(names, outcome.second) for outcome in outcomes], dtype=np.str_),
         "n_group": sizes[:, 0],
         "n_reference": sizes[:, 1],
         "kind": np.array([outcome.kind for outcome in outcomes], dtype=np.str_),
@@ -124,7 +230,7 @@ def _outcome_columns(outcomes: Sequence[PairOutcome], n_merges: int, names: Sequ
         "evidence": np.array([outcome.excess for outcome in outcomes], dtype=np.float64),
         "threshold": np.array([outcome.threshold for outcome in outcomes], dtype=np.float64),
         "near": np.array([outcome.near for outcome in outcomes], dtype=np.bool_),
-        "merged": np.arange(len(outcomes)) < n_merges,
+        "passes": np.array([outcome.stands for outcome in outcomes], dtype=np.bool_),
     }
 
 

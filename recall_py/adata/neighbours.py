@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.arguments import ArgumentError
+from recall_py.counts.structure import refuse_damaged
 from recall_py.method.clustering.graph import descent_options, searched_exactly
 from recall_py.method.params import GraphParams
 from recall_py.method.threads import one_blas_thread
@@ -22,10 +23,25 @@ _PCA = ("X_pca", "pca")
 _CONNECTIVITIES = "connectivities"
 
 
+class CellGraph(NamedTuple):
+    """A graph of the cells, whoever made it."""
+
+    stored: Any
+    """(n_obs, n_obs) weights as they were given, in memory."""
+    name: str
+    """Where it was found, such as ``obsp['connectivities']``."""
+
+    def among(self, cells: NDArray[np.bool_] | None) -> Any:
+        """The graph of some of the cells, or of all."""
+        if cells is None:
+            return self.stored
+        return sparse.csr_matrix(self.stored)[cells][:, cells]
+
+
 def recorded_graph(
-    adata: AnnData, neighbors_key: str | None = None, obsp: str | None = None
-) -> tuple[sparse.csr_array, str] | None:
-    """The graph of the cells, whoever made it, and the name of its slot in ``obsp``; None where none is recorded.
+    adata: AnnData, neighbors_key: str | None = None, obsp: str | None = None, adjacency: Any = None
+) -> CellGraph | None:
+    """The graph of the cells that is given, named or recorded; None where none is.
 
     Of what is recorded beside the graph nothing but its name is read.
 
@@ -34,21 +50,41 @@ def recorded_graph(
     KeyError
         If `neighbors_key`, `obsp` or the graph that is recorded does not exist.
     ValueError
-        If both names are given.
+        If more than one graph is given, or one of another size.
     """
-    if neighbors_key is not None and obsp is not None:
-        msg = f"Both neighbors_key={neighbors_key!r} and obsp={obsp!r} name a graph; pass one of them."
+    given = [name for name, value in (("neighbors_key", neighbors_key), ("obsp", obsp)) if value is not None]
+    given += [] if adjacency is None else ["adjacency"]
+    if len(given) > 1:
+        msg = f"Both {given[0]} and {given[1]} give a graph; pass one of them."
         raise ValueError(msg)
+    if adjacency is not None:
+        return _of_these_cells(CellGraph(adjacency, "adjacency"), adata.n_obs)
     slot = obsp or _recorded_slot(adata, neighbors_key)
     if slot is None:
         return None
     if slot not in adata.obsp:
         msg = (
             f"The neighbour graph obsp[{slot!r}] does not exist; obsp has: {listed(list(adata.obsp))}. "
-            "Make one: sc.pp.neighbors(adata), or, to go by the labels alone: adata.uns.pop('neighbors', None)"
+            "Make one: sc.pp.neighbors(adata)"
         )
         raise KeyError(msg)
-    return sparse.csr_array(adata.obsp[slot]), slot
+    stored = adata.obsp[slot]
+    if hasattr(stored, "to_memory"):
+        stored = stored.to_memory()
+    if hasattr(stored, "indptr"):
+        refuse_damaged(stored, f"obsp[{slot!r}]")
+    return _of_these_cells(CellGraph(stored, f"obsp[{slot!r}]"), adata.n_obs)
+
+
+def _of_these_cells(graph: CellGraph, n_cells: int) -> CellGraph:
+    shape = np.shape(graph.stored)
+    if shape != (n_cells, n_cells):
+        msg = (
+            f"{graph.name} is {' x '.join(map(str, shape))}, but there are {n_cells} cells. "
+            "Make the graph anew on these cells: sc.pp.neighbors(adata)"
+        )
+        raise ValueError(msg)
+    return graph
 
 
 def _recorded_slot(adata: AnnData, neighbors_key: str | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_batches
@@ -50,6 +51,10 @@ class CountData:
         """The cells with their counts in memory."""
         return Cells(self.matrix.columns(self.chosen), self.depth, self.batches)
 
+    def rows(self, cells: NDArray[np.int64]) -> sparse.csr_array:
+        """(n_given, n_genes) counts of some of the cells, by their ascending positions."""
+        return self.matrix.rows(cells, self.chosen)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of cells and of genes that take part."""
@@ -79,13 +84,14 @@ def read_counts(
     batch_key: str | None = None,
     cells: NDArray[np.bool_] | None = None,
     only: Sequence[str] | None = None,
+    by_rows: bool = False,
 ) -> CountData:
     """Raw counts of the selected genes, read in blocks where they are in a file.
 
     Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
     integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
     `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts; or `only` those that are named. `cells` is a mask
-    of the cells that take part.
+    of the cells that take part. What is read `by_rows` later is not kept in memory now.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def read_counts(
     else:
         chosen, selection = _named_genes(names, only, source), _NAMED_GENES
     data = count_data((counts, names, source), chosen, selection, batches)
-    _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells])
+    _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells], keep=not by_rows)
     return data
 
 
@@ -238,8 +244,8 @@ def _named_genes(names: pd.Index, only: Sequence[str], source: str) -> NDArray[n
     return names.isin(wanted)
 
 
-def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
-    empty = cells[data.matrix.totals_over(data.chosen) == 0]
+def _refuse_empty_cells(data: CountData, cells: pd.Index, *, keep: bool) -> None:
+    empty = cells[data.matrix.totals_over(data.chosen, keep=keep) == 0]
     if not len(empty):
         return
     remove = Named("sc.pp.filter_cells(adata, min_counts=1)")

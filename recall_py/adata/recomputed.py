@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.adata.stored import ChangedError, StoredRun, recorded_counts
+from recall_py.adata.stored import ChangedError, StoredResult, StoredRun, recorded_counts
 from recall_py.method.normalisation import log_normalised_block
 from recall_py.method.nulls.moments import Moments, observed_moments
 from recall_py.method.pipeline import make_pair_test
@@ -134,7 +134,7 @@ def _pieces(run: StoredRun, labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def cluster_expression(
-    adata: AnnData, run: StoredRun, genes: NDArray[np.str_]
+    adata: AnnData, run: StoredResult, genes: NDArray[np.str_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and share of expressing cells of some genes of a run.
 

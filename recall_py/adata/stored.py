@@ -26,7 +26,7 @@ class ChangedError(ValueError):
 
 
 @dataclass(frozen=True)
-class StoredRun:
+class StoredResult:
     """What one call of the library has left in an AnnData."""
 
     key: str
@@ -34,22 +34,15 @@ class StoredRun:
     """Column of ``obs`` with the labels."""
     record: Mapping[str, Any]
     params: Mapping[str, Any]
-    """As recorded: of a search or of the tests of given labels."""
+    """As recorded."""
     around: Mapping[str, Any]
     """``uns[key]["params"]``, as scanpy keeps it."""
     names: NDArray[np.str_]
     """(n_clusters,) label of each code."""
     codes: NDArray[np.int32]
     """(n_obs,) code of each cell, -1 for those left out of a restricted clustering or of a sketch."""
-    filter: FilterParams
-    pair_test: str
     seed: int
     batch_key: str | None
-
-    @property
-    def searched(self) -> bool:
-        """Whether there was a search, rather than tests of given labels."""
-        return "iterations" in self.record
 
     @property
     def n_clusters(self) -> int:
@@ -66,6 +59,82 @@ class StoredRun:
     def sizes(self) -> NDArray[np.int64]:
         """(n_clusters,) cells."""
         return np.bincount(self.codes[self.codes >= 0], minlength=self.n_clusters)
+
+    def matrix_of(self, pairs: Mapping[str, Any], column: str) -> NDArray[np.float64]:
+        """(n_clusters, n_clusters) of a column of a table of pairs, NaN where a pair was not compared."""
+        matrix = np.full((self.n_clusters, self.n_clusters), np.nan)
+        first, second = (
+            np.array([self.code(name) for name in pairs[side]], dtype=np.int64) for side in ("group", "reference")
+        )
+        matrix[first, second] = matrix[second, first] = pairs.get(column, np.nan)  # earlier versions recorded less
+        return matrix
+
+    def code(self, label: str) -> int:
+        """The code of a label.
+
+        Raises
+        ------
+        KeyError
+            If there is no such label.
+        """
+        at = np.flatnonzero(self.names == str(label))
+        if not at.size:
+            msg = f"obs[{self.column!r}] has no cluster {label!r}. It has: {', '.join(self.names[:30])}."
+            raise KeyError(msg)
+        return int(at[0])
+
+
+@dataclass(frozen=True)
+class StoredMerging(StoredResult):
+    """Clusters that were merged or tested by null cells of each pair."""
+
+    start_column: str
+    """Column of ``obs`` with the labels at the start."""
+
+    @property
+    def start_names(self) -> NDArray[np.str_]:
+        """(n_start,) labels at the start."""
+        return np.asarray(self.record["start_labels"]).astype(str)
+
+    @property
+    def merged_into(self) -> NDArray[np.int64]:
+        """(n_start,) code at the end of each code at the start."""
+        return np.asarray(self.record["merged_into"]).astype(np.int64)
+
+    @property
+    def pairs(self) -> dict[str, NDArray[Any]]:
+        """The pairs that were compared last, by the labels at the end."""
+        table = self.record[keys.OUTCOMES]
+        last = ~np.asarray(table["merged"], dtype=bool)
+        return {name: np.asarray(column)[last] for name, column in table.items()}
+
+    @property
+    def merges_clusters(self) -> bool:
+        """Whether clusters were to be merged, rather than tested alone."""
+        return self.column == self.key
+
+    @property
+    def clustering(self) -> Mapping[str, Any]:
+        """What made the clusters at the start, and its arguments; empty for given labels."""
+        found: Mapping[str, Any] = self.record.get(keys.CLUSTERING, {})
+        return found
+
+
+@dataclass(frozen=True)
+class StoredRun(StoredResult):
+    """A search with null genes beside the real ones, or tests of given labels by the filter."""
+
+    filter: FilterParams
+    pair_test: str
+
+    @property
+    def searched(self) -> bool:
+        """Whether there was a search, rather than tests of given labels."""
+        return "iterations" in self.record
+
+    def pair_matrix(self, column: str = "n_selected") -> NDArray[np.float64]:
+        """(n_clusters, n_clusters) of what is recorded of each pair, NaN where a pair was not tested."""
+        return self.matrix_of(self.record["pairs"], column)
 
     @property
     def takes_knockoffs(self) -> bool:
@@ -89,32 +158,8 @@ class StoredRun:
         matching = (steps["level"] == self.record["level"]) & (steps["n_clusters"] == self.record["n_clusters"])
         return int(np.flatnonzero(matching)[-1])
 
-    def pair_matrix(self, column: str = "n_selected") -> NDArray[np.float64]:
-        """(n_clusters, n_clusters) of what is recorded of each pair, NaN where a pair was not tested."""
-        matrix = np.full((self.n_clusters, self.n_clusters), np.nan)
-        stored = self.record["pairs"]
-        first, second = (
-            np.array([self.code(name) for name in stored[side]], dtype=np.int64) for side in ("group", "reference")
-        )
-        matrix[first, second] = matrix[second, first] = stored.get(column, np.nan)  # earlier versions recorded less
-        return matrix
 
-    def code(self, label: str) -> int:
-        """The code of a label.
-
-        Raises
-        ------
-        KeyError
-            If there is no such label.
-        """
-        at = np.flatnonzero(self.names == str(label))
-        if not at.size:
-            msg = f"obs[{self.column!r}] has no cluster {label!r}. It has: {', '.join(self.names[:30])}."
-            raise KeyError(msg)
-        return int(at[0])
-
-
-def read_run(adata: AnnData, key: str) -> StoredRun:
+def read_result(adata: AnnData, key: str) -> StoredMerging | StoredRun:
     """The result stored under `key`, together with its labels.
 
     Raises
@@ -125,12 +170,59 @@ def read_run(adata: AnnData, key: str) -> StoredRun:
         If the labels are no longer those of the result.
     """
     record = find_record(adata, key)
+    return _merging_of(adata, key, record) if holds_merging(record) else _run_of(adata, key, record)
+
+
+def read_merging(adata: AnnData, key: str) -> StoredMerging:
+    """A result by null cells of each pair; see :func:`read_result`."""
+    record = find_record(adata, key)
+    if holds_merging(record):
+        return _merging_of(adata, key, record)
+    what = "a search with knockoff genes" if "iterations" in record else "tests by the filter"
+    msg = f"uns[{key!r}] holds {what}, of which there are no merges. recall_py.get.pairs(adata, {key!r}) has its pairs."
+    raise KeyError(msg)
+
+
+def read_run(adata: AnnData, key: str) -> StoredRun:
+    """A result by the knockoff filter; see :func:`read_result`."""
+    record = find_record(adata, key)
     if holds_merging(record):
         msg = (
-            f"uns[{key!r}] holds merged labels, of which there is no search and no picture. "
-            f"Read them: recall_py.get.merges(adata, {key!r}), recall_py.get.pairs(adata, {key!r})"
+            f"uns[{key!r}] holds clusters that were compared by null cells of each pair, of which there is no search. "
+            f"Look at: recall_py.pl.merges(adata, {key!r}), recall_py.get.merges(adata, {key!r}), "
+            f"recall_py.get.pairs(adata, {key!r})"
         )
         raise KeyError(msg)
+    return _run_of(adata, key, record)
+
+
+def _merging_of(adata: AnnData, key: str, record: Mapping[str, Any]) -> StoredMerging:
+    around = adata.uns[key][keys.PARAMS]
+    own_labels = bool(keys.CLUSTERING in record or "merge_small" in around)
+    column = key if own_labels else str(around["groupby"])
+    start = key + keys.START_SUFFIX if keys.CLUSTERING in record else str(around["groupby"])
+    names = np.asarray(record["labels"]).astype(str)
+    codes = pd.Index(names).get_indexer(read_labels(adata, column).astype(str)).astype(np.int32)
+    asked = {**around, **record.get(keys.CLUSTERING, {})}
+    result = StoredMerging(
+        key=key,
+        column=column,
+        record=record,
+        params=record[keys.PARAMS],
+        around=around,
+        names=names,
+        codes=codes,
+        seed=int(record[keys.PARAMS]["seed"]),
+        batch_key=str(asked.get("batch_key", "")) or None,
+        start_column=start,
+    )
+    recorded = np.asarray(record["sizes"])
+    for name, size, before in zip(names, result.sizes, recorded, strict=True):
+        _refuse_other_size(result, str(name), int(size), int(before), adata.n_obs)
+    return result
+
+
+def _run_of(adata: AnnData, key: str, record: Mapping[str, Any]) -> StoredRun:
     if "labels" not in record:
         msg = f"uns[{key!r}] was written by a version that kept too little for this. Run the clustering again."
         raise KeyError(msg)
@@ -183,7 +275,7 @@ def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
 
 
 def holds_merging(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of merged labels, rather than of a search or of tests of given labels."""
+    """Whether a record is of pairs that were compared by null cells of their own, rather than by the filter."""
     return keys.OUTCOMES in record
 
 
@@ -204,7 +296,7 @@ def results(adata: AnnData) -> list[str]:
     return [slot for slot, value in adata.uns.items() if hasattr(value, "get") and keys.RECORD in value]
 
 
-def recorded_counts(adata: AnnData, run: StoredRun) -> CountData:
+def recorded_counts(adata: AnnData, run: StoredResult) -> CountData:
     """Raw counts of the cells of a run, read from where it has read them.
 
     Raises
@@ -246,9 +338,13 @@ def _refuse_changed(run: StoredRun, n_obs: int) -> None:
     sizes = dict(zip(run.names.tolist(), run.sizes.tolist(), strict=True))
     for side in ("group", "reference"):
         for name, size in zip(pairs[side], pairs[f"n_{side}"], strict=True):
-            if sizes[str(name)] != size:
-                msg = (
-                    f"obs[{run.column!r}] is not what uns[{run.key!r}] was recorded for: cluster {name} has "
-                    f"{sizes[str(name)]} of {n_obs} cells, and had {size}. Run the clustering again on these cells."
-                )
-                raise ChangedError(msg)
+            _refuse_other_size(run, str(name), sizes[str(name)], int(size), n_obs)
+
+
+def _refuse_other_size(result: StoredResult, name: str, size: int, recorded: int, n_obs: int) -> None:
+    if size != recorded:
+        msg = (
+            f"obs[{result.column!r}] is not what uns[{result.key!r}] was recorded for: cluster {name} has "
+            f"{size} of {n_obs} cells, and had {recorded}. Run the clustering again on these cells."
+        )
+        raise ChangedError(msg)

@@ -111,6 +111,17 @@ def refuse_occupied(adata: AnnData, key_added: str, *, sketch: bool = False) -> 
     raise ArgumentError(text, key=key_added)
 
 
+def refuse_start_of_others(adata: AnnData, key_added: str) -> None:
+    """Refuse a key beside which the labels at the start would be written over a column of another's."""
+    column = key_added + keys.START_SUFFIX
+    if column in adata.obs and keys.CLUSTERING not in _record_of(adata, key_added):
+        text = (
+            "obs[{column!r}] is there already and is no result of recall_py; the labels at the start would be written "
+            "over it. Pass another {key_added}."
+        )
+        raise ArgumentError(text, column=column)
+
+
 def refuse_labels_of_others(adata: AnnData, key_added: str, groupby: str) -> None:
     """Refuse to write labels over a column of ``obs`` that no call of the library has left there."""
     if key_added == groupby:

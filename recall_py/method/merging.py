@@ -15,7 +15,8 @@ from recall_py.method.clustering.partition import by_decreasing_size
 from recall_py.method.pairs.neighbours import Neighbours
 from recall_py.method.pairs.outcomes import Outcomes, Rows, StartClusters, members_of
 from recall_py.method.params import MergeParams
-from recall_py.method.results import Merging, PairOutcome
+from recall_py.method.results import Merging, PairOutcome, Tested
+from recall_py.method.stages import MergeObserver, Silent
 from recall_py.method.threads import resolve_n_jobs
 
 
@@ -27,6 +28,7 @@ def merge_clusters(
     *,
     batches: NDArray[np.int32] | None = None,
     genes: NDArray[np.bool_] | None = None,
+    observer: MergeObserver | None = None,
     n_jobs: int | None = None,
 ) -> Merging:
     """Merge clusters until every pair of neighbours stands.
@@ -49,10 +51,12 @@ def merge_clusters(
         What decides; the defaults if not given.
     batches
         (n_cells,) codes: null cells keep the means of each batch, so that batches alone hold no pair apart. Two
-        clusters without a batch in common differ by their batches as far as anyone can tell: they are merged.
+        clusters without a batch in common cannot be compared, and stay.
     genes
         (n_genes,) which genes take part, all by default. Genes of what should not make clusters, such as the cell
         cycle, are left out here.
+    observer
+        Told of each merge when it is made, and of the pairs that stand.
     n_jobs
         Threads, which take pairs; the result is the same for any number.
 
@@ -61,15 +65,16 @@ def merge_clusters(
     ValueError
         If the labels are no codes, or no gene takes part.
     """
-    params = params or MergeParams()
+    params, observer = params or MergeParams(), observer or Silent()
     clusters = StartClusters(labels, rows, genes)
     neighbours = neighbours or clusters.profiles
-    outcomes_of = Outcomes(clusters, batches, params, resolve_n_jobs(n_jobs))
+    outcomes_of = Outcomes(clusters, batches, params, observer, resolve_n_jobs(n_jobs))
     joined = np.arange(clusters.sizes.size)
     merges: list[PairOutcome] = []
     if params.merge_small:
         while (small := _smallest_and_nearest(joined, clusters, neighbours, params.min_cells)) is not None:
             merges.append(outcomes_of.untested(joined, small))
+            observer.outcome(merges[-1])
             joined = _join(joined, merges[-1])
     while True:
         large = np.bincount(joined, clusters.sizes) >= params.min_cells
@@ -77,8 +82,11 @@ def merge_clusters(
         failing = [outcome for outcome in outcomes if not outcome.stands]
         if not failing:
             break
-        merges.append(min(failing, key=lambda outcome: (outcome.distance, outcome.first, outcome.second)))
+        merges.append(min(failing, key=_by_distance))
+        observer.outcome(merges[-1])
         joined = _join(joined, merges[-1])
+    for outcome in outcomes:
+        observer.outcome(outcome)
     codes = by_decreasing_size(joined[labels])
     of_start = np.empty_like(joined)
     of_start[labels] = codes
@@ -87,8 +95,46 @@ def merge_clusters(
         members=tuple(members_of(of_start, code) for code in range(joined.max() + 1)),
         merges=tuple(merges),
         standing=tuple(outcomes),
-        untested=tuple(np.flatnonzero(np.bincount(codes) < params.min_cells).tolist()),
+        untested=_too_small(np.bincount(codes), params),
     )
+
+
+def test_clusters(
+    labels: NDArray[np.integer],
+    rows: Rows,
+    neighbours: Neighbours | None = None,
+    params: MergeParams | None = None,
+    *,
+    batches: NDArray[np.int32] | None = None,
+    observer: MergeObserver | None = None,
+    n_jobs: int | None = None,
+) -> Tested:
+    """Compare neighbours with null cells of their own, and merge nothing.
+
+    Parameters and errors are those of :func:`merge_clusters`; with
+    :class:`~recall_py.method.pairs.neighbours.AllPairs` every pair is compared.
+    """
+    params, observer = params or MergeParams(), observer or Silent()
+    clusters = StartClusters(labels, rows, None)
+    neighbours = neighbours or clusters.profiles
+    outcomes_of = Outcomes(clusters, batches, params, observer, resolve_n_jobs(n_jobs))
+    large = clusters.sizes >= params.min_cells
+    outcomes = outcomes_of(np.arange(clusters.sizes.size), neighbours.pairs(np.arange(clusters.sizes.size), large))
+    for outcome in outcomes:
+        observer.outcome(outcome)
+    return Tested(outcomes=tuple(outcomes), untested=_too_small(clusters.sizes, params))
+
+
+test_clusters.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
+
+
+def _by_distance(outcome: PairOutcome) -> tuple[float, tuple[int, ...], tuple[int, ...]]:
+    """The order in which failing pairs are merged."""
+    return outcome.distance, outcome.first, outcome.second
+
+
+def _too_small(sizes: NDArray[np.int64], params: MergeParams) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(sizes < params.min_cells).tolist())
 
 
 def _smallest_and_nearest(

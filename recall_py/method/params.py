@@ -230,7 +230,10 @@ class MergeParams:
     """Whether those join the nearest cluster; else they stay, and are named in the result."""
     exact_below: int = 10
     """Pairs with a cluster of fewer cells have exact p-values, others the normal approximation."""
-    n_best: int = 5
+    external: bool = False
+    """Whether the clusters come from elsewhere than these counts: null cells then keep the cut of the real ones, since
+    nothing was cut to make it look sharp."""
+    n_best: int = 10
     """Genes of a pair that are told of."""
     seed: int = 0
     """Of the null draws; each pair of sets of cells draws from its own generator."""

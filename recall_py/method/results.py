@@ -225,14 +225,15 @@ class PairOutcome:
     distance: float
     """What joining the two adds to the sum of squares (Ward), on their mean log-normalised profiles, for the cells that
     a test reads. The failing pair at the least distance is merged first."""
-    kind: Literal["pair", "small"]
-    """``"pair"``: compared with null cells; ``"small"``: one of the two is too small for that."""
+    kind: Literal["pair", "small", "batch"]
+    """``"pair"``: compared with null cells; ``"small"``: one of the two is too small for that; ``"batch"``: they have no
+    batch in common, so that types and batches cannot be told apart, and they stay."""
     threshold: float
     """Excess in decades above which the pair would stand."""
     near: bool
     """Whether the excess is so near to the threshold that another seed may turn it."""
     comparison: Comparison | None
-    """Real and null genes; None where one of the two is too small."""
+    """Real and null genes; None where the two were not compared."""
 
     @property
     def excess(self) -> float:
@@ -241,8 +242,8 @@ class PairOutcome:
 
     @property
     def stands(self) -> bool:
-        """Whether the two are told apart by more than null cells would be."""
-        return self.excess > self.threshold
+        """Whether the two are told apart by more than null cells would be, or cannot be compared for their batches."""
+        return self.excess > self.threshold or self.kind == "batch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,3 +260,13 @@ class Merging:
     """The pairs of neighbours that are left."""
     untested: tuple[int, ...]
     """Codes of the clusters that stay although they are too small to be tested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """Clusters as they came in, and what holds them apart or does not."""
+
+    outcomes: tuple[PairOutcome, ...]
+    """The pairs that were compared."""
+    untested: tuple[int, ...]
+    """Codes of the clusters that are too small to be tested."""

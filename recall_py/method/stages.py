@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from recall_py.method.results import Iteration
+from recall_py.method.results import Iteration, PairOutcome
 
 STAGES = ("knockoffs", "normalise", "sort", "components", "graph", "search", "markers")
 
@@ -24,6 +24,18 @@ class Observer(Protocol):
         ...
 
 
+class MergeObserver(Protocol):
+    """Told what a merging of clusters is doing."""
+
+    def comparing(self, n_pairs: int) -> None:
+        """Call before so many pairs are compared with null cells."""
+        ...
+
+    def outcome(self, outcome: PairOutcome) -> None:
+        """Call for each merge, and at the end for each pair that stands."""
+        ...
+
+
 class Silent:
     """An observer that keeps still."""
 
@@ -31,6 +43,12 @@ class Silent:
         """Ignore it."""
 
     def iteration(self, iteration: Iteration) -> None:
+        """Ignore it."""
+
+    def comparing(self, n_pairs: int) -> None:
+        """Ignore it."""
+
+    def outcome(self, outcome: PairOutcome) -> None:
         """Ignore it."""
 
 

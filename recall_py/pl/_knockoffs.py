@@ -73,7 +73,7 @@ def knockoffs(
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> axes = recall_py.pl.knockoffs(adata, pair=("0", "1"), show=False)
     >>> axes[0].get_title()
     '0 and 1: 182 genes selected'

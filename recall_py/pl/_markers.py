@@ -64,7 +64,7 @@ def markers(
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> recall_py.pl.markers(adata, pair=("0", "1"), show=False).get_xlabel()
     'W: higher in 1 | higher in 0'
     """

@@ -55,7 +55,7 @@ def pairs(
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> recall_py.pl.pairs(adata, show=False).images[0].get_array().shape
     (10, 10)
     """

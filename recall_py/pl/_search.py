@@ -48,7 +48,7 @@ def search(
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> recall_py.pl.search(adata, show=False).get_ylabel()
     'clusters'
     """

@@ -83,7 +83,7 @@ def tree(
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, 4)
+    >>> recall_py.tl.leiden(adata, 4, method="knockoffs")
     >>> recall_py.pl.tree(adata, show=False).get_title().split()[1:]
     ['clusters', 'became', '10']
     """

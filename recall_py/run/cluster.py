@@ -80,6 +80,7 @@ def read_cluster_write(
         n_top_genes=calibration.n_top_genes,
         batch_key=calibration.batch_key,
         cells=cells,
+        only=calibration.genes,
     )
     if pair_test_named(params.pair_test).takes_knockoffs:
         refuse_small_batches(data)

@@ -9,7 +9,8 @@ from recall_py.adata.merged import joined_name
 from recall_py.arguments import Named, NamesArguments
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
-from recall_py.method.results import Iteration, Merging, PairOutcome, Search
+from recall_py.method.results import Iteration, Merging, PairOutcome, Search, Tested
+from recall_py.words import listed
 
 
 class CalibrationWarning(NamesArguments, UserWarning):
@@ -84,24 +85,60 @@ def outcome_warnings(search: Search, params: RunParams) -> list[CalibrationWarni
     return messages
 
 
+class MergeLog:
+    """Logs what a merging does as scanpy does, at its verbosity; or prints it, for who asked for `progress`."""
+
+    def __init__(self, names: Sequence[str], *, progress: bool = False) -> None:
+        from scanpy import settings
+
+        self._names = names
+        self._prints = progress and settings.verbosity > 0
+
+    def comparing(self, n_pairs: int) -> None:
+        """Say how many pairs are compared next."""
+        from scanpy import logging
+
+        said = f"comparing {n_pairs} pair{'' if n_pairs == 1 else 's'} of clusters with null cells"
+        if self._prints:
+            self._print(said)
+        else:
+            logging.hint(said)
+
+    def outcome(self, outcome: PairOutcome) -> None:
+        """Say what was merged, and which pairs nearly were."""
+        from scanpy import logging
+
+        if outcome.stands and not outcome.near and outcome.kind != "batch":
+            return
+        said = f"    {describe_outcome(outcome, self._names)}"
+        if self._prints:
+            self._print(said)
+        else:
+            logging.info(said)
+
+    @staticmethod
+    def _print(said: str) -> None:
+        from rich.console import Console
+
+        Console(stderr=True).print(said, highlight=False, markup=False)
+
+
 def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
     """One line about two clusters that were merged or stand."""
     first, second = (joined_name(names, side) for side in (outcome.first, outcome.second))
     of_cells = f"{first} ({outcome.sizes[0]} cells) and {second} ({outcome.sizes[1]})"
     if outcome.kind == "small":
-        return f"{of_cells} merged: too few cells to be tested"
-    became = "stand" if outcome.stands else "merged"
+        return f"{of_cells} joined: too few cells to be tested"
+    if outcome.kind == "batch":
+        return f"{of_cells} stay: they have no batch in common, so types and batches cannot be told apart"
+    became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
     return f"{of_cells} {became}: {outcome.excess:.2f} decades beyond null cells, threshold {outcome.threshold:g}{near}"
 
 
 def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> list[CalibrationWarning]:
     """What the user must know about how merging given labels ended."""
-    messages = []
-    if merging.untested and len(merging.members) > 1:
-        named = ", ".join(joined_name(names, merging.members[code]) for code in merging.untested)
-        text = "Too small to be tested: {named}. They stay; to join each to its nearest cluster: {merge_small:True}."
-        messages.append(CalibrationWarning(text, named=named))
+    messages = _small_stay(merging.untested, [joined_name(names, side) for side in merging.members])
     if len(names) > 1 and len(merging.members) == 1:
         text = (
             "One cluster is left of the {n_start} in obs[{column!r}]: no two neighbours were told apart by more than "
@@ -114,7 +151,55 @@ def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> li
             "split. Start from finer labels, such as sc.tl.leiden at a higher resolution."
         )
         messages.append(CalibrationWarning(text, column=groupby))
-    return messages
+    return [*messages, *_batches_apart(merging.standing)]
+
+
+def start_warnings(merging: Merging, names: Sequence[str]) -> list[CalibrationWarning]:
+    """What the user must know about how calibrating a clustering ended."""
+    messages = []
+    if len(names) == 1:
+        messages.append(
+            CalibrationWarning("The start is one cluster, so nothing was tested. Pass a higher {resolution}.")
+        )
+    elif len(merging.members) == 1:
+        text = (
+            "One cluster is left of the {n_start} at the start: no two neighbours were told apart by more than null "
+            "cells are."
+        )
+        messages.append(CalibrationWarning(text, n_start=len(names)))
+    elif merging.standing and not merging.merges:
+        text = (
+            "Every pair of neighbours stands at the start, so it may be too coarse: merging cannot split. "
+            "Pass a higher {resolution} and see whether more clusters stay."
+        )
+        messages.append(CalibrationWarning(text))
+    return [*messages, *_batches_apart(merging.standing)]
+
+
+def finding_warnings(tested: Tested, names: Sequence[str]) -> list[CalibrationWarning]:
+    """What the user must know about labels that were tested."""
+    small = [CalibrationWarning(_TOO_SMALL, named=listed([names[code] for code in tested.untested]))]
+    return [*(small if tested.untested else []), *_batches_apart(tested.outcomes)]
+
+
+_TOO_SMALL = "Too small to be tested: {named}."
+
+
+def _small_stay(untested: Sequence[int], names: Sequence[str]) -> list[CalibrationWarning]:
+    if not untested or len(names) == 1:
+        return []
+    text = _TOO_SMALL + " They stay; to join each to its nearest cluster: {merge_small:True}."
+    return [CalibrationWarning(text, named=listed([names[code] for code in untested]))]
+
+
+def _batches_apart(outcomes: Sequence[PairOutcome]) -> list[CalibrationWarning]:
+    """A word about pairs that were not compared because they have no batch in common."""
+    n_apart = sum(outcome.kind == "batch" for outcome in outcomes)
+    text = (
+        "{n_apart} pairs of neighbours have no batch in common: whether they are types or a batch effect cannot be "
+        "told, and they stay. Integrate the batches before clustering (docs: Batches)."
+    )
+    return [CalibrationWarning(text, n_apart=n_apart)] if n_apart else []
 
 
 def warn_about(search: Search, params: RunParams) -> None:

@@ -23,6 +23,8 @@ from recall_py.method.params import (
 from recall_py.method.threads import resolve_n_jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anndata import AnnData
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -43,20 +45,21 @@ PRESETS: dict[str, dict[str, Any]] = {
 class Calibration:
     """The arguments that all calibrated clusterings share, as given; None leaves it to preset and data."""
 
-    start: float
+    start: float | None
     partition: PartitionParams
-    null_method: str
-    fdr: float
-    offset: int
-    reduction: float
-    strategy: str | None
-    layer: str | None
-    n_top_genes: int
-    max_iterations: int
-    raise_start: bool
-    preset: str | None
     seed: int
     n_jobs: int | None
+    null_method: str = "ZIP"
+    fdr: float = 0.05
+    offset: int = 1
+    reduction: float = 0.2
+    strategy: str | None = None
+    layer: str | None = None
+    genes: Sequence[str] | None = None
+    n_top_genes: int = 2000
+    max_iterations: int = 50
+    raise_start: bool = False
+    preset: str | None = None
     graph: str | None = None
     dims: int | str | None = None
     neighbors_key: str | None = None
@@ -98,6 +101,7 @@ class Calibration:
         kind = asked.get("graph", GraphParams.kind)
         one_of("graph", kind, GRAPHS)
         refuse_unfit_options(self.partition)
+        assert self.start is not None  # refused when this was made
         graph, n_pcs = GraphParams(kind="snn", n_neighbors=20), None
         if kind == "umap" and self.partition.by_resolution:
             graph, n_pcs = read_graph_params(adata, self.neighbors_key)

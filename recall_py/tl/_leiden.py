@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Literal
+
+import scanpy as sc
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.arguments import ArgumentError, Named
-from recall_py.method.params import PartitionParams, resolve_seed
+from recall_py.method.params import PartitionParams, one_of, resolve_seed
 from recall_py.run.cluster import cluster_adata
+from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters
 from recall_py.run.options import Calibration
+from recall_py.tl._removed import refuse_removed_from_clustering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,148 +24,157 @@ if TYPE_CHECKING:
 
     from recall_py.method.params import Rng
 
+METHODS = ("pairs", "knockoffs")
+_scanpy_leiden = sc.tl.leiden
+"""scanpy's own, taken once: a user may put ours in its place."""
+
 
 @with_common_docs
 def leiden(
     adata: AnnData,
-    resolution: float = 1,
+    resolution: float | None = 1,
     *,
     restrict_to: tuple[str, Sequence[str]] | None = None,
     random_state: int | np.random.RandomState | None = 0,
     rng: Rng | None = None,
     key_added: str = "leiden",
     adjacency: Any = None,
-    directed: bool | None = None,
-    use_weights: bool = True,
-    n_iterations: int = -1,
-    partition_type: type | None = None,
     neighbors_key: str | None = None,
     obsp: str | None = None,
     copy: bool = False,
-    flavor: Literal["leidenalg", "igraph"] | None = None,
-    null_method: str = "ZIP",
-    fdr: float = 0.05,
-    offset: int = 1,
-    reduction: float = 0.2,
-    strategy: Literal["resolution", "merge"] | None = None,
-    graph: Literal["umap", "snn"] | None = None,
-    dims: int | Literal["auto"] | None = None,
-    pair_test: Literal["knockoff", "synthetic"] | None = None,
-    n_draws: int | None = None,
-    min_auc: float | None = None,
-    exact_below: int | None = None,
-    batch_key: str | None = None,
-    sketch: int | None = None,
+    method: Literal["pairs", "knockoffs"] = "pairs",
     layer: str | None = None,
-    n_top_genes: int = 2000,
-    max_iterations: int = 50,
-    raise_start: bool = False,
-    bisect: bool = False,
-    preset: Literal["recall", "calibrated"] | None = None,
+    batch_key: str | None = None,
+    genes: Sequence[str] | None = None,
+    modality: str | None = None,
     n_jobs: int | None = None,
     progress: bool = False,
     **clustering_args: Any,
 ) -> AnnData | None:
-    """Leiden clusters that all have markers which beat knockoff genes; stands in for :func:`scanpy.tl.leiden`.
+    """Leiden clusters of your own graph, merged until every pair of neighbours stands; for :func:`scanpy.tl.leiden`.
 
-    Knockoff genes are drawn for the selected genes, and counts of both are normalised, embedded, joined into a
-    neighbour graph and clustered together. Every pair of clusters is tested. While a pair has no gene that passes the
-    knockoff filter, the resolution is lowered or the pair is merged. The graph is built anew, on real genes and
-    knockoffs, with the parameters that :func:`scanpy.pp.neighbors` recorded in `adata` (``n_neighbors, metric, method,
-    n_pcs, random_state``), else scanpy's defaults.
+    Runs scanpy's own function, with the arguments given, on the neighbour graph that `adata` has, whoever made it
+    (:func:`scanpy.pp.neighbors`, Harmony, BBKNN, scVI, weighted nearest neighbours, a GPU). Then neighbouring clusters
+    are compared by their raw counts: one population is fitted to the cells of both, null cells are drawn from it and
+    cut in two as a clustering would cut them. Two clusters stand if their best genes are better than those of null
+    cells by more than a few decades of p, else they are merged. So each cluster is a union of scanpy's, and what the
+    calibration costs depends on the number of clusters, not of cells.
 
     Parameters
     ----------
     adata
-        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+        Cells x genes with a neighbour graph, or a MuData (see `modality`). Raw counts come from `layer`,
+        ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
     resolution
-        Where the search starts: higher values start with more clusters.
+        Where to start: higher values start with more clusters, of which more are merged.
     {restrict_to}
     {seed}
     key_added
         Slot of ``obs`` and ``uns`` to write to; ``"leiden_R"`` when left alone with `restrict_to`.
-    adjacency, obsp
-        Refused: a given graph does not hold the knockoff genes.
-    directed
-        Whether leidenalg sees a directed graph; it does unless this is False, as in scanpy.
-    use_weights
-        Whether edge weights count.
-    n_iterations
-        Iterations of the Leiden algorithm, -1 to go on until nothing improves.
-    partition_type
-        Type of partition for leidenalg, :class:`~leidenalg.RBConfigurationVertexPartition` by default.
-    {neighbors_key}
+    adjacency, neighbors_key, obsp
+        The graph: itself, the entry of ``uns`` that records it (``"neighbors"`` by default), or its slot of ``obsp``.
     {copy}
-    flavor
-        Implementation: ``"leidenalg"`` (also for None) or ``"igraph"``, which is faster.
-    {calibration}
+    {pairs_options}
     **clustering_args
-        Further arguments of :func:`leidenalg.find_partition` or :meth:`igraph.Graph.community_leiden`.
+        Whatever else :func:`scanpy.tl.leiden` takes: ``flavor``, ``n_iterations``, ``directed``, ``use_weights``, ...
 
-    {returns}
+    {calibrated_returns}
 
-    {raises}
-
-    {references}
+    {calibrated_raises}
 
     Examples
     --------
-    >>> import anndata as ad, recall_py
-    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.leiden(adata, resolution=2)
-    >>> adata.uns["leiden"]["recall"]["converged"]
+    >>> import scanpy as sc, recall_py
+    >>> adata = recall_py.datasets.pbmc68k()
+    >>> adata.layers["counts"] = adata.X.copy()
+    >>> sc.pp.normalize_total(adata)
+    >>> sc.pp.log1p(adata)
+    >>> sc.pp.neighbors(adata, use_rep="X")
+    >>> recall_py.tl.leiden(adata, 2, flavor="igraph", n_iterations=2)
+    >>> adata.obs["leiden"].nunique() < adata.obs["leiden_start"].nunique()
     True
     """
-    _refuse_given_graph(adjacency=adjacency, obsp=obsp)
-    partition = PartitionParams(
-        algorithm="leiden",
-        flavor=flavor or "leidenalg",
-        n_iterations=n_iterations,
-        directed=directed,
-        use_weights=use_weights,
-        partition_type=partition_type,
-        options=clustering_args,
-    )
-    return cluster_adata(
+    one_of("method", method, METHODS)
+    refuse_removed_from_clustering("leiden", clustering_args)
+    key = keys.final_key(key_added, "leiden", restricted=restrict_to is not None)
+    if method == "knockoffs":
+        refuse_graph_and_modality(adjacency=adjacency, obsp=obsp, modality=modality)
+        own = {
+            name: clustering_args.pop(name)
+            for name in ("flavor", "n_iterations", "directed", "use_weights", "partition_type")
+            if name in clustering_args
+        }
+        return cluster_adata(
+            adata,
+            Calibration(
+                start=resolution,
+                partition=PartitionParams(algorithm="leiden", options=clustering_args, **own),
+                batch_key=batch_key,
+                layer=layer,
+                genes=genes,
+                seed=resolve_seed(random_state, rng),
+                n_jobs=n_jobs,
+                neighbors_key=neighbors_key,
+            ),
+            key_added=key,
+            restrict_to=restrict_to,
+            copy=copy,
+            progress=progress,
+        )
+    by_scanpy, seed = _seeds(random_state, rng)
+
+    def cluster(cells: AnnData, key: str) -> None:
+        _scanpy_leiden(cells, resolution, key_added=key, **by_scanpy, **clustering_args)
+
+    return calibrate_graph_clusters(
         adata,
-        Calibration(
-            start=resolution,
-            partition=partition,
-            null_method=null_method,
-            fdr=fdr,
-            offset=offset,
-            reduction=reduction,
-            strategy=strategy,
-            graph=graph,
-            dims=dims,
-            pair_test=pair_test,
-            n_draws=n_draws,
-            min_auc=min_auc,
-            exact_below=exact_below,
-            batch_key=batch_key,
-            sketch=sketch,
-            layer=layer,
-            n_top_genes=n_top_genes,
-            max_iterations=max_iterations,
-            raise_start=raise_start,
-            bisect=bisect,
-            preset=preset,
-            seed=resolve_seed(random_state, rng),
-            n_jobs=n_jobs,
+        cluster,
+        GraphClustering(
+            key_added=key,
+            restrict_to=restrict_to,
             neighbors_key=neighbors_key,
+            obsp=obsp,
+            adjacency=adjacency,
+            layer=layer,
+            batch_key=batch_key,
+            genes=genes,
+            modality=modality,
+            seed=seed,
+            n_jobs=n_jobs,
+            progress=progress,
+            copy=copy,
+            recorded=recorded("leiden", resolution, clustering_args),
         ),
-        key_added=keys.final_key(key_added, "leiden", restricted=restrict_to is not None),
-        restrict_to=restrict_to,
-        copy=copy,
-        progress=progress,
     )
 
 
-def _refuse_given_graph(**given: object) -> None:
+def refuse_graph_and_modality(**given: object) -> None:
+    """Refuse what knockoff genes cannot be used with."""
     for name, value in given.items():
-        if value is not None:
-            text = (
-                "{name} cannot be used: that graph was built without knockoff genes, so clusters on it cannot be "
-                "calibrated. Leave {name} out; the graph is rebuilt with the parameters that sc.pp.neighbors recorded."
-            )
-            raise ArgumentError(text, name=Named(name))
+        if value is None:
+            continue
+        text = (
+            "{name} cannot be used with {method:'knockoffs'}: that graph was built without knockoff genes, so clusters "
+            "on it cannot be calibrated by them. Leave {name} out, or leave out {method}."
+        )
+        if name == "modality":
+            text = "{name} cannot be used with {method:'knockoffs'}: pass the AnnData of the modality, mdata['rna']."
+        raise ArgumentError(text, name=Named(name))
+
+
+def recorded(algorithm: str, resolution: float | None, others: dict[str, Any]) -> dict[str, Any]:
+    """What clusters and its arguments, as scalars and names that a file can hold."""
+    told = {
+        name: value if isinstance(value, bool | int | float | str) else getattr(value, "__name__", repr(value))
+        for name, value in others.items()
+        if value is not None
+    }
+    return {"algorithm": algorithm, **({} if resolution is None else {"resolution": float(resolution)}), **told}
+
+
+def _seeds(random_state: Any, rng: Rng | None) -> tuple[dict[str, Any], int]:
+    """What scanpy takes for a seed, and the seed of the null cells."""
+    if rng is not None and "rng" in inspect.signature(_scanpy_leiden).parameters:
+        return {"rng": rng}, resolve_seed(None, rng)
+    seed = resolve_seed(random_state, rng)
+    return {"random_state": seed}, seed

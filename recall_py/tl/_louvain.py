@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+import scanpy as sc
+from scipy import sparse
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
-from recall_py.arguments import ArgumentError
-from recall_py.method.params import PartitionParams, resolve_seed
+from recall_py.arguments import ArgumentError, Named
+from recall_py.method.clustering.partition import GraphClusterer
+from recall_py.method.params import PartitionParams, one_of, resolve_seed
 from recall_py.run.cluster import cluster_adata
+from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters
 from recall_py.run.options import Calibration
+from recall_py.tl._leiden import METHODS, recorded, refuse_graph_and_modality
+from recall_py.tl._removed import refuse_removed_from_clustering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,118 +27,163 @@ if TYPE_CHECKING:
 
     from recall_py.method.params import Rng
 
+_FLAVORS = ("igraph", "vtraag", "rapids")
+_BY_SCANPY_ALONE = ("directed", "partition_type", "partition_kwargs")
+_scanpy_louvain = sc.tl.louvain
+"""scanpy's own, taken once: a user may put ours in its place."""
+
 
 @with_common_docs
 def louvain(
     adata: AnnData,
-    resolution: float = 1,
+    resolution: float | None = 1,
     *,
     restrict_to: tuple[str, Sequence[str]] | None = None,
     random_state: int | np.random.RandomState | None = 0,
     rng: Rng | None = None,
     key_added: str = "louvain",
+    adjacency: Any = None,
+    flavor: Literal["igraph", "vtraag", "rapids"] = "igraph",
     use_weights: bool = True,
-    n_orders: int = 10,
     neighbors_key: str | None = None,
+    obsp: str | None = None,
     copy: bool = False,
-    flavor: Literal["igraph"] = "igraph",
-    null_method: str = "ZIP",
-    fdr: float = 0.05,
-    offset: int = 1,
-    reduction: float = 0.2,
-    strategy: Literal["resolution", "merge"] | None = None,
-    graph: Literal["umap", "snn"] | None = None,
-    dims: int | Literal["auto"] | None = None,
-    pair_test: Literal["knockoff", "synthetic"] | None = None,
-    n_draws: int | None = None,
-    min_auc: float | None = None,
-    exact_below: int | None = None,
-    batch_key: str | None = None,
-    sketch: int | None = None,
+    n_orders: int = 10,
+    method: Literal["pairs", "knockoffs"] = "pairs",
     layer: str | None = None,
-    n_top_genes: int = 2000,
-    max_iterations: int = 50,
-    raise_start: bool = False,
-    bisect: bool = False,
-    preset: Literal["recall", "calibrated"] | None = None,
+    batch_key: str | None = None,
+    genes: Sequence[str] | None = None,
+    modality: str | None = None,
     n_jobs: int | None = None,
     progress: bool = False,
+    **clustering_args: Any,
 ) -> AnnData | None:
-    """Louvain clusters that all have markers which beat knockoff genes.
+    """Louvain clusters of your own graph, merged until every pair of neighbours stands; for scanpy.tl.louvain.
 
-    As :func:`leiden`, with igraph's multilevel algorithm, from several random vertex orders of which the best by
-    modularity is kept.
+    As :func:`leiden`, with igraph's multilevel algorithm at the given resolution, from several random vertex orders of
+    which the best by modularity is kept. scanpy's igraph flavour takes no resolution, and its default needs the package
+    louvain, which is no longer kept.
 
     Parameters
     ----------
     adata
-        Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
+        Cells x genes with a neighbour graph, or a MuData (see `modality`). Raw counts come from `layer`,
+        ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
     resolution
-        Where the search starts: higher values start with more clusters.
+        Where to start: higher values start with more clusters, of which more are merged. None stands for 1.
     {restrict_to}
     {seed}
     key_added
         Slot of ``obs`` and ``uns`` to write to; ``"louvain_R"`` when left alone with `restrict_to`.
+    adjacency, neighbors_key, obsp
+        The graph: itself, the entry of ``uns`` that records it (``"neighbors"`` by default), or its slot of ``obsp``.
+    flavor
+        ``"igraph"``; ``"vtraag"`` and ``"rapids"`` hand over to scanpy, where the packages they need are installed.
     use_weights
         Whether edge weights count.
-    n_orders
-        Random vertex orders.
-    {neighbors_key}
     {copy}
-    flavor
-        ``"igraph"``. scanpy's ``"vtraag"`` is refused: it needs the package louvain, which is no longer kept.
-    {calibration}
+    n_orders
+        Random vertex orders of igraph's algorithm.
+    {pairs_options}
+    **clustering_args
+        With ``flavor="vtraag"``: what else :func:`scanpy.tl.louvain` takes, such as ``directed`` and
+        ``partition_type``.
 
-    {returns}
+    {calibrated_returns}
 
-    {raises}
-
-    {references}
+    {calibrated_raises}
 
     Examples
     --------
-    >>> import anndata as ad, recall_py
-    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.louvain(adata, resolution=2)
-    >>> adata.uns["louvain"]["recall"]["converged"]
+    >>> import scanpy as sc, recall_py
+    >>> adata = recall_py.datasets.pbmc68k()
+    >>> adata.layers["counts"] = adata.X.copy()
+    >>> sc.pp.normalize_total(adata)
+    >>> sc.pp.log1p(adata)
+    >>> sc.pp.neighbors(adata, use_rep="X")
+    >>> recall_py.tl.louvain(adata, 2)
+    >>> adata.obs["louvain"].nunique() < adata.obs["louvain_start"].nunique()
     True
     """
-    if flavor != "igraph":
-        text = (
-            "{flavor:{found!r}} is not available: scanpy's 'vtraag' needs the package louvain, which is no longer "
-            "maintained. Use {flavor:'igraph'}; 'rapids' needs a GPU and has no counterpart here."
+    one_of("method", method, METHODS)
+    one_of("flavor", flavor, _FLAVORS)
+    refuse_removed_from_clustering("louvain", clustering_args)
+    if flavor == "igraph":
+        _refuse_others(clustering_args)
+    key = keys.final_key(key_added, "louvain", restricted=restrict_to is not None)
+    level = 1 if resolution is None else resolution
+    seed = resolve_seed(random_state, rng)
+    partition = PartitionParams(algorithm="louvain", use_weights=use_weights, n_orders=n_orders)
+    if method == "knockoffs":
+        refuse_graph_and_modality(adjacency=adjacency, obsp=obsp, modality=modality)
+        if flavor != "igraph":
+            text = "{flavor:{found!r}} cannot be used with {method:'knockoffs'}, which clusters by igraph alone."
+            raise ArgumentError(text, found=flavor)
+        return cluster_adata(
+            adata,
+            Calibration(
+                start=level,
+                partition=partition,
+                batch_key=batch_key,
+                layer=layer,
+                genes=genes,
+                seed=seed,
+                n_jobs=n_jobs,
+                neighbors_key=neighbors_key,
+            ),
+            key_added=key,
+            restrict_to=restrict_to,
+            copy=copy,
+            progress=progress,
         )
-        raise ArgumentError(text, found=flavor)
-    return cluster_adata(
+
+    def by_igraph(cells: AnnData, key: str) -> None:
+        adjacency = sparse.csr_array(cells.obsp["connectivities"])
+        both_ways = sparse.csr_array((adjacency + adjacency.T) / 2)
+        codes = GraphClusterer(both_ways, partition, seed)(level).labels
+        names = pd.Index([str(code) for code in range(codes.max() + 1)])
+        cells.obs[key] = pd.Categorical.from_codes(codes, names)
+        cells.uns[key] = {"params": {"resolution": level, "random_state": seed}}
+
+    def by_scanpy(cells: AnnData, key: str) -> None:
+        _scanpy_louvain(
+            cells,
+            resolution,
+            key_added=key,
+            random_state=seed,
+            flavor=flavor,
+            use_weights=use_weights,
+            **clustering_args,
+        )
+
+    how = {"flavor": flavor, "use_weights": use_weights, "n_orders": n_orders, **clustering_args}
+    return calibrate_graph_clusters(
         adata,
-        Calibration(
-            start=resolution,
-            partition=PartitionParams(algorithm="louvain", use_weights=use_weights, n_orders=n_orders),
-            null_method=null_method,
-            fdr=fdr,
-            offset=offset,
-            reduction=reduction,
-            strategy=strategy,
-            graph=graph,
-            dims=dims,
-            pair_test=pair_test,
-            n_draws=n_draws,
-            min_auc=min_auc,
-            exact_below=exact_below,
-            batch_key=batch_key,
-            sketch=sketch,
-            layer=layer,
-            n_top_genes=n_top_genes,
-            max_iterations=max_iterations,
-            raise_start=raise_start,
-            bisect=bisect,
-            preset=preset,
-            seed=resolve_seed(random_state, rng),
-            n_jobs=n_jobs,
+        by_igraph if flavor == "igraph" else by_scanpy,
+        GraphClustering(
+            key_added=key,
+            restrict_to=restrict_to,
             neighbors_key=neighbors_key,
+            obsp=obsp,
+            adjacency=adjacency,
+            layer=layer,
+            batch_key=batch_key,
+            genes=genes,
+            modality=modality,
+            seed=seed,
+            n_jobs=n_jobs,
+            progress=progress,
+            copy=copy,
+            recorded=recorded("louvain", level, how),
         ),
-        key_added=keys.final_key(key_added, "louvain", restricted=restrict_to is not None),
-        restrict_to=restrict_to,
-        copy=copy,
-        progress=progress,
     )
+
+
+def _refuse_others(others: dict[str, Any]) -> None:
+    """Refuse what igraph's algorithm has no use for."""
+    for name in others:
+        if name in _BY_SCANPY_ALONE:
+            text = "{name} means nothing to {flavor:'igraph'}; leave it out, or pass {flavor:'vtraag'}."
+            raise ArgumentError(text, name=Named(name))
+        msg = f"louvain() got an unexpected keyword argument {name!r}"
+        raise TypeError(msg)

@@ -24,8 +24,11 @@ def merge_clusters(
     batch_key: str | None = None,
     layer: str | None = None,
     genes: Sequence[str] | None = None,
+    external: bool = False,
+    all_pairs: bool = False,
     neighbors_key: str | None = None,
     obsp: str | None = None,
+    modality: str | None = None,
     merge_small: bool = False,
     random_state: int | np.random.RandomState | None = 0,
     rng: Rng | None = None,
@@ -50,19 +53,26 @@ def merge_clusters(
         Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_merged"`` added.
     batch_key
         Column of ``obs`` with batches: null cells keep the means of each batch, so that batches alone hold no pair
-        apart. Two clusters without a batch in common are merged.
+        apart. Two clusters without a batch in common cannot be compared; they stay, and a warning says so.
     layer
         Layer with the raw counts.
     genes
         Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most
         2,000, else the 2,000 that scanpy's ``seurat_v3`` selects. Leave out genes that should make no clusters, such as
         those of the cell cycle.
+    external
+        Say True to state that the labels did not come from these counts (sorting, hashtags, genotype): they were not
+        cut out of the expression data, so null cells are not cut to look like them.
+    all_pairs
+        Compare every pair, not only neighbours.
     neighbors_key
         Entry of ``uns`` with the neighbour graph, ``"neighbors"`` by default. Any graph does, whatever it was made on.
         Clusters are neighbours if more edge weight joins them than chance would give. Without a graph, neighbours are
         the clusters with the nearest mean profiles.
     obsp
         Slot of ``obsp`` with the neighbour graph, in place of `neighbors_key`.
+    modality
+        Of a MuData: the modality with the counts. Labels and graph are those of the MuData.
     merge_small
         Join labels below 3 cells, which are too few to be tested, to the nearest cluster; else they stay.
     random_state, rng
@@ -80,8 +90,8 @@ def merge_clusters(
     ``adata.obs[key_added]`` : categories
         Merged labels, named ``"CD4 naive + CD4 memory"``. Order and colours of what stays are kept.
     ``adata.uns[key_added]["params"]`` : dict
-        ``groupby``, ``batch_key``, ``layer``, ``connectivities`` (the graph in ``obsp``), ``merge_small``,
-        ``random_state``.
+        ``groupby``, ``batch_key``, ``layer``, ``connectivities`` (where the graph was found), ``external``,
+        ``all_pairs``, ``merge_small``, ``random_state``.
     ``adata.uns[key_added]["recall"]`` : dict of arrays
         Every merge, every pair that stands, and the labels that are too small to be tested, as ``untested``.
 
@@ -109,8 +119,11 @@ def merge_clusters(
         batch_key=batch_key,
         layer=layer,
         genes=genes,
+        external=external,
+        all_pairs=all_pairs,
         neighbors_key=neighbors_key,
         obsp=obsp,
+        modality=modality,
         merge_small=merge_small,
         seed=resolve_seed(random_state, rng),
         n_jobs=n_jobs,

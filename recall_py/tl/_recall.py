@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.method.params import PartitionParams, resolve_seed
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.options import Calibration
+from recall_py.tl._removed import refuse_removed_from_recall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ def recall(
     num_clusters_start: int = 20,
     dims: int | Literal["auto"] | None = None,
     algorithm: Literal["louvain", "leiden", "kmeans", "ward"] = "louvain",
+    graph: Literal["snn", "umap"] = "snn",
+    neighbors_key: str | None = None,
     null_method: str = "ZIP",
     restrict_to: tuple[str, Sequence[str]] | None = None,
     random_state: int | np.random.RandomState | None = 0,
@@ -37,23 +40,34 @@ def recall(
     fdr: float = 0.05,
     offset: int = 1,
     strategy: Literal["resolution", "merge"] | None = None,
-    pair_test: Literal["knockoff", "synthetic"] | None = None,
     n_draws: int | None = None,
     min_auc: float | None = None,
     exact_below: int | None = None,
     batch_key: str | None = None,
     sketch: int | None = None,
     layer: str | None = None,
+    genes: Sequence[str] | None = None,
     n_top_genes: int = 2000,
     max_iterations: int = 50,
     raise_start: bool = False,
     bisect: bool = False,
+    flavor: Literal["leidenalg", "igraph"] = "leidenalg",
+    n_iterations: int = 10,
+    directed: bool | None = None,
+    use_weights: bool = True,
+    partition_type: type | None = None,
+    n_orders: int = 10,
     n_jobs: int | None = None,
     progress: bool = False,
+    **clustering_args: Any,
 ) -> AnnData | None:
-    """Calibrated clusters under the names and defaults of the R package recall.
+    """The original: knockoff genes beside all real ones, clustered and tested together, as the R package recall does.
 
-    The engine of :func:`leiden` with ``preset="recall"``: Seurat's shared nearest neighbours (k = 20) on 10 components.
+    Knockoff genes are drawn for the selected genes, and counts of both are normalised, embedded, joined into a
+    neighbour graph and clustered together. Every pair of clusters is tested. While a pair has no gene that passes the
+    knockoff filter, the resolution is lowered or the pair is merged. Names and defaults are those of the R package:
+    Seurat's shared nearest neighbours (k = 20) on 10 components. A graph of yours cannot be used, since knockoffs have
+    no part in it; for that see :func:`leiden`.
 
     Parameters
     ----------
@@ -66,20 +80,33 @@ def recall(
     num_clusters_start
         Number of clusters where the search starts, for k-means and Ward; one fewer at each step.
     dims
-        Principal components used, 10 by default; ``"auto"`` for those above the noise.
+        Principal components used: 10 by default, with ``graph="umap"`` what `adata` records as ``n_pcs``, else 50;
+        ``"auto"`` for those that vary more than the first component of shuffled genes.
     algorithm
         ``"louvain"``, ``"leiden"``, ``"kmeans"`` or ``"ward"``.
-    null_method
-        Null model of the knockoff genes, as in :func:`leiden`.
+    graph
+        ``"snn"``: Seurat's shared nearest neighbours. ``"umap"``: scanpy's neighbours, made anew on real genes and
+        knockoffs with the parameters that :func:`scanpy.pp.neighbors` recorded in `adata` (``n_neighbors, metric,
+        method, n_pcs, random_state``), else scanpy's defaults.
+    neighbors_key
+        Entry of ``uns`` with those parameters, ``"neighbors"`` by default. A graph that was not made on principal
+        components (Harmony, bbknn, scVI, ...) is refused: knockoff genes did not pass through it.
     {restrict_to}
     {seed}
     key_added
         Slot of ``obs`` and ``uns`` to write to; ``"recall_clusters_R"`` when left alone with `restrict_to`.
     {copy}
-    fdr, offset, strategy, pair_test, n_draws, min_auc, exact_below, batch_key, sketch
-        As in :func:`leiden`.
-    layer, n_top_genes, max_iterations, raise_start, bisect, n_jobs, progress
-        As in :func:`leiden`.
+    {search_options}
+    flavor, n_iterations, directed, use_weights, partition_type
+        Of Leiden, as in :func:`scanpy.tl.leiden`; `use_weights` of Louvain too.
+    n_orders
+        Random vertex orders of Louvain, of which the best by modularity is kept.
+    n_jobs
+        Threads; all cores by default. Decides only the speed.
+    progress
+        Show progress on standard error. Nothing at scanpy's verbosity 0.
+    **clustering_args
+        Further arguments of :func:`leidenalg.find_partition` or :meth:`igraph.Graph.community_leiden`.
 
     {returns}
 
@@ -95,7 +122,17 @@ def recall(
     >>> recall_py.get.iterations(adata, "recall_clusters")["n_clusters"].is_monotonic_decreasing
     True
     """
-    partition = PartitionParams(algorithm=algorithm, n_iterations=10 if algorithm == "leiden" else -1)
+    refuse_removed_from_recall(clustering_args)
+    partition = PartitionParams(
+        algorithm=algorithm,
+        flavor=flavor,
+        n_iterations=n_iterations if algorithm == "leiden" else -1,
+        directed=directed,
+        use_weights=use_weights,
+        partition_type=partition_type,
+        n_orders=n_orders,
+        options=clustering_args,
+    )
     return cluster_adata(
         adata,
         Calibration(
@@ -106,19 +143,20 @@ def recall(
             offset=offset,
             reduction=reduction_percentage,
             strategy=strategy,
-            dims=dims,
-            pair_test=pair_test,
+            graph=graph,
+            dims=10 if dims is None and graph == "snn" else dims,
+            neighbors_key=neighbors_key,
             n_draws=n_draws,
             min_auc=min_auc,
             exact_below=exact_below,
             batch_key=batch_key,
             sketch=sketch,
             layer=layer,
+            genes=genes,
             n_top_genes=n_top_genes,
             max_iterations=max_iterations,
             raise_start=raise_start,
             bisect=bisect,
-            preset="recall",
             seed=resolve_seed(random_state, rng),
             n_jobs=n_jobs,
         ),

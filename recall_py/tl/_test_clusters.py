@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from recall_py.adata import keys
 from recall_py.method.params import resolve_seed
-from recall_py.run.check import check_adata
+from recall_py.run.merge import test_adata
+from recall_py.tl._removed import refuse_removed_from_test
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from anndata import AnnData
 
@@ -20,93 +23,92 @@ def test_clusters(
     groupby: str,
     *,
     external: bool = False,
+    all_pairs: bool = False,
     key_added: str = keys.PAIR_TESTS,
+    batch_key: str | None = None,
+    layer: str | None = None,
+    genes: Sequence[str] | None = None,
+    neighbors_key: str | None = None,
+    obsp: str | None = None,
+    modality: str | None = None,
     random_state: int | np.random.RandomState | None = 0,
     rng: Rng | None = None,
-    pair_test: Literal["knockoff", "synthetic"] | None = None,
-    n_draws: int | None = None,
-    min_auc: float | None = None,
-    exact_below: int | None = None,
-    batch_key: str | None = None,
-    null_method: str = "ZIP",
-    fdr: float = 0.05,
-    offset: int = 1,
-    layer: str | None = None,
-    n_top_genes: int = 2000,
     n_jobs: int | None = None,
     copy: bool = False,
+    **removed: Any,
 ) -> AnnData | None:
-    """Which pairs of given labels are told apart by genes that beat null genes, and by how many.
+    """Which of given labels are not supported, and what they would be merged with; nothing is merged.
 
-    Labels that were formed on the same expression data ("is my clustering over-split?") are tested against synthetic
-    nulls: each label against its three nearest, by how well one population, cut in two, would be told apart. Labels
-    that did not come from the expression data (sorting, genotype, hashtags; ``external=True``) are tested against
-    knockoffs, every pair. Knockoffs calibrate no clustering that they took no part in: Poisson noise cut in two by
-    2-means on the real genes has up to 84 "supported" genes; cut on real genes and knockoffs together, none.
+    "Is my clustering over-split?" Each label is compared with its neighbours as :func:`merge_clusters` compares them:
+    by how well one population, cut in two as a clustering would cut it, would be told apart. For labels that did not
+    come from the expression data (sorting, genotype, hashtags), say so with ``external=True``: null cells are then not
+    cut to look like them.
 
     Parameters
     ----------
     adata
         Cells x genes, with raw counts as for :func:`leiden`.
     groupby
-        Column of ``obs`` with the labels.
+        Column of ``obs`` with the labels: categories, text, integers or booleans.
     external
-        Say True to state that the labels did not come from the expression data.
-    pair_test
-        ``"synthetic"`` or ``"knockoff"``; by default what `external` calls for.
-    n_draws
-        Independent null draws: by default those of ``preset="calibrated"`` for synthetic nulls, 1 for knockoffs.
-    exact_below
-        As in :func:`leiden`; by default that of ``preset="calibrated"``.
+        Say True to state that the labels did not come from these counts.
+    all_pairs
+        Compare every pair, not only neighbours.
     key_added
         Slot of ``uns`` to write to.
+    batch_key, layer, genes, neighbors_key, obsp, modality, n_jobs
+        As in :func:`merge_clusters`.
     random_state, rng
-        Seed of everything random; `rng` wins if given.
-    min_auc, batch_key, null_method, fdr, offset, layer, n_top_genes, n_jobs, copy
-        As in :func:`leiden`.
+        Seed of the null cells; `rng` wins if given.
+    copy
+        Return a changed copy, and leave `adata` as it is.
+    **removed
+        Arguments that were taken once; each is refused with what to write today.
 
     Returns
     -------
-    None, or the changed copy. Read the result with :func:`recall_py.get.pairs` and :func:`recall_py.get.markers`. Sets:
+    None, or the changed copy. Read the result with :func:`recall_py.get.clusters` (each label, whether it is supported,
+    and what it would be merged with) and :func:`recall_py.get.pairs`. Sets:
 
     ``adata.uns[key_added]["params"]`` : dict
-        ``groupby``, ``pair_test``, ``n_draws``, ``min_auc``, ``exact_below``, ``batch_key``, ``fdr``, ``offset``,
-        ``random_state`` and, for knockoffs, ``null_method``.
+        ``groupby``, ``batch_key``, ``layer``, ``connectivities`` (where the graph was found), ``external``,
+        ``all_pairs``, ``random_state``.
     ``adata.uns[key_added]["recall"]`` : dict of arrays
-        Pairs, markers, and the labels below 3 cells, which are too few to be tested, as ``untested``.
+        Every pair that was compared, and the labels below 3 cells, which are too few to be tested, as ``untested``.
 
     Raises
     ------
     ValueError
-        For knockoffs without ``external=True``; for input without raw counts; for fewer than two labels; for a
-        `key_added` that is no single name.
+        For input without raw counts; for fewer than two labels, or more than 400; for a `key_added` that is no single
+        name.
     KeyError
-        If `groupby` or `layer` does not exist.
+        If `groupby`, `batch_key`, `layer`, a gene or the graph does not exist.
+    TypeError
+        For an argument that was taken once, with what to write today.
 
     Examples
     --------
     >>> import anndata as ad, recall_py
     >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
-    >>> recall_py.tl.test_clusters(adata, "annotation", external=True)
-    >>> recall_py.get.pairs(adata, "recall_test").columns[:2].tolist()
-    ['group', 'reference']
+    >>> adata = adata[adata.obs["annotation"].isin(["CD8+ Cytotoxic T", "CD56+ NK", "CD19+ B"])].copy()
+    >>> recall_py.tl.test_clusters(adata, "annotation")
+    >>> recall_py.get.clusters(adata, "recall_test")["merge_with"].tolist()
+    ['CD56+ NK', '', 'CD8+ Cytotoxic T']
     """
-    return check_adata(
+    refuse_removed_from_test(removed)
+    return test_adata(
         adata,
         groupby,
-        external=external,
         key_added=key_added,
-        seed=resolve_seed(random_state, rng),
-        pair_test=pair_test,
-        n_draws=n_draws,
-        min_auc=min_auc,
-        exact_below=exact_below,
+        external=external,
+        all_pairs=all_pairs,
         batch_key=batch_key,
-        null_method=null_method,
-        fdr=fdr,
-        offset=offset,
         layer=layer,
-        n_top_genes=n_top_genes,
+        genes=genes,
+        neighbors_key=neighbors_key,
+        obsp=obsp,
+        modality=modality,
+        seed=resolve_seed(random_state, rng),
         n_jobs=n_jobs,
         copy=copy,
     )

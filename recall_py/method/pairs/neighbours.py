@@ -135,6 +135,18 @@ class Centroids:
         return np.asarray(_membership(joined) @ self._sums / np.bincount(joined, self._sizes)[:, np.newaxis])
 
 
+class AllPairs:
+    """Every cluster is a neighbour of every other; no one is nearer than another."""
+
+    def pairs(self, joined: NDArray[np.int64], taking_part: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """All pairs; see :class:`Neighbours`."""
+        return np.argwhere(np.triu(np.outer(taking_part, taking_part), k=1))
+
+    def nearest(self, joined: NDArray[np.int64], code: int) -> int | None:
+        """None: this relation knows no distances."""
+        return None
+
+
 def _membership(codes: NDArray[np.integer]) -> sparse.csr_array:
     """(n_codes, n_items) 1 where an item has the code."""
     return sparse.csr_array((np.ones(codes.size), (codes, np.arange(codes.size))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from recall_py.method.pairs.pooled import PairOfCells, PooledPair
 from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, limited
 from recall_py.method.params import MergeParams
 from recall_py.method.results import Comparison, PairOutcome
+from recall_py.method.stages import MergeObserver
 from recall_py.method.threads import map_blocks, one_blas_thread
 
 Rows = Callable[[NDArray[np.int64]], sparse.csr_array]
@@ -88,16 +90,22 @@ class Outcomes:
     ----------
     clusters
         Those at the start.
-    batches, params, n_jobs
+    batches, params, observer, n_jobs
         As in :func:`recall_py.method.merging.merge_clusters`.
     """
 
     def __init__(
-        self, clusters: StartClusters, batches: NDArray[np.int32] | None, params: MergeParams, n_jobs: int
+        self,
+        clusters: StartClusters,
+        batches: NDArray[np.int32] | None,
+        params: MergeParams,
+        observer: MergeObserver,
+        n_jobs: int,
     ) -> None:
         self._clusters = clusters
         self._batches = batches
         self._params = params
+        self._observer = observer
         self._n_jobs = n_jobs
         self._known: dict[tuple[Members, Members], PairOutcome] = {}
 
@@ -105,17 +113,29 @@ class Outcomes:
         """Outcomes of the (n_pairs, 2) `pairs` of the clusters that are left."""
         asked = {self._sides(joined, pair): pair for pair in pairs.tolist()}
         unknown = [members for members in asked if members not in self._known]
+        for members in [members for members in unknown if not self._share_a_batch(*members)]:
+            self._known[members] = self._outcome(joined, asked[members], members, "batch")
+            unknown.remove(members)
+        if unknown:
+            self._observer.comparing(len(unknown))
         for side in {side for members in unknown for side in members}:
             self._clusters.sample(side)  # counts are read by one thread alone
         with one_blas_thread():
             comparisons = map_blocks(self._compare, unknown, self._n_jobs)
         for members, comparison in zip(unknown, comparisons, strict=True):
-            self._known[members] = self._outcome(joined, asked[members], members, comparison)
+            self._known[members] = self._outcome(joined, asked[members], members, "pair", comparison)
         return [self._known[members] for members in asked]
 
     def untested(self, joined: NDArray[np.int64], pair: tuple[int, int]) -> PairOutcome:
         """The outcome of a pair with a cluster that is too small."""
-        return self._outcome(joined, pair, self._sides(joined, pair), None)
+        return self._outcome(joined, pair, self._sides(joined, pair), "small")
+
+    def _share_a_batch(self, first: Members, second: Members) -> bool:
+        """Whether a batch has cells of both."""
+        if self._batches is None:
+            return True
+        one, other = (self._batches[self._clusters.cells(side)] for side in (first, second))
+        return np.intersect1d(one, other).size > 0
 
     def _sides(self, joined: NDArray[np.int64], pair: Sequence[int]) -> tuple[Members, Members]:
         """What the larger cluster of a pair is made of, and the smaller."""
@@ -130,7 +150,8 @@ class Outcomes:
         joined: NDArray[np.int64],
         pair: Sequence[int],
         members: tuple[Members, Members],
-        comparison: Comparison | None,
+        kind: Literal["pair", "small", "batch"],
+        comparison: Comparison | None = None,
     ) -> PairOutcome:
         n_first, n_second = (int(self._clusters.sizes[list(side)].sum()) for side in members)
         threshold = self._params.threshold
@@ -139,7 +160,7 @@ class Outcomes:
             second=members[1],
             sizes=(n_first, n_second),
             distance=self._clusters.profiles.ward(joined, *pair, most=MAX_CELLS),
-            kind="small" if comparison is None else "pair",
+            kind=kind,
             threshold=threshold,
             near=comparison is not None and abs(comparison.excess.decades - threshold) <= self._params.near,
             comparison=comparison,
@@ -156,7 +177,9 @@ class Outcomes:
         chosen = np.concatenate(cells)
         batches = None if self._batches is None else self._batches[chosen]
         counts = sparse.vstack(counts_of)
-        pooled, present = PooledPair.of(counts, cells[0].size, clusters.labels[chosen], batches, exact=exact)
+        pooled, present = PooledPair.of(
+            counts, cells[0].size, clusters.labels[chosen], batches, exact=exact, recut=not params.external
+        )
         rng = np.random.default_rng([params.seed, *pair.key])
         comparison = compare(pooled, rng, n_draws=params.n_draws, n_best=params.n_best)
         genes = np.flatnonzero(present)[comparison.genes]

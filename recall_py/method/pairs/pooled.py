@@ -80,6 +80,8 @@ class PooledPair:
     """(n_cells,) codes: null cells keep the means of each batch, and are not cut along them."""
     exact: bool = False
     """Whether p-values are exact, for small clusters, or the normal approximation."""
+    recut: bool = True
+    """Whether null cells are cut where they look best; else the two parts are those of the real cells."""
 
     @classmethod
     def of(
@@ -90,6 +92,7 @@ class PooledPair:
         batches: NDArray[np.int32] | None,
         *,
         exact: bool,
+        recut: bool = True,
     ) -> tuple[PooledPair, NDArray[np.bool_]]:
         """The pair whose first cluster has the first `n_first` cells, and which genes have a count in it."""
         dense = counts.toarray().astype(np.float64)
@@ -100,6 +103,7 @@ class PooledPair:
             pieces=codes_by_appearance(pieces),
             batches=batches,
             exact=exact,
+            recut=recut,
         )
         return pair, present
 
@@ -128,7 +132,9 @@ class PooledPair:
         while True:
             counts = draw_population(population, rng)
             values = _normalised(counts)
-            is_first = _cut_null(values, self.is_first, direction, strata, rng)
+            is_first = self.is_first
+            if self.recut:
+                is_first = _cut_null(values, self.is_first, direction, strata, rng)
             yield NullCut(counts, is_first, _rank_sum(values, is_first, exact=self.exact))
 
 
