@@ -226,8 +226,8 @@ class PairOutcome:
     """What joining the two adds to the sum of squares (Ward), on their mean log-normalised profiles, for the cells that
     a test reads. The failing pair at the least distance is merged first."""
     kind: Literal["pair", "small", "batch"]
-    """``"pair"``: compared with null cells; ``"small"``: one of the two is too small for that; ``"batch"``: they have no
-    batch in common, so that types and batches cannot be told apart, and they stay."""
+    """``"pair"``: compared with null cells; ``"small"``: one of the two is too small for that; ``"batch"``: they have
+    no batch in common, so that types and batches cannot be told apart, and they stay."""
     threshold: float
     """Excess in decades above which the pair would stand."""
     near: bool

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recall_py.adata.neighbours import CellGraph
 
 Cluster = Callable[["AnnData", str], None]
-"""Clusters the cells of an AnnData that holds a neighbour graph, and writes to its ``obs`` and ``uns`` as scanpy does."""
+"""Clusters the cells of an AnnData that holds a neighbour graph; writes to its ``obs`` and ``uns`` as scanpy does."""
 
 
 @dataclass(frozen=True, kw_only=True)
