@@ -277,8 +277,8 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
 def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster"] = "pair") -> pd.DataFrame:
     """Genes that tell clusters apart better than their nulls do.
 
-    Of a calibrated clustering: the ten best genes of each pair of neighbours that stands, as far as they beat their
-    nulls. Of a search with knockoffs: all genes that the filter selected.
+    Of a calibrated clustering: the ten best genes of each side of each pair of neighbours that stands, as far as they
+    beat their nulls. Of a search with knockoffs: all genes that the filter selected.
 
     Parameters
     ----------

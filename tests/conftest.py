@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+import searches
 from golden import DATASETS, RUNS, Golden, golden
 from hypothesis import settings
 
@@ -28,7 +29,7 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)
             adata = recall_py.datasets.simulate(60, 100, group_shares=(0.5, 0.5), n_markers=30, log2_fold_change=3)
             for graph in ("umap", "snn"):
-                recall_py.tl.leiden(adata, 1, graph=graph, dims=5)
+                searches.leiden(adata, 1, graph=graph, dims=5)
 
 
 @pytest.fixture(params=DATASETS)

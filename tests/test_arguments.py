@@ -9,6 +9,7 @@ from string import Formatter
 import anndata as ad
 import numpy as np
 import pytest
+import searches
 import typer
 from scipy import sparse
 
@@ -56,14 +57,14 @@ def on_command_line(command):
 def test_each_caller_spells_arguments_its_own_way(text, python, command_line, r):
     error = ArgumentError(text)
     assert str(error) == error.spelled(in_python) == python
-    assert error.spelled(on_command_line("cluster")) == command_line
+    assert error.spelled(on_command_line("recall")) == command_line
     if r is not None:
         assert error.spelled(in_r) == r
 
 
 def test_a_command_names_only_options_that_it_has():
     error = ArgumentError("{strategy} and {layer}; {remove}", remove=Named(DROP))
-    assert error.spelled(on_command_line("cluster")) == "--strategy and --layer; --drop-empty-cells"
+    assert error.spelled(on_command_line("recall")) == "--strategy and --layer; --drop-empty-cells"
     assert error.spelled(on_command_line("knockoffs")) == f"strategy and --layer; {DROP}"
     assert str(error) == f"strategy and layer; {DROP}"
 
@@ -71,14 +72,14 @@ def test_a_command_names_only_options_that_it_has():
 def test_what_users_gave_stays_as_it_is():
     error = ArgumentError("{layer} is {value!r}, {shown}.", value="{n_draws}", shown="{strategy:'x'} {")
     assert str(error) == "layer is '{n_draws}', {strategy:'x'} {."
-    assert error.spelled(on_command_line("cluster")) == "--layer is '{n_draws}', {strategy:'x'} {."
+    assert error.spelled(on_command_line("recall")) == "--layer is '{n_draws}', {strategy:'x'} {."
 
 
 def test_a_sentence_in_a_sentence_is_spelled_too():
     inner = ArgumentError("Pass fewer: {dims:{most}}.", most=7)
     error = ArgumentError("Too small: {error} Or a larger {sketch}.", error=inner)
     assert str(error) == "Too small: Pass fewer: dims=7. Or a larger sketch."
-    assert error.spelled(on_command_line("cluster")) == "Too small: Pass fewer: --dims 7. Or a larger --sketch."
+    assert error.spelled(on_command_line("recall")) == "Too small: Pass fewer: --dims 7. Or a larger --sketch."
 
 
 @pytest.mark.parametrize("kind", [ArgumentError, ArgumentKeyError, CalibrationWarning])
@@ -86,7 +87,7 @@ def test_errors_survive_pickling(kind):
     error = pickle.loads(pickle.dumps(kind("{n_draws} is {text!r}.", text="{a}")))
     assert type(error) is kind
     assert str(error) == error.args[0] == "n_draws is '{a}'."
-    assert error.spelled(on_command_line("cluster")) == "--n-draws is '{a}'."
+    assert error.spelled(on_command_line("recall")) == "--n-draws is '{a}'."
 
 
 def test_a_missing_thing_is_a_key_error_without_quotes_around_the_sentence():
@@ -141,4 +142,4 @@ def test_r_is_told_of_errors_in_its_own_words():
     adata = ad.AnnData(sparse.csr_matrix(counts))
     adata.obs["labels"] = labels
     with pytest.raises(ArgumentError, match=r"with fdr=0.05 and offset=1 a pair"):
-        tl.test_clusters(adata, "labels")
+        searches.filter_tested(adata, "labels")

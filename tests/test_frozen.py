@@ -19,6 +19,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import searches
 
 import recall_py
 
@@ -74,7 +75,7 @@ def labels_tested(*, external: bool) -> dict[str, object]:
     adata = cells()
     half = np.random.default_rng(0).permutation(adata.n_obs) < adata.n_obs // 2
     adata.obs["label"] = adata.obs["group"].astype(str) + np.where(half & (adata.obs["group"] == "group0"), "b", "")
-    recall_py.tl.test_clusters(adata, "label", external=external)
+    searches.filter_tested(adata, "label", external=external)
     return {name: told(getattr(recall_py.get, name)(adata, "recall_test")) for name in ("pairs", "markers")}
 
 
@@ -85,7 +86,7 @@ def reported() -> dict[str, object]:
     found = {}
     for preset in ("recall", "calibrated"):
         adata = cells()
-        recall_py.tl.leiden(adata, 1, preset=preset, n_jobs=2)
+        searches.leiden(adata, 1, preset=preset, n_jobs=2)
         adata.obsm["X_umap"] = np.zeros((adata.n_obs, 2))
         figure = recall_py.pl.knockoffs(adata, return_fig=True)
         points = [np.ma.filled(part.get_offsets(), 0).sum(axis=0) for ax in figure.axes for part in ax.collections]

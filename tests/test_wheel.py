@@ -78,7 +78,7 @@ def test_installed_wheel_clusters_a_file_outside_the_checkout(python, tmp_path):
 
     code = "from importlib.metadata import entry_points as e; e(group='console_scripts')['recall-py'].load()()"
     options = ("--algorithm", "kmeans", "--num-clusters-start", 8, "--json", "out.json")
-    found = run(python, "-c", code, "cluster", "in.h5ad", "-o", "out.h5ad", *options, cwd=tmp_path)
+    found = run(python, "-c", code, "recall", "in.h5ad", "-o", "out.h5ad", *options, cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     summary = json.loads((tmp_path / "out.json").read_text())
     assert summary["converged"] is True

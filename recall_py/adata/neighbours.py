@@ -149,9 +149,6 @@ def scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr
     import anndata as ad
     import scanpy as sc
 
-    transformer: Any = "sklearn"
-    if not searched_exactly(len(scores)):
-        transformer = _descent_transformer(params, len(scores))
     holder = ad.AnnData(sparse.csr_matrix((len(scores), 1), dtype=np.float32), obsm={"X_pca": scores})
     with one_blas_thread(), sc.settings.verbosity.override("warning"):
         sc.pp.neighbors(
@@ -160,10 +157,15 @@ def scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr
             use_rep="X_pca",
             metric=params.metric,
             method=params.method,
-            transformer=transformer,
+            transformer=neighbour_search(params, len(scores)),
             random_state=params.random_state,
         )
     return sparse.csr_array(holder.obsp["connectivities"])
+
+
+def neighbour_search(params: GraphParams, n_cells: int) -> Any:
+    """What ``scanpy.pp.neighbors`` is to search with: exactly up to 20,000 cells, by descent above."""
+    return "sklearn" if searched_exactly(n_cells) else _descent_transformer(params, n_cells)
 
 
 def _descent_transformer(params: GraphParams, n_cells: int) -> Any:

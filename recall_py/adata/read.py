@@ -91,7 +91,8 @@ def read_counts(
     Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
     integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
     `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts; or `only` those that are named. `cells` is a mask
-    of the cells that take part. What is read `by_rows` later is not kept in memory now.
+    of the cells that take part. Where a few rows alone are read later, `by_rows`, cells without counts are accepted and
+    nothing is kept in memory.
 
     Raises
     ------
@@ -108,7 +109,8 @@ def read_counts(
     else:
         chosen, selection = _named_genes(names, only, source), _NAMED_GENES
     data = count_data((counts, names, source), chosen, selection, batches)
-    _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells], keep=not by_rows)
+    if not by_rows:
+        _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells])
     return data
 
 
@@ -244,8 +246,8 @@ def _named_genes(names: pd.Index, only: Sequence[str], source: str) -> NDArray[n
     return names.isin(wanted)
 
 
-def _refuse_empty_cells(data: CountData, cells: pd.Index, *, keep: bool) -> None:
-    empty = cells[data.matrix.totals_over(data.chosen, keep=keep) == 0]
+def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
+    empty = cells[data.matrix.totals_over(data.chosen) == 0]
     if not len(empty):
         return
     remove = Named("sc.pp.filter_cells(adata, min_counts=1)")

@@ -8,7 +8,6 @@ from typing import Any
 import typer
 
 from recall_py.adata import keys
-from recall_py.adata.stored import read_run
 from recall_py.cli.output import print_table, rows_of, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
@@ -32,18 +31,19 @@ def test_file(
     keys.refuse_unusable(options["key_added"])
     with opened(source) as adata:
         tl.test_clusters(adata, groupby, **options)
-        pairs = get.pairs(adata, options["key_added"])
+        pairs, clusters = (table(adata, options["key_added"]) for table in (get.pairs, get.clusters))
         if target is not None:
             write_result(adata, source, target, [("uns", options["key_added"])], None)
         if json is not None:
-            write_json(json, {"input": str(source), "groupby": groupby, "pairs": rows_of(pairs)})
+            found = {"clusters": rows_of(clusters), "pairs": rows_of(pairs)}
+            write_json(json, {"input": str(source), "groupby": groupby, **found})
         if report is not None:
             write_page(adata, report, options["key_added"], source, target or source)
-    if not quiet:
-        columns = ["group", "reference", "n_group", "n_reference", "n_selected", "false_share", "passes"]
-        print_table(f"pairs of {groupby}", pairs[columns])
-        supported = int(pairs["passes"].sum())
-        typer.echo(f"{supported} of {len(pairs)} pairs are supported by markers, {len(pairs) - supported} are not")
-        untested = read_run(adata, options["key_added"]).record["untested"]
-        if len(untested):
-            typer.echo(f"too small to be tested: {', '.join(untested)}")
+    if quiet:
+        return
+    shown = pairs[["group", "reference", "n_group", "n_reference", "evidence", "threshold", "near", "passes"]]
+    print_table(f"pairs of {groupby}, in decades of p beyond null cells", shown)
+    passing = int(pairs["passes"].sum())
+    typer.echo(f"{passing} of {len(pairs)} pairs are supported by their genes, {len(pairs) - passing} are not")
+    for row in clusters[clusters["merge_with"] != ""].itertuples():
+        typer.echo(f"{row.cluster} is not supported: it would be merged with {row.merge_with}")

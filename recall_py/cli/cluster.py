@@ -1,4 +1,4 @@
-"""``recall-py cluster``: read a file, call one library function, write, and print what was found."""
+"""Commands that cluster one file: read it, call one library function, write, and print what was found."""
 
 from __future__ import annotations
 
@@ -6,101 +6,192 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import typer
 
 from recall_py.adata import keys
-from recall_py.cli.output import cluster_summary, print_search, write_json
+from recall_py.cli.output import print_result, result_summary, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
-from recall_py.cli.plot_slots import add_plot_slots
+from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
 from recall_py.cli.report import write_page
 from recall_py.counts.source import count_matrix
 from recall_py.files.atomic import remove
 from recall_py.files.store import opened, rewrite, write_result
-from recall_py.method.params import CLUSTERERS, given, one_of
+from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
 
+class Request(Protocol):
+    """What a command asks of the library."""
+
+    @property
+    def drop_empty_cells(self) -> bool:
+        """Whether cells without counts are left out."""
+        ...
+
+    @property
+    def final_key(self) -> str:
+        """Slot that the library function writes to."""
+        ...
+
+    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
+        """Call the library function, and say what was added for plots."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class ClusterRequest:
-    """Arguments of ``recall-py cluster``."""
+class GraphRequest:
+    """Arguments of ``recall-py cluster``: calibrate a clustering of the graph in the file."""
 
     algorithm: str
     key_added: str
-    resolution: float | None
+    resolution: float
+    restrict_to: str | None
+    drop_empty_cells: bool
+    genes: Path | None
+    layer: str | None
+    neighbors_key: str | None
+    obsp: str | None
+    seed: int
+    others: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        one_of("algorithm", self.algorithm, RESOLUTION_CLUSTERERS)
+        keys.refuse_unusable(self.key_added)
+
+    @property
+    def final_key(self) -> str:
+        """Slot that the library function writes to."""
+        return keys.final_key(self.key_added, self.algorithm, restricted=self.restrict_to is not None)
+
+    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
+        """Make a graph where the file has none, and calibrate its clusters."""
+        from recall_py import tl
+
+        named = self.neighbors_key or self.obsp
+        slots = PlotSlots() if named else add_plot_slots(adata, self.layer, seed=self.seed, quiet=quiet)
+        function = tl.leiden if self.algorithm == "leiden" else tl.louvain
+        function(
+            adata,
+            self.resolution,
+            key_added=self.key_added,
+            restrict_to=categories(self.restrict_to),
+            genes=gene_names(self.genes),
+            layer=self.layer,
+            neighbors_key=self.neighbors_key,
+            obsp=self.obsp,
+            random_state=self.seed,
+            progress=not quiet,
+            **self.others,
+        )
+        return slots
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """Arguments of ``recall-py recall``: the search with knockoff genes."""
+
+    algorithm: str
+    key_added: str
+    resolution_start: float | None
     num_clusters_start: int | None
-    reduction: float
-    graph: Any
-    dims: Any
-    preset: Any
+    graph: str | None
     neighbors_key: str | None
     restrict_to: str | None
     drop_empty_cells: bool
-    leiden: dict[str, Any]
-    louvain: dict[str, Any]
-    shared: dict[str, Any]
+    layer: str | None
+    seed: int
+    others: dict[str, Any]
 
     def __post_init__(self) -> None:
         one_of("algorithm", self.algorithm, CLUSTERERS)
         keys.refuse_unusable(self.key_added)
-        by_number = self.algorithm in ("kmeans", "ward")
-        unused = ("resolution", "graph", "preset", "neighbors_key") if by_number else ("num_clusters_start",)
+        by_number = self.algorithm not in RESOLUTION_CLUSTERERS
+        unused = ("resolution_start", "graph", "neighbors_key") if by_number else ("num_clusters_start",)
         for name in unused:
             if getattr(self, name) is not None:
-                msg = f"--{name.replace('_', '-')} means nothing to --algorithm {self.algorithm}. Leave it out."
+                option = name.removesuffix("_start") if name == "resolution_start" else name
+                msg = f"--{option.replace('_', '-')} means nothing to --algorithm {self.algorithm}. Leave it out."
                 raise ValueError(msg)
 
     @property
     def final_key(self) -> str:
         """Slot that the library function writes to."""
-        default = self.algorithm if self.algorithm in ("leiden", "louvain") else "recall_clusters"
-        return keys.final_key(self.key_added, default, restricted=self.restrict_to is not None)
+        return keys.final_key(self.key_added, "recall_clusters", restricted=self.restrict_to is not None)
 
-    def apply(self, adata: AnnData, *, progress: bool) -> None:
-        """Call the library function that does this."""
+    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
+        """Search, and add what a plot needs."""
         from recall_py import tl
 
-        common = {
-            **self.shared,
-            "key_added": self.key_added,
-            "restrict_to": self._categories(),
-            "progress": progress,
-        }
-        if self.algorithm in ("kmeans", "ward"):
-            tl.recall(
-                adata,
-                algorithm=self.algorithm,  # type: ignore[arg-type]
-                reduction_percentage=self.reduction,
-                **given(num_clusters_start=self.num_clusters_start, dims=self.dims),
-                **common,
-            )
-            return
-        function, own = (tl.leiden, self.leiden) if self.algorithm == "leiden" else (tl.louvain, self.louvain)
-        function(
+        tl.recall(
             adata,
-            reduction=self.reduction,
-            graph=self.graph,
-            dims=self.dims,
-            preset=self.preset,
+            algorithm=self.algorithm,  # type: ignore[arg-type]
+            key_added=self.key_added,
+            restrict_to=categories(self.restrict_to),
+            layer=self.layer,
             neighbors_key=self.neighbors_key,
-            **given(resolution=self.resolution),
-            **own,
-            **common,
+            random_state=self.seed,
+            progress=not quiet,
+            **given(
+                resolution_start=self.resolution_start, num_clusters_start=self.num_clusters_start, graph=self.graph
+            ),
+            **self.others,
         )
+        n_top_genes = self.others["n_top_genes"]
+        return add_plot_slots(adata, self.layer, seed=self.seed, quiet=quiet, n_top_genes=n_top_genes)
 
-    def _categories(self) -> tuple[str, list[str]] | None:
-        if self.restrict_to is None:
-            return None
-        column, separator, categories = self.restrict_to.partition(":")
-        if not separator or not all(categories.split(",")):
-            msg = f"--restrict-to is {self.restrict_to!r}; it must be a column and its labels, such as leiden:0,3."
-            raise ValueError(msg)
-        return column, categories.split(",")
+
+@dataclass(frozen=True, kw_only=True)
+class MergeRequest:
+    """Arguments of ``recall-py merge``: merge labels that are in the file."""
+
+    groupby: str
+    key_added: str | None
+    genes: Path | None
+    others: dict[str, Any]
+    drop_empty_cells: bool = False
+
+    @property
+    def final_key(self) -> str:
+        """Slot that the library function writes to."""
+        return self.groupby + keys.MERGED_SUFFIX if self.key_added is None else self.key_added
+
+    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
+        """Merge."""
+        from recall_py import tl
+
+        tl.merge_clusters(adata, self.groupby, key_added=self.key_added, genes=gene_names(self.genes), **self.others)
+        return PlotSlots()
+
+
+def categories(restrict_to: str | None) -> tuple[str, list[str]] | None:
+    """The column and the categories that ``--restrict-to`` names."""
+    if restrict_to is None:
+        return None
+    column, separator, named = restrict_to.partition(":")
+    if not separator or not all(named.split(",")):
+        msg = f"--restrict-to is {restrict_to!r}; it must be a column and its labels, such as leiden:0,3."
+        raise ValueError(msg)
+    return column, named.split(",")
+
+
+def gene_names(path: Path | None) -> list[str] | None:
+    """Names of genes from a text file, one a line."""
+    if path is None:
+        return None
+    if not path.is_file():
+        msg = f"--genes is {path}, which is no file; a text file with one name a line is needed."
+        raise ValueError(msg)
+    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    if not any(names):
+        msg = f"--genes is {path}, which names no gene; one name a line is needed."
+        raise ValueError(msg)
+    return [name for name in names if name]
 
 
 def components(text: str | None) -> int | Any:
@@ -124,7 +215,7 @@ def partition_class(name: str | None) -> type | None:
 
 
 def cluster_file(
-    source: Path, target: Path, request: ClusterRequest, *, json: Path | None, report: Path | None, quiet: bool
+    source: Path, target: Path, request: Request, *, json: Path | None, report: Path | None, quiet: bool
 ) -> None:
     """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with a Seurat object."""
     refuse_unfit_outputs(source, target, json, report)
@@ -138,21 +229,27 @@ def cluster_file(
             held = source
             if request.drop_empty_cells:
                 adata, held = _without_empty_cells(stack, adata, source, target, quiet=quiet)
-            request.apply(adata, progress=not quiet)
-            added, layer = add_plot_slots(adata, key, request.shared, quiet=quiet)
-            write_result(adata, held, target, [("obs", None), ("uns", key), *added], layer)
+            slots = request.apply(adata, quiet=quiet)
+            written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added]
+            write_result(adata, held, target, written, slots.layer)
         if json is not None:
-            write_json(json, cluster_summary(adata, key, source, target))
+            write_json(json, result_summary(adata, key, source, target))
         if report is not None:
             write_page(adata, report, key, source, target)
         if not quiet:
-            print_search(adata, key)
+            print_result(adata, key)
             typer.echo(f"wrote {target}")
             if report is not None:
                 typer.echo(f"wrote {report}")
 
 
-def _cluster_seurat(source: Path, target: Path, request: ClusterRequest, *, quiet: bool) -> AnnData:
+def _colours(adata: AnnData, key: str) -> list[tuple[str, str]]:
+    """The colours that merged labels were given."""
+    name = key + keys.COLORS_SUFFIX
+    return [("uns", name)] if name in adata.uns else []
+
+
+def _cluster_seurat(source: Path, target: Path, request: Request, *, quiet: bool) -> AnnData:
     """Cluster the Seurat object of an .rds file and write it with its labels."""
     from recall_py import seurat
 
@@ -161,19 +258,19 @@ def _cluster_seurat(source: Path, target: Path, request: ClusterRequest, *, quie
     if request.drop_empty_cells:
         adata = adata[_cells_with_counts(adata, quiet=quiet)].copy()
     _refuse_labels_of_others(adata, request.final_key)
-    request.apply(adata, progress=not quiet)
+    request.apply(adata, quiet=quiet)
     seurat.write_rds(seurat.labels_to_seurat(adata, robj, request.final_key), target)
     return adata
 
 
 def _refuse_labels_of_others(adata: AnnData, column: str) -> None:
     """Refuse to replace a column that is not, or no longer, what a run of recall_py has left there."""
-    from recall_py.adata.stored import read_run
+    from recall_py.adata.stored import read_result
 
     if column not in adata.obs:
         return
     try:
-        read_run(adata, column)
+        read_result(adata, column)
     except (KeyError, ValueError) as error:
         msg = (
             f"obs[{column!r}] is there already and is no result of recall-py, or was changed since; it would be lost. "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,24 +17,28 @@ from recall_py.cli import knockoffs as knockoffs_command
 from recall_py.cli import report as report_command
 from recall_py.cli.errors import reported_errors
 from recall_py.cli.options import (
+    AllPairs,
     BatchKey,
     Debug,
-    Draws,
-    ExactBelow,
-    Fdr,
+    Directed,
+    DropEmpty,
+    External,
+    Genes,
+    Groupby,
     In,
     InPlace,
     Jobs,
     Json,
     Layer,
-    MinAuc,
     NullMethod,
-    Offset,
     Out,
+    PartitionType,
     Quiet,
     Report,
+    RestrictTo,
     Seed,
     TopGenes,
+    UseWeights,
 )
 from recall_py.cli.paths import PAGE, target_file
 from recall_py.method import params
@@ -46,10 +52,11 @@ def _examples(*commands: str) -> str:
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Calibrated single-cell clustering with knockoff genes, on .h5ad files and .zarr stores.",
+    help="Calibrated single-cell clustering, on .h5ad files and .zarr stores.",
     epilog=_examples(
         "info pbmc.h5ad",
-        "cluster pbmc.h5ad -o labelled.h5ad --preset calibrated --report report.html",
+        "cluster pbmc.h5ad -o labelled.h5ad --report report.html",
+        "merge annotated.h5ad -o merged.h5ad --groupby cell_type",
         "test clustered.h5ad --groupby leiden",
         "report labelled.h5ad -o report.html",
         "--install-completion   (completes commands and options in your shell)",
@@ -80,10 +87,10 @@ def _root(
 
 @app.command(
     epilog=_examples(
-        "cluster pbmc.h5ad -o labelled.h5ad --resolution 2",
-        "cluster pbmc.h5ad -o labelled.h5ad --preset calibrated --report report.html",
-        "cluster pbmc.h5ad -o labelled.h5ad --algorithm kmeans --num-clusters-start 15",
-        "cluster labelled.h5ad --in-place --restrict-to leiden:0,3 --resolution 1",
+        "cluster pbmc.h5ad -o labelled.h5ad --resolution 2 --report report.html",
+        "cluster integrated.h5ad -o labelled.h5ad --neighbors-key harmony",
+        "cluster labelled.h5ad --in-place --restrict-to leiden:0,3",
+        "cluster pbmc.h5ad -o labelled.h5ad --method knockoffs",
     )
 )
 def cluster(
@@ -91,50 +98,122 @@ def cluster(
     source: In,
     output: Out = None,
     in_place: InPlace = False,
-    algorithm: Annotated[str, typer.Option(help=f"One of {', '.join(params.CLUSTERERS)}.")] = "leiden",
+    resolution: Annotated[float, typer.Option(help="Where to start: higher gives more clusters to merge.")] = 1.0,
+    algorithm: Annotated[str, typer.Option(help="leiden or louvain.")] = "leiden",
+    method: Annotated[
+        str,
+        typer.Option(help="pairs: null cells for each pair of clusters; knockoffs: null genes beside the real ones."),
+    ] = "pairs",
+    key_added: Annotated[str | None, typer.Option(help="Name of the labels; the algorithm's if left out.")] = None,
+    neighbors_key: Annotated[str | None, typer.Option(help="Entry of uns that records the graph.")] = None,
+    obsp: Annotated[str | None, typer.Option(help="Slot of obsp with the graph.")] = None,
+    restrict_to: RestrictTo = None,
+    layer: Layer = None,
+    batch_key: BatchKey = None,
+    genes: Genes = None,
+    drop_empty_cells: DropEmpty = False,
+    flavor: Annotated[
+        str | None, typer.Option(help="Implementation, as in scanpy: leidenalg or igraph; for louvain igraph.")
+    ] = None,
+    n_iterations: Annotated[int | None, typer.Option(help="Iterations of Leiden, -1 until nothing improves.")] = None,
+    use_weights: UseWeights = True,
+    directed: Directed = None,
+    partition_type: PartitionType = None,
+    n_orders: Annotated[int | None, typer.Option(help="Random vertex orders of louvain.")] = None,
+    seed: Seed = 0,
+    n_jobs: Jobs = None,
+    json: Json = None,
+    report: Report = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Cluster the neighbour graph in IN, and merge clusters that null cells would explain as well.
+
+    Where IN has no graph, one is made and stored with a UMAP. IN and OUT may be .rds files with a Seurat object, where
+    R, Seurat 5 and rpy2 are: pip install 'recall-py[r]'.
+    """
+    others = params.given(
+        flavor=flavor,
+        n_iterations=n_iterations,
+        use_weights=None if use_weights else False,
+        directed=directed,
+        n_orders=n_orders,
+        batch_key=batch_key,
+    )
+    with reported_errors(context):
+        request = run.GraphRequest(
+            algorithm=algorithm,
+            key_added=algorithm if key_added is None else key_added,
+            resolution=resolution,
+            restrict_to=restrict_to,
+            drop_empty_cells=drop_empty_cells,
+            genes=genes,
+            layer=layer,
+            neighbors_key=neighbors_key,
+            obsp=obsp,
+            seed=seed,
+            others={
+                **others,
+                **params.given(partition_type=run.partition_class(partition_type)),
+                "method": method,
+                "n_jobs": n_jobs,
+            },
+        )
+        target = target_file(source, output, in_place=in_place)
+        run.cluster_file(source, target, request, json=json, report=report, quiet=quiet)
+
+
+@app.command(
+    epilog=_examples(
+        "recall pbmc.h5ad -o labelled.h5ad",
+        "recall pbmc.h5ad -o labelled.h5ad --algorithm leiden --graph umap --resolution 2",
+        "recall pbmc.h5ad -o labelled.h5ad --algorithm kmeans --num-clusters-start 15",
+    )
+)
+def recall(
+    context: typer.Context,
+    source: In,
+    output: Out = None,
+    in_place: InPlace = False,
+    algorithm: Annotated[str, typer.Option(help=f"One of {', '.join(params.CLUSTERERS)}.")] = "louvain",
     resolution: Annotated[
-        float | None, typer.Option(help="Where the search starts, for leiden and louvain: 1 if left out.")
+        float | None, typer.Option(help="Where the search starts, for leiden and louvain: 0.8 if left out.")
     ] = None,
     num_clusters_start: Annotated[
         int | None, typer.Option(help="Where the search starts, for kmeans and ward: 20 if left out.")
     ] = None,
-    key_added: Annotated[str | None, typer.Option(help="Name of the labels; the algorithm's if left out.")] = None,
+    key_added: Annotated[str, typer.Option(help="Name of the labels.")] = "recall_clusters",
     null_method: NullMethod = "ZIP",
     strategy: Annotated[
         str | None, typer.Option(help="resolution (default): lower it; merge: merge the weakest pair.")
     ] = None,
-    pair_test: Annotated[str | None, typer.Option(help="knockoff (default) or synthetic.")] = None,
-    n_draws: Draws = None,
-    min_auc: MinAuc = None,
-    exact_below: ExactBelow = None,
+    n_draws: Annotated[int | None, typer.Option(help="Independent null draws that are combined.")] = None,
+    min_auc: Annotated[float | None, typer.Option(help="Smallest AUC of a gene that counts; 0.5 is off.")] = None,
+    exact_below: Annotated[int | None, typer.Option(help="Exact p-values for clusters of fewer cells.")] = None,
     batch_key: BatchKey = None,
     sketch: Annotated[
         int | None, typer.Option(metavar="N", help="Cluster N cells, and carry their labels to the others.")
     ] = None,
-    fdr: Fdr = 0.05,
-    offset: Offset = 1,
+    fdr: Annotated[float, typer.Option(help="Target share of false discoveries of the filter.")] = 0.05,
+    offset: Annotated[int, typer.Option(help="1 (knockoff+) or 0.")] = 1,
     reduction: Annotated[float, typer.Option(help="Share by which the resolution is lowered at each step.")] = 0.2,
-    graph: Annotated[str | None, typer.Option(help="umap (scanpy) or snn (Seurat).")] = None,
+    graph: Annotated[str | None, typer.Option(help="snn (Seurat, the default) or umap (scanpy).")] = None,
     dims: Annotated[str | None, typer.Option(help="Principal components, or auto.")] = None,
     layer: Layer = None,
     n_top_genes: TopGenes = 2000,
     max_iterations: Annotated[int, typer.Option(help="Partitions tried at most.")] = 50,
     raise_start: Annotated[bool, typer.Option(help="Raise a start at which no pair fails.")] = False,
     bisect: Annotated[bool, typer.Option(help="Lower the resolution in strides that double.")] = False,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="calibrated: the recommended setting; recall: graph and components of the R package."),
+    restrict_to: RestrictTo = None,
+    drop_empty_cells: DropEmpty = False,
+    neighbors_key: Annotated[
+        str | None, typer.Option(help="Entry of uns with graph parameters, for --graph umap.")
     ] = None,
-    restrict_to: Annotated[
-        str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
-    ] = None,
-    drop_empty_cells: Annotated[bool, typer.Option(help="Leave out cells without counts in X.")] = False,
-    neighbors_key: Annotated[str | None, typer.Option(help="Entry of uns with recorded graph parameters.")] = None,
     flavor: Annotated[str, typer.Option(help="Leiden implementation: leidenalg or igraph.")] = "leidenalg",
-    n_iterations: Annotated[int, typer.Option(help="Iterations of Leiden, -1 until nothing improves.")] = -1,
-    use_weights: Annotated[bool, typer.Option(help="Whether edge weights count.")] = True,
-    directed: Annotated[bool | None, typer.Option(help="Whether leidenalg sees a directed graph.")] = None,
-    partition_type: Annotated[str | None, typer.Option(help="Class of leidenalg, such as CPMVertexPartition.")] = None,
+    n_iterations: Annotated[int, typer.Option(help="Iterations of Leiden, -1 until nothing improves.")] = 10,
+    use_weights: UseWeights = True,
+    directed: Directed = None,
+    partition_type: PartitionType = None,
     n_orders: Annotated[int, typer.Option(help="Random vertex orders of louvain.")] = 10,
     seed: Seed = 0,
     n_jobs: Jobs = None,
@@ -143,53 +222,102 @@ def cluster(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Cluster the cells of IN so that every pair of clusters has markers that beat knockoff genes.
+    """The original: knockoff genes clustered beside the real ones, coarser until every pair beats them.
 
-    IN and OUT may be .rds files with a Seurat object, where R, Seurat 5 and rpy2 are: pip install 'recall-py[r]'.
+    IN and OUT may be .rds files with a Seurat object, as for cluster.
     """
-    options: dict[str, Any] = {
-        "null_method": null_method,
-        "fdr": fdr,
-        "offset": offset,
-        **params.given(
-            strategy=strategy,
-            pair_test=pair_test,
-            n_draws=n_draws,
-            min_auc=min_auc,
-            exact_below=exact_below,
-            batch_key=batch_key,
-            sketch=sketch,
-        ),
-        "layer": layer,
-        "n_top_genes": n_top_genes,
-        "max_iterations": max_iterations,
-        "raise_start": raise_start,
-        "bisect": bisect,
-        "random_state": seed,
-        "n_jobs": n_jobs,
-    }
     with reported_errors(context):
-        request = run.ClusterRequest(
+        request = run.SearchRequest(
             algorithm=algorithm,
-            key_added=algorithm if key_added is None else key_added,
-            resolution=resolution,
+            key_added=key_added,
+            resolution_start=resolution,
             num_clusters_start=num_clusters_start,
-            reduction=reduction,
             graph=graph,
-            dims=run.components(dims),
-            preset=preset,
             neighbors_key=neighbors_key,
             restrict_to=restrict_to,
             drop_empty_cells=drop_empty_cells,
-            leiden={
+            layer=layer,
+            seed=seed,
+            others={
+                "reduction_percentage": reduction,
+                "null_method": null_method,
+                "fdr": fdr,
+                "offset": offset,
+                **params.given(
+                    strategy=strategy,
+                    n_draws=n_draws,
+                    min_auc=min_auc,
+                    exact_below=exact_below,
+                    batch_key=batch_key,
+                    sketch=sketch,
+                ),
+                "dims": run.components(dims),
+                "n_top_genes": n_top_genes,
+                "max_iterations": max_iterations,
+                "raise_start": raise_start,
+                "bisect": bisect,
                 "flavor": flavor,
                 "n_iterations": n_iterations,
                 "use_weights": use_weights,
                 "directed": directed,
                 "partition_type": run.partition_class(partition_type),
+                "n_orders": n_orders,
+                "n_jobs": n_jobs,
             },
-            louvain={"use_weights": use_weights, "n_orders": n_orders},
-            shared=options,
+        )
+        target = target_file(source, output, in_place=in_place)
+        run.cluster_file(source, target, request, json=json, report=report, quiet=quiet)
+
+
+@app.command(
+    epilog=_examples(
+        "merge clustered.h5ad -o merged.h5ad --groupby leiden",
+        "merge annotated.h5ad -o merged.h5ad --groupby cell_type --report report.html",
+    )
+)
+def merge(
+    context: typer.Context,
+    source: In,
+    groupby: Groupby,
+    output: Out = None,
+    in_place: InPlace = False,
+    key_added: Annotated[
+        str | None, typer.Option(help="Name of the merged labels; GROUPBY_merged if left out.")
+    ] = None,
+    merge_small: Annotated[
+        bool, typer.Option("--merge-small", help="Join labels below 3 cells to the nearest.")
+    ] = False,
+    external: External = False,
+    all_pairs: AllPairs = False,
+    neighbors_key: Annotated[str | None, typer.Option(help="Entry of uns that records the graph.")] = None,
+    obsp: Annotated[str | None, typer.Option(help="Slot of obsp with the graph.")] = None,
+    layer: Layer = None,
+    batch_key: BatchKey = None,
+    genes: Genes = None,
+    seed: Seed = 0,
+    n_jobs: Jobs = None,
+    json: Json = None,
+    report: Report = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Merge given labels that null cells would explain as well: k-means, scVI, Seurat, a colleague's annotation."""
+    with reported_errors(context):
+        request = run.MergeRequest(
+            groupby=groupby,
+            key_added=key_added,
+            genes=genes,
+            others={
+                "merge_small": merge_small,
+                "external": external,
+                "all_pairs": all_pairs,
+                "neighbors_key": neighbors_key,
+                "obsp": obsp,
+                "layer": layer,
+                "batch_key": batch_key,
+                "random_state": seed,
+                "n_jobs": n_jobs,
+            },
         )
         target = target_file(source, output, in_place=in_place)
         run.cluster_file(source, target, request, json=json, report=report, quiet=quiet)
@@ -198,31 +326,23 @@ def cluster(
 @app.command(
     epilog=_examples(
         "test clustered.h5ad --groupby leiden",
-        "test sorted.h5ad --groupby gate --external -o tested.h5ad --report report.html",
+        "test sorted.h5ad --groupby gate --external --all-pairs -o tested.h5ad --report report.html",
     )
 )
 def test(
     context: typer.Context,
     source: In,
-    groupby: Annotated[str, typer.Option(help="Column of obs with the labels.")],
-    external: Annotated[
-        bool, typer.Option("--external", help="State that the labels did not come from the expression data.")
-    ] = False,
+    groupby: Groupby,
+    external: External = False,
+    all_pairs: AllPairs = False,
     output: Out = None,
     in_place: InPlace = False,
     key_added: Annotated[str, typer.Option(help="Entry of uns to write to.")] = "recall_test",
-    pair_test: Annotated[
-        str | None, typer.Option(help="synthetic (default), or knockoff (default with --external, and only then).")
-    ] = None,
-    n_draws: Draws = None,
-    min_auc: MinAuc = None,
-    exact_below: ExactBelow = None,
-    batch_key: BatchKey = None,
-    null_method: NullMethod = "ZIP",
-    fdr: Fdr = 0.05,
-    offset: Offset = 1,
+    neighbors_key: Annotated[str | None, typer.Option(help="Entry of uns that records the graph.")] = None,
+    obsp: Annotated[str | None, typer.Option(help="Slot of obsp with the graph.")] = None,
     layer: Layer = None,
-    n_top_genes: TopGenes = 2000,
+    batch_key: BatchKey = None,
+    genes: Genes = None,
     seed: Seed = 0,
     n_jobs: Jobs = None,
     json: Json = None,
@@ -230,7 +350,7 @@ def test(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Test which pairs of given labels have markers that beat null genes, for a clustering that may be over-split.
+    """Say which of given labels are not supported, and what they would be merged with; nothing is merged.
 
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
     """
@@ -238,15 +358,13 @@ def test(
         target = target_file(source, output, in_place=in_place) if output or in_place else None
         options = {
             "external": external,
+            "all_pairs": all_pairs,
             "key_added": key_added,
-            **params.given(
-                pair_test=pair_test, n_draws=n_draws, min_auc=min_auc, exact_below=exact_below, batch_key=batch_key
-            ),
-            "null_method": null_method,
-            "fdr": fdr,
-            "offset": offset,
+            "neighbors_key": neighbors_key,
+            "obsp": obsp,
             "layer": layer,
-            "n_top_genes": n_top_genes,
+            "batch_key": batch_key,
+            "genes": run.gene_names(genes),
             "random_state": seed,
             "n_jobs": n_jobs,
         }
@@ -285,11 +403,11 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write to.")] = Path(
         "demo"
     ),
-    resolution: Annotated[float, typer.Option(help="Where the search starts.")] = 4.0,
+    resolution: Annotated[float, typer.Option(help="Where to start.")] = 2.0,
     seed: Seed = 0,
     debug: Debug = False,
 ) -> None:
-    """Cluster IN, print clusters and markers, and draw plain Leiden beside calibrated Leiden."""
+    """Cluster IN, print merges and markers, and draw plain Leiden beside calibrated Leiden."""
     from recall_py.cli.demo import demo_file
 
     with reported_errors(context):
@@ -335,12 +453,28 @@ def doctor() -> None:
     typer.echo(describe_installation())
 
 
+def _moved(option: str) -> str:
+    """Where an option of ``cluster`` or ``test`` went, which was theirs once; empty for others."""
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if option == "--preset" and command == "cluster":
+        return "--preset is gone: what calibrated did is the default now, on the graph in the file; leave it out"
+    if option == "--pair-test" and command in ("cluster", "test"):
+        return "--pair-test is gone: null cells for each pair are the default; leave it out"
+    if command == "cluster" and option.startswith("--") and option[2:].replace("-", "_") in _parameters(recall):
+        return f"{option} belongs to the search with knockoff genes: recall-py recall ... {option}"
+    return ""
+
+
+def _parameters(command: Callable[..., None]) -> set[str]:
+    return set(inspect.signature(command).parameters)
+
+
 def main() -> None:
     """Run the command line; what is wrong with the arguments is said in one line, with exit code 2."""
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
-        said = error.format_message()
+        said = _moved(getattr(error, "option_name", "")) or error.format_message()
         typer.echo(f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See recall-py --help.", err=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):

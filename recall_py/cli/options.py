@@ -11,12 +11,22 @@ In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad or .zarr to re
 Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad or .zarr to write.")]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Write the result over IN.")]
 NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP, NB, NB-depth, permutation, ...")]
-Draws = Annotated[int | None, typer.Option(help="Independent null draws that are combined.")]
-MinAuc = Annotated[float | None, typer.Option(help="Smallest AUC of a gene that counts; 0.5 is off.")]
-ExactBelow = Annotated[int | None, typer.Option(help="Exact p-values for clusters of fewer cells.")]
-BatchKey = Annotated[str | None, typer.Option(help="Column of obs with batches: null genes are drawn within them.")]
-Fdr = Annotated[float, typer.Option(help="Target share of false discoveries of the filter.")]
-Offset = Annotated[int, typer.Option(help="1 (knockoff+) or 0.")]
+BatchKey = Annotated[str | None, typer.Option(help="Column of obs with batches, which are to make no cluster.")]
+Groupby = Annotated[str, typer.Option(help="Column of obs with the labels.")]
+External = Annotated[
+    bool, typer.Option("--external", help="State that the labels did not come from the expression data.")
+]
+AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Compare every pair, not only neighbours.")]
+Genes = Annotated[
+    Path | None, typer.Option("--genes", metavar="FILE", help="Compare the genes that a text file names, one a line.")
+]
+RestrictTo = Annotated[
+    str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
+]
+DropEmpty = Annotated[bool, typer.Option(help="Leave out cells without counts in X.")]
+UseWeights = Annotated[bool, typer.Option(help="Whether edge weights count.")]
+Directed = Annotated[bool | None, typer.Option(help="Whether leidenalg sees a directed graph.")]
+PartitionType = Annotated[str | None, typer.Option(help="Class of leidenalg, such as CPMVertexPartition.")]
 Layer = Annotated[str | None, typer.Option(help="Layer with raw counts; found by itself if left out.")]
 TopGenes = Annotated[int, typer.Option(help="Genes to select where the file marks none.")]
 Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of everything random.")]

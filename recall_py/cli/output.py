@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from recall_py.adata.stored import read_run
+from recall_py.adata.stored import StoredMerging, StoredRun, read_result
+
+_NAMED = 5
+"""Genes of a pair that are named in a table."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,25 +19,73 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def print_search(adata: AnnData, key: str) -> None:
+def print_result(adata: AnnData, key: str) -> None:
+    """Print how the clusters came about, and their sizes."""
+    result = read_result(adata, key)
+    if isinstance(result, StoredRun):
+        print_search(adata, result)
+    else:
+        print_merges(adata, result)
+
+
+def print_search(adata: AnnData, run: StoredRun) -> None:
     """Print the steps of the search and the sizes of the clusters."""
     import pandas as pd
 
     from recall_py import get
 
-    steps = get.iterations(adata, key)
+    steps = get.iterations(adata, run.key)
     steps.insert(0, "step", range(1, len(steps) + 1))
     shown = steps.rename(
         columns={"level": "resolution", "n_clusters": "clusters", "n_pairs": "pairs", "n_failing": "failing pairs"}
     ).drop(columns="min_selected")
-    run = read_run(adata, key)
     if not run.by_resolution:
         shown = shown.rename(columns={"resolution": "asked for"})
     if not shown["merged"].any():
         shown = shown.drop(columns="merged")
     print_table(f"search (a pair needs at least {run.filter.min_selected} selected genes to pass)", shown)
-    sizes = adata.obs[key].value_counts().reindex(adata.obs[key].cat.categories)
+    sizes = adata.obs[run.key].value_counts().reindex(adata.obs[run.key].cat.categories)
     print_table("clusters", pd.DataFrame({"cluster": sizes.index.astype(str), "cells": sizes.to_numpy()}))
+
+
+def print_merges(adata: AnnData, result: StoredMerging) -> None:
+    """Print the merges with their reasons, and the clusters with what they are made of."""
+    import pandas as pd
+
+    from recall_py import get
+
+    merges = get.merges(adata, result.key)
+    if len(merges):
+        shown = pd.DataFrame(
+            {
+                "clusters": merges["group"] + " and " + merges["reference"],
+                "cells": merges["n_group"].astype(str) + " and " + merges["n_reference"].astype(str),
+                "decades": [
+                    "too few cells" if kind == "small" else f"{evidence:.1f}{' near' if near else ''}"
+                    for kind, evidence, near in zip(merges["kind"], merges["evidence"], merges["near"], strict=True)
+                ],
+                "best genes": [", ".join(genes[:_NAMED]) for genes in merges["genes"]],
+            }
+        )
+        least = f"{merges['threshold'].iloc[0]:g}"
+        print_table(f"merges (a pair stands with more than {least} decades of p beyond null cells)", shown)
+    clusters = get.clusters(adata, result.key)
+    shown = pd.DataFrame(
+        {
+            "cluster": clusters["cluster"],
+            "cells": clusters["n_cells"],
+            "made of": [" + ".join(start) for start in clusters["start"]],
+            "nearest to being one with": clusters["weakest"],
+            "decades": [
+                _decades(value, near) for value, near in zip(clusters["evidence"], clusters["near"], strict=True)
+            ],
+        }
+    )
+    print_table(f"{len(result.start_names)} clusters at the start, {len(clusters)} now", shown)
+
+
+def _decades(evidence: float, near: bool) -> str:
+    return "" if evidence != evidence else f"{evidence:.1f}{' near' if near else ''}"
 
 
 def print_table(title: str, frame: pd.DataFrame) -> None:
@@ -51,13 +102,14 @@ def print_table(title: str, frame: pd.DataFrame) -> None:
     Console().print(table)
 
 
-def cluster_summary(adata: AnnData, key: str, source: Path, target: Path) -> dict[str, Any]:
+def result_summary(adata: AnnData, key: str, source: Path, target: Path) -> dict[str, Any]:
     """Collect what a clustering found, for JSON."""
     from recall_py import get
 
-    record = read_run(adata, key).record
+    result = read_result(adata, key)
+    record = result.record
     scalars = {name: value for name, value in record.items() if isinstance(value, bool | int | float | str)}
-    return {
+    summary = {
         "input": str(source),
         "output": str(target),
         "key": key,
@@ -65,10 +117,19 @@ def cluster_summary(adata: AnnData, key: str, source: Path, target: Path) -> dic
         "n_genes": len(record["genes"]),
         **scalars,
         "sizes": {str(label): int(size) for label, size in adata.obs[key].value_counts().items()},
-        "iterations": rows_of(get.iterations(adata, key)),
         "pairs": rows_of(get.pairs(adata, key)),
         "params": record["params"],
-        "seconds": record["seconds"],
+    }
+    if isinstance(result, StoredRun):
+        return {**summary, "iterations": rows_of(get.iterations(adata, key)), "seconds": record["seconds"]}
+    start = adata.obs[result.start_column].value_counts()
+    return {
+        **summary,
+        "n_clusters": result.n_clusters,
+        "start_sizes": {str(label): int(size) for label, size in start.items()},
+        "clusters": rows_of(get.clusters(adata, key)),
+        "merges": rows_of(get.merges(adata, key)),
+        "clustering": dict(result.clustering),
     }
 
 

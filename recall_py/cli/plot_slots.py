@@ -1,59 +1,74 @@
-"""What a plot of the cells needs: log-normalised values, components, neighbours and UMAP of the real genes."""
+"""What a graph and a plot of the cells need: log-normalised values, components, neighbours and UMAP."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import typer
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.adata.stored import read_run
-from recall_py.counts.source import count_matrix
+from recall_py.adata.neighbours import neighbour_search
+from recall_py.adata.read import read_counts
 from recall_py.files.store import MadeLayer, in_memory
 from recall_py.method.normalisation import log_normalised_block
+from recall_py.method.params import GraphParams
 from recall_py.method.threads import one_thread
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from numpy.typing import NDArray
 
+    from recall_py.adata.read import CountData
     from recall_py.counts.matrix import CountMatrix
+
+_MOST_COMPONENTS = 50
+
+
+class PlotSlots(NamedTuple):
+    """What was added to an AnnData."""
+
+    added: tuple[tuple[str, str], ...] = ()
+    """Slots and names, such as ``("obsm", "X_pca")``."""
+    layer: MadeLayer | None = None
+    """The layer that is made while the file is written."""
+
+
+def add_plot_slots(adata: AnnData, layer: str | None, *, seed: int, quiet: bool, n_top_genes: int = 2000) -> PlotSlots:
+    """Add components, a neighbour graph, a UMAP and a log-normalised layer, as far as they are missing.
+
+    As scanpy's tutorials make them: totals to 10,000, log1p, no scaling, at most 50 components, 15 neighbours. A file
+    that came with a graph and a UMAP keeps its own, and nothing else is added to it.
+    """
+    if keys.NEIGHBORS in adata.uns and "X_umap" in adata.obsm:
+        if not quiet:
+            typer.echo("neighbour graph and UMAP of the file are used")
+        return PlotSlots()
+    data = read_counts(adata, layer=layer, n_top_genes=n_top_genes)
+    added = _add_embedding(adata, data, seed)
+    log = None if data.source == "raw.X" else log_layer(adata, data.matrix)
+    if not quiet:
+        named = [*([] if log is None else [("layers", log.name)]), *added]
+        counts = " X still holds counts." if data.source == "X" else ""
+        typer.echo(f"added: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}.{counts}")
+    return PlotSlots(tuple(added), log)
 
 
 def log_layer(adata: AnnData, counts: CountMatrix) -> MadeLayer | None:
     """The log-normalised layer, to be made from all counts while it is written; None if there is one."""
     if keys.LOG_LAYER in adata.layers:
         return None
-    totals = counts.survey.totals
+    totals = counts.totals
     return MadeLayer(keys.LOG_LAYER, counts.matrix, lambda block, rows: log_normalised_block(block, totals[rows]))
 
 
-def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], seed: int) -> list[tuple[str, str]]:
-    """Add what is missing for a plot of the cells; what is there is used and kept.
-
-    Parameters
-    ----------
-    adata
-        Changed in place.
-    counts
-        Raw counts of all cells and genes.
-    genes
-        Names of the genes for the components.
-    seed
-        Seed of components, neighbours and UMAP.
-
-    Returns
-    -------
-    Slots and names of what was added, such as ``("obsm", "X_pca")``.
-    """
+def _add_embedding(adata: AnnData, data: CountData, seed: int) -> list[tuple[str, str]]:
+    """Add what is missing for a plot of the cells; what is there is used and kept."""
     import anndata as ad
     import scanpy as sc
 
-    positions = adata.var_names.get_indexer(genes)
-    values = log_normalised_block(counts.columns(positions).tocsr(), counts.survey.totals)
-    holder = ad.AnnData(sparse.csr_matrix(values), obs=adata.obs[[]])
+    counts = sparse.csr_array(data.matrix.columns(data.chosen))
+    holder = ad.AnnData(sparse.csr_matrix(log_normalised_block(counts, data.totals)), obs=adata.obs[[]])
     added = []
 
     def add(slot: str, *names: str) -> None:
@@ -62,49 +77,30 @@ def add_embedding(adata: AnnData, counts: CountMatrix, genes: NDArray[np.str_], 
             added.append((slot, name))
 
     with one_thread():
-        if "X_pca" in adata.obsm:
-            holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
-        else:
-            sc.pp.pca(holder, n_comps=min(50, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)
-            add("obsm", "X_pca")
-            add("uns", "pca")
-            loadings = np.zeros((adata.n_vars, holder.varm["PCs"].shape[1]))
-            loadings[positions] = holder.varm["PCs"]
-            adata.varm["PCs"] = loadings
-            added.append(("varm", "PCs"))
         if keys.NEIGHBORS in adata.uns:
             holder.uns[keys.NEIGHBORS] = adata.uns[keys.NEIGHBORS]
             for name in adata.obsp:
                 holder.obsp[name] = in_memory(adata.obsp[name])
         else:
-            sc.pp.neighbors(holder, use_rep="X_pca", transformer="sklearn", random_state=seed)
+            if "X_pca" in adata.obsm:
+                holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
+            else:
+                sc.pp.pca(holder, n_comps=min(_MOST_COMPONENTS, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)
+                add("obsm", "X_pca")
+                add("uns", "pca")
+                at = adata.var_names.get_indexer(data.genes)
+                loadings = np.zeros((adata.n_vars, holder.varm["PCs"].shape[1]))
+                loadings[at[at >= 0]] = holder.varm["PCs"][at >= 0]
+                adata.varm["PCs"] = loadings
+                added.append(("varm", "PCs"))
+            params = GraphParams(random_state=seed)
+            sc.pp.neighbors(
+                holder, use_rep="X_pca", transformer=neighbour_search(params, holder.n_obs), random_state=seed
+            )
             add("obsp", "distances", "connectivities")
             add("uns", keys.NEIGHBORS)
-        sc.tl.umap(holder, random_state=seed)
-        add("obsm", "X_umap")
-        add("uns", "umap")
+        if "X_umap" not in adata.obsm:
+            sc.tl.umap(holder, random_state=seed)
+            add("obsm", "X_umap")
+            add("uns", "umap")
     return added
-
-
-def add_plot_slots(
-    adata: AnnData, key: str, options: dict[str, Any], *, quiet: bool
-) -> tuple[list[tuple[str, str]], MadeLayer | None]:
-    """On raw counts, add what a plot needs; a file that came with an embedding keeps its own.
-
-    Returns the slots that were added, and the layer that is made while the file is written.
-    """
-    record = read_run(adata, key).record
-    if record["source"] == "raw.X" or "X_umap" in adata.obsm:
-        if not quiet:
-            reason = "it is there" if "X_umap" in adata.obsm else "the counts are in raw"
-            typer.echo(f"no embedding was added: {reason}")
-        return [], None
-    layer = options.get("layer") or keys.COUNTS_LAYER
-    counts = count_matrix(adata.X if record["source"] == "X" else adata.layers[layer])
-    added, log = add_embedding(adata, counts, record["genes"], options["random_state"]), log_layer(adata, counts)
-    if not quiet:
-        named = [*([] if log is None else [("layers", log.name)]), *added]
-        typer.echo(
-            f"added for plotting: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}. X still holds counts."
-        )
-    return added, log

@@ -68,8 +68,8 @@ class DaskCounts(CountMatrix):
             largest[block.genes] = np.maximum(largest[block.genes], part.largest)
         return survey
 
-    def totals_over(self, chosen: NDArray[Any], *, keep: bool = True) -> NDArray[np.float64]:
-        """(n_cells,) sum of each cell over some genes; nothing is kept here, whatever is asked."""
+    def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
+        """(n_cells,) sum of each cell over some genes."""
         taken = np.isin(np.arange(self.shape[1]), as_positions(chosen))
         parts = self._on_blocks(lambda counts, genes: counts.totals_over(genes), taken)
         totals = np.zeros(self.shape[0])

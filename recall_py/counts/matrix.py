@@ -141,17 +141,10 @@ class CountMatrix:
         at = cells if self._cells is None else np.flatnonzero(self._cells)[cells]
         return sparse.csr_array(self.matrix[at])[:, as_positions(chosen)]
 
-    def totals_over(self, chosen: NDArray[Any], *, keep: bool = True) -> NDArray[np.float64]:
-        """(n_cells,) sum of each cell over some genes; `keep` their counts in memory, for who reads them next."""
-        if keep or self.kind != "csr":
-            counts = self.columns(chosen)
-            return counts @ np.ones(counts.shape[1])
-        taking_part = np.zeros(self.shape[1])
-        taking_part[as_positions(chosen)] = 1.0
-        totals = np.zeros(self.shape[0])
-        for cells, genes, values in self.entries():
-            totals += np.bincount(cells, values * taking_part[genes], totals.size)
-        return totals
+    def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
+        """(n_cells,) sum of each cell over some genes."""
+        counts = self.columns(chosen)
+        return counts @ np.ones(counts.shape[1])
 
     def sums_below(self, ceiling: NDArray[np.float64]) -> NDArray[np.float64]:
         """(3, n_genes) sum, and sum of squares, of the values up to the `ceiling` of each gene; number of those above.

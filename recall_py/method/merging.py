@@ -8,6 +8,8 @@ is a union of clusters that came in, and what it costs depends on the number of 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,8 +79,8 @@ def merge_clusters(
             observer.outcome(merges[-1])
             joined = _join(joined, merges[-1])
     while True:
-        large = np.bincount(joined, clusters.sizes) >= params.min_cells
-        outcomes = outcomes_of(joined, neighbours.pairs(joined, large))
+        large = np.bincount(joined, clusters.n_read) >= params.min_cells
+        outcomes = outcomes_of(joined, _pairs(joined, clusters, neighbours, large))
         failing = [outcome for outcome in outcomes if not outcome.stands]
         if not failing:
             break
@@ -95,7 +97,7 @@ def merge_clusters(
         members=tuple(members_of(of_start, code) for code in range(joined.max() + 1)),
         merges=tuple(merges),
         standing=tuple(outcomes),
-        untested=_too_small(np.bincount(codes), params),
+        untested=_too_small(np.bincount(of_start, clusters.n_read), params),
     )
 
 
@@ -118,11 +120,11 @@ def test_clusters(
     clusters = StartClusters(labels, rows, None)
     neighbours = neighbours or clusters.profiles
     outcomes_of = Outcomes(clusters, batches, params, observer, resolve_n_jobs(n_jobs))
-    large = clusters.sizes >= params.min_cells
-    outcomes = outcomes_of(np.arange(clusters.sizes.size), neighbours.pairs(np.arange(clusters.sizes.size), large))
+    joined, large = np.arange(clusters.sizes.size), clusters.n_read >= params.min_cells
+    outcomes = outcomes_of(joined, _pairs(joined, clusters, neighbours, large))
     for outcome in outcomes:
         observer.outcome(outcome)
-    return Tested(outcomes=tuple(outcomes), untested=_too_small(clusters.sizes, params))
+    return Tested(outcomes=tuple(outcomes), untested=_too_small(clusters.n_read, params))
 
 
 test_clusters.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
@@ -133,17 +135,29 @@ def _by_distance(outcome: PairOutcome) -> tuple[float, tuple[int, ...], tuple[in
     return outcome.distance, outcome.first, outcome.second
 
 
-def _too_small(sizes: NDArray[np.int64], params: MergeParams) -> tuple[int, ...]:
-    return tuple(np.flatnonzero(sizes < params.min_cells).tolist())
+def _too_small(n_read: NDArray[Any], params: MergeParams) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(n_read < params.min_cells).tolist())
+
+
+def _pairs(
+    joined: NDArray[np.int64], clusters: StartClusters, neighbours: Neighbours, large: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Pairs of neighbours; a cluster that has none, as on a graph in parts, has those with the nearest profiles."""
+    pairs = neighbours.pairs(joined, large)
+    alone = large & ~np.isin(np.arange(large.size), pairs)
+    if not alone.any():
+        return pairs
+    nearest = clusters.profiles.pairs(joined, large)
+    return np.unique(np.vstack((pairs, nearest[alone[nearest].any(axis=1)])), axis=0)
 
 
 def _smallest_and_nearest(
     joined: NDArray[np.int64], clusters: StartClusters, neighbours: Neighbours, min_cells: int
 ) -> tuple[int, int] | None:
     """The smallest cluster, if it is too small to be tested, and the one that it joins."""
-    sizes = np.bincount(joined, clusters.sizes)
-    smallest = int(sizes.argmin())
-    if sizes[smallest] >= min_cells or sizes.size == 1:
+    n_read = np.bincount(joined, clusters.n_read)
+    smallest = int(n_read.argmin())
+    if n_read[smallest] >= min_cells or n_read.size == 1:
         return None
     nearest = neighbours.nearest(joined, smallest)
     if nearest is None:

@@ -234,7 +234,7 @@ class MergeParams:
     """Whether the clusters come from elsewhere than these counts: null cells then keep the cut of the real ones, since
     nothing was cut to make it look sharp."""
     n_best: int = 10
-    """Genes of a pair that are told of."""
+    """Genes of a pair that are told of, of each side."""
     seed: int = 0
     """Of the null draws; each pair of sets of cells draws from its own generator."""
 

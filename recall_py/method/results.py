@@ -197,7 +197,7 @@ class Comparison(NamedTuple):
 
     excess: Excess
     genes: NDArray[np.int64]
-    """(n_best,) the best genes by p-value, among those given."""
+    """(n_best,) the best genes that are higher in the first cluster and in the second, by p-value."""
     log10_p: NDArray[np.float64]
     """(n_best,)."""
     log10_p_null: NDArray[np.float64]

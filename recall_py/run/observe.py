@@ -120,7 +120,7 @@ class MergeLog:
     def _print(said: str) -> None:
         from rich.console import Console
 
-        Console(stderr=True).print(said, highlight=False, markup=False)
+        Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:

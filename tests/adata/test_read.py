@@ -5,6 +5,7 @@ import leidenalg
 import numpy as np
 import pandas as pd
 import pytest
+import searches
 from scipy import sparse
 
 import recall_py
@@ -135,8 +136,6 @@ BAD_INPUT = {
     "reduction 0": (make_adata, {"reduction": 0.0}, "reduction is 0.0"),
     "no iterations": (make_adata, {"max_iterations": 0}, "max_iterations is 0"),
     "no threads": (make_adata, {"n_jobs": 0}, "n_jobs is 0"),
-    "given adjacency": (make_adata, {"adjacency": sparse.eye(60)}, "adjacency cannot be used.*without knockoff genes"),
-    "given obsp": (make_adata, {"obsp": "connectivities"}, "obsp cannot be used.*without knockoff genes"),
     "unknown neighbours": (make_adata, {"neighbors_key": "nn"}, "uns.'nn'. does not exist"),
     "no marked gene": (lambda: with_marks(False), {}, "marks no gene"),
     "no top gene": (make_adata, {"n_top_genes": 0}, "n_top_genes is 0"),
@@ -164,7 +163,7 @@ def test_bad_input_is_refused_with_a_reason_and_changes_nothing(case):
     adata = make()
     before = snapshot(adata)
     with pytest.raises((ValueError, KeyError), match=message):
-        recall_py.tl.leiden(adata, **options)
+        searches.leiden(adata, **options)
     after = snapshot(adata)
     np.testing.assert_array_equal(before[0], after[0])
     assert before[1:] == after[1:]
@@ -183,13 +182,13 @@ def test_graph_that_knockoffs_did_not_pass_through_is_refused(params, name):
     adata = make_adata()
     adata.uns["neighbors"] = {"params": {"n_neighbors": 10, **params}}
     with pytest.raises(ValueError, match=f"{name}.*Knockoff genes did not pass through it"):
-        recall_py.tl.leiden(adata)
+        searches.leiden(adata)
 
 
 def test_misspelt_argument_is_refused_before_anything_is_computed(monkeypatch):
     monkeypatch.setattr("recall_py.run.cluster.read_counts", None)
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'null_metod'.*initial_membership"):
-        recall_py.tl.leiden(make_adata(), null_metod="NB")
+        searches.leiden(make_adata(), null_metod="NB")
 
 
 @pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
@@ -198,7 +197,7 @@ def test_recorded_graph_does_not_matter_where_it_is_not_used():
     adata.uns["neighbors"] = {"params": {"use_rep": "X_scVI"}}
     recall_py.tl.recall(adata)
     recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=2)
-    recall_py.tl.leiden(adata, preset="recall")
+    searches.leiden(adata, preset="recall")
     assert {"recall_clusters", "leiden"} <= set(adata.obs)
 
 
@@ -287,8 +286,8 @@ def test_batch_of_one_cell_is_refused_by_its_name():
     adata.obs["donor"] = ["d1"] * 30 + ["d7"] + ["d2"] * 29
     adata.obs["sorted"] = adata.obs["donor"].where(adata.obs["donor"] != "d7", "d1")
     for run in (
-        lambda: recall_py.tl.leiden(adata, batch_key="donor"),
-        lambda: recall_py.tl.test_clusters(adata, "sorted", external=True, batch_key="donor"),
+        lambda: searches.leiden(adata, batch_key="donor"),
+        lambda: searches.filter_tested(adata, "sorted", external=True, batch_key="donor"),
         lambda: recall_py.pp.knockoffs(adata, batch_key="donor"),
         lambda: recall_py.pp.null_misfit(adata, batch_key="donor"),
     ):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from command import recall
 
@@ -31,43 +32,73 @@ def embedded(tmp_path_factory):
 def labelled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     run = recall(
-        "cluster", PBMC, "-o", folder / "out.h5ad", "--resolution", 4, "--seed", 1, "--json", folder / "out.json"
+        *("cluster", PBMC, "-o", folder / "out.h5ad", "--resolution", 2, "--seed", 1, "--json", folder / "out.json"),
+        *("--flavor", "igraph", "--n-iterations", 2),
     )
     return run, folder
 
 
-def test_cluster_writes_a_labelled_file_ready_to_plot(labelled):
+def test_cluster_makes_a_graph_where_there_is_none_and_writes_a_file_ready_to_plot(labelled):
     run, folder = labelled
     assert run.returncode == 0, run.stderr
+    assert "added: layers['log_normalised'], obsm['X_pca']" in run.stdout
     adata = ad.read_h5ad(folder / "out.h5ad")
     assert {"X_pca", "X_umap"} <= set(adata.obsm)
     assert "log_normalised" in adata.layers
     assert "connectivities" in adata.obsp
+    assert adata.uns["neighbors"]["params"]["n_neighbors"] == 15
+    assert {"leiden", "leiden_start"} <= set(adata.obs)
     assert (adata.X != ad.read_h5ad(PBMC).X).nnz == 0
     assert sorted(path.name for path in folder.iterdir()) == ["out.h5ad", "out.json"]
 
 
-def test_command_and_library_give_the_same_labels(labelled):
-    adata = ad.read_h5ad(PBMC)
-    recall_py.tl.leiden(adata, 4, random_state=1)
-    found = ad.read_h5ad(labelled[1] / "out.h5ad").obs["leiden"]
-    assert found.tolist() == adata.obs["leiden"].tolist()
+def test_command_and_library_give_the_same_answer_on_the_graph_in_the_file(labelled, tmp_path):
+    found = ad.read_h5ad(labelled[1] / "out.h5ad")
+    adata = found.copy()
+    recall_py.tl.leiden(adata, 2, random_state=1, flavor="igraph", n_iterations=2)
+    for table in (recall_py.get.merges, recall_py.get.pairs, recall_py.get.clusters):
+        pd.testing.assert_frame_equal(table(found), table(adata))
+    options = ("--resolution", 2, "--seed", 1, "--flavor", "igraph", "--n-iterations", 2)
+    run = recall("cluster", labelled[1] / "out.h5ad", "-o", tmp_path / "again.h5ad", *options)
+    assert "neighbour graph and UMAP of the file are used" in run.stdout
+    again = ad.read_h5ad(tmp_path / "again.h5ad")
+    assert again.obs["leiden"].equals(found.obs["leiden"])
 
 
 def test_json_summary_says_what_was_found(labelled):
     summary = json.loads((labelled[1] / "out.json").read_text())
     adata = ad.read_h5ad(labelled[1] / "out.h5ad")
     assert summary["n_clusters"] == adata.obs["leiden"].nunique() == len(summary["sizes"])
-    assert summary["converged"] is True
+    assert len(summary["start_sizes"]) == summary["n_clusters"] + len(summary["merges"])
     assert summary["params"]["seed"] == 1
-    assert summary["iterations"][-1]["n_failing"] == 0
+    assert summary["clustering"]["flavor"] == "igraph"
+    assert all(pair["passes"] for pair in summary["pairs"])
 
 
 def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
     run = labelled[0]
-    assert "resolution 4:" in run.stderr
+    assert "pairs of clusters with null cells" in run.stderr
+    assert "decades beyond null cells, threshold 3.5" in run.stderr
     assert "\x1b" not in run.stdout + run.stderr
-    assert "failing pairs" in run.stdout
+    assert "at the start, " in run.stdout
+
+
+def test_genes_may_come_from_a_file(labelled, tmp_path):
+    (tmp_path / "genes.txt").write_text("CD79A\nMS4A1\n\nCD3D\nLYZ\n")
+    arguments = ("--groupby", "leiden_start", "--genes", tmp_path / "genes.txt", "--quiet")
+    run = recall("merge", labelled[1] / "out.h5ad", "-o", tmp_path / "merged.h5ad", *arguments)
+    assert run.returncode == 0, run.stderr
+    adata = ad.read_h5ad(tmp_path / "merged.h5ad")
+    assert set(adata.uns["leiden_start_merged"]["recall"]["genes"]) == {"CD79A", "MS4A1", "CD3D", "LYZ"}
+    assert "leiden_start_merged" in adata.obs
+
+
+@pytest.mark.parametrize("old", [("--preset", "calibrated"), ("--null-method", "NB"), ("--strategy", "merge")])
+def test_old_options_of_cluster_say_where_they_went(old, tmp_path):
+    run = recall("cluster", PBMC, "-o", tmp_path / "x.h5ad", *old)
+    assert run.returncode == 2
+    assert "leave it out" in run.stderr if old[0] == "--preset" else "recall-py recall" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -79,35 +110,37 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
         (["cluster", PBMC, "-o", PBMC], "is the input file itself"),
         (["cluster", PBMC, "-o", "absent/x.h5ad"], "The folder absent does not exist"),
         (["cluster", PBMC, "-o", "."], "is a folder"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--null-method", "Weibull"], "Available: ZIP, NB"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "dbscan"], "Available: leiden, louvain, kmeans, ward"),
+        (["recall", PBMC, "-o", "x.h5ad", "--null-method", "Weibull"], "Available: ZIP, NB"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "dbscan"], "Available: leiden, louvain."),
+        (["recall", PBMC, "-o", "x.h5ad", "--algorithm", "dbscan"], "Available: leiden, louvain, kmeans, ward"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--genes", "absent.txt"], "--genes is absent.txt, which is no file"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--obsp", "wnn"], "obsp['wnn'] does not exist"),
+        (
+            ["cluster", PBMC, "-o", "x.h5ad", "--method", "magic"],
+            "Unknown --method 'magic'. Available: pairs",
+        ),
+        (["merge", PBMC, "-o", "x.h5ad", "--groupby", "type"], "Columns of obs: annotation"),
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),
         (["cluster", PBMC, "-o", "x.h5ad", "--layer", "raw"], "Layers of adata: none"),
         (["cluster", PBMC, "-o", "x.h5ad", "--no-such-option"], "--no-such-option"),
         (["clusterr", PBMC], "No such command 'clusterr'."),
         (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
+        (["recall", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
         (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
         (["cluster", "cut.h5ad", "-o", "x.h5ad"], "It may be cut off or of another format: copy or download it again"),
         (["cluster", ".", "-o", "x.h5ad"], ". is a folder; the path of an .h5ad file or a .zarr store is"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "0"], "error: --n-draws is 0; a whole number from 1 on"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--n-draws", "two"], "parse string as an integer. See recall-py --help"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--min-auc", "2"], "error: --min-auc is 2.0; it must be from 0.5"),
+        (["recall", PBMC, "-o", "x.h5ad", "--n-draws", "0"], "error: --n-draws is 0; a whole number from 1 on"),
+        (["recall", PBMC, "-o", "x.h5ad", "--n-draws", "two"], "parse string as an integer. See recall-py --help"),
+        (["recall", PBMC, "-o", "x.h5ad", "--min-auc", "2"], "error: --min-auc is 2.0; it must be from 0.5"),
         (
             ["cluster", PBMC, "-o", "x.h5ad", "--batch-key", "donor"],
             "obs['donor'] does not exist. Columns of obs: anno",
         ),
-        (["cluster", PBMC, "-o", "x.h5ad", "--preset", "x"], "Unknown --preset 'x'. Available: recall, calibrated"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--dims", "0"], "error: --dims is 0; a number of components from 2 on"),
-        (["cluster", PBMC, "-o", "x.h5ad", "--dims", "5000"], "Pass fewer: --dims 350."),
+        (["recall", PBMC, "-o", "x.h5ad", "--dims", "0"], "error: --dims is 0; a number of components from 2 on"),
+        (["recall", PBMC, "-o", "x.h5ad", "--dims", "5000"], "Pass fewer: --dims 350."),
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation:"], "a column and its labels"),
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "louvain", "--n-orders", "0"], "error: --n-orders is 0"),
         (["knockoffs", PBMC], "Pass -o OUT.\n"),
-        (["test", PBMC, "--groupby", "annotation", "--pair-test", "x"], "Unknown --pair-test 'x'. Available: knockoff"),
-        (
-            ["test", PBMC, "--groupby", "annotation", "--pair-test", "knockoff"],
-            "pass --external; otherwise leave --pair",
-        ),
         (["test", PBMC, "--groupby", "type", "--external"], "Columns of obs: annotation"),
         (["knockoffs", PBMC, "-o", PBMC], "is the input file itself"),
         (["cluster", PBMC, "-o", "x.csv"], "x.csv is to be an .h5ad file. Name it so: x.h5ad."),
@@ -126,8 +159,8 @@ def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_pat
 
 
 def test_warnings_name_options_too(embedded, tmp_path):
-    arguments = ("--resolution", 4, "--max-iterations", 1, "--flavor", "igraph", "--n-iterations", 2, "--quiet")
-    run = recall("cluster", embedded, "-o", tmp_path / "out.h5ad", *arguments)
+    arguments = ("--resolution", 4, "--max-iterations", 1, "--quiet")
+    run = recall("recall", embedded, "-o", tmp_path / "out.h5ad", *arguments)
     assert run.returncode == 0, run.stderr
     assert "warning: NOT CALIBRATED" in run.stderr
     assert "Raise --max-iterations, or pass --strategy merge." in run.stderr
@@ -148,22 +181,22 @@ def test_process_ends_with_the_code_of_its_command(arguments, code, said, tmp_pa
     assert (done.stderr if code else done.stdout).startswith(said)
 
 
-def test_test_command_prints_every_pair(tmp_path):
-    run = recall("test", PBMC, "--groupby", "annotation", "--external", "--json", tmp_path / "pairs.json")
+def test_test_command_says_what_is_not_supported(labelled, tmp_path):
+    arguments = ("--groupby", "leiden_start", "--json", tmp_path / "pairs.json", "-o", tmp_path / "tested.h5ad")
+    run = recall("test", labelled[1] / "out.h5ad", *arguments, "--seed", 1)
     assert run.returncode == 0, run.stderr
-    assert "of 45 pairs are supported by markers" in run.stdout
-    assert len(json.loads((tmp_path / "pairs.json").read_text())["pairs"]) == 45
-
-
-def test_labels_from_elsewhere_can_be_tested_against_synthetic_nulls(tmp_path):
-    arguments = ("--groupby", "annotation", "--external", "--pair-test", "synthetic", "--n-draws", 1)
-    run = recall("test", PBMC, *arguments, "-o", tmp_path / "tested.h5ad", "--quiet")
-    assert run.returncode == 0, run.stderr
-    found = ad.read_h5ad(tmp_path / "tested.h5ad")
-    expected = ad.read_h5ad(PBMC)
-    recall_py.tl.test_clusters(expected, "annotation", external=True, pair_test="synthetic", n_draws=1)
-    assert found.uns["recall_test"]["params"]["pair_test"] == "synthetic"
-    assert recall_py.get.pairs(found, "recall_test").equals(recall_py.get.pairs(expected, "recall_test"))
+    found = json.loads((tmp_path / "pairs.json").read_text())
+    failing = [cluster for cluster in found["clusters"] if cluster["merge_with"]]
+    assert failing
+    for cluster in failing:
+        said = f"{cluster['cluster']} is not supported: it would be merged with {cluster['merge_with']}\n"
+        assert said in run.stdout
+    expected = ad.read_h5ad(labelled[1] / "out.h5ad")
+    recall_py.tl.test_clusters(expected, "leiden_start", random_state=1)
+    tested = ad.read_h5ad(tmp_path / "tested.h5ad")
+    pairs = recall_py.get.pairs(tested, "recall_test")
+    assert pairs.equals(recall_py.get.pairs(expected, "recall_test"))
+    assert len(pairs) == len(found["pairs"])
 
 
 def test_knockoffs_command_writes_both_halves(tmp_path):
@@ -180,13 +213,14 @@ def test_demo_writes_file_and_picture(tmp_path):
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "demo" / "pbmc68k_umap.png").stat().st_size > 20_000
     assert "strongest markers" in run.stdout
-    assert {"leiden", "leiden_calibrated"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
+    assert {"leiden", "leiden_start"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
 
 
 def test_in_place_overwrites_the_input(embedded, tmp_path):
     path = tmp_path / "pbmc.h5ad"
     path.write_bytes(embedded.read_bytes())
-    run = recall("cluster", path, "--in-place", "--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
+    kmeans = ("--algorithm", "kmeans", "--num-clusters-start", 12, "--key-added", "kmeans", "--quiet")
+    run = recall("recall", path, "--in-place", *kmeans)
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     assert "kmeans" in ad.read_h5ad(path).obs
@@ -195,20 +229,21 @@ def test_in_place_overwrites_the_input(embedded, tmp_path):
 def test_labels_that_recall_did_not_write_are_not_replaced(embedded, tmp_path):
     path, kmeans = tmp_path / "in.h5ad", ("--algorithm", "kmeans", "--num-clusters-start", 8, "--quiet")
     path.write_bytes(embedded.read_bytes())
-    run = recall("cluster", path, "--in-place", "--key-added", "annotation", *kmeans)
+    for command in ("cluster", "recall"):
+        run = recall(command, path, "--in-place", "--key-added", "annotation", "--quiet")
     assert run.returncode == 2
     assert "obs['annotation'] is there already" in run.stderr
     assert "--key-added annotation_recall" in run.stderr
     assert path.read_bytes() == embedded.read_bytes()
     for _ in range(2):  # its own result may be replaced
-        assert recall("cluster", path, "--in-place", *kmeans).returncode == 0
+        assert recall("recall", path, "--in-place", *kmeans).returncode == 0
     adata = ad.read_h5ad(path)
-    adata.obs["kmeans"] = adata.obs["kmeans"].cat.rename_categories({"0": "T cells"})
+    adata.obs["recall_clusters"] = adata.obs["recall_clusters"].cat.rename_categories({"0": "T cells"})
     adata.write_h5ad(path)
-    run = recall("cluster", path, "--in-place", *kmeans)
+    run = recall("recall", path, "--in-place", *kmeans)
     assert run.returncode == 2
     assert "changed since" in run.stderr
-    assert "T cells" in ad.read_h5ad(path).obs["kmeans"].cat.categories
+    assert "T cells" in ad.read_h5ad(path).obs["recall_clusters"].cat.categories
 
 
 HALF_WRITTEN = """
@@ -256,26 +291,13 @@ def test_link_is_followed_and_mode_is_kept(tmp_path):
 def test_restricted_run_reports_itself_not_the_run_before(labelled, tmp_path):
     run = recall(
         *("cluster", labelled[1] / "out.h5ad", "-o", tmp_path / "r.h5ad", "--restrict-to", "leiden:0,1"),
-        *(
-            "--dims",
-            20,
-            "--strategy",
-            "merge",
-            "--flavor",
-            "igraph",
-            "--n-iterations",
-            2,
-            "--json",
-            tmp_path / "r.json",
-        ),
+        *("--flavor", "igraph", "--json", tmp_path / "r.json"),
     )
     assert run.returncode == 0, run.stderr
     summary = json.loads((tmp_path / "r.json").read_text())
     adata = ad.read_h5ad(tmp_path / "r.h5ad")
     assert summary["key"] == "leiden_R"
     assert set(summary["sizes"]) == set(adata.obs["leiden_R"].cat.categories)
-    assert summary["params"]["search_strategy"] == "merge"
-    assert "no embedding was added" in run.stdout
 
 
 def test_write_that_fails_leaves_the_old_file(tmp_path):
@@ -306,7 +328,7 @@ def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(embedded, t
     counts[3] = 0
     adata.X = counts
     adata.write_h5ad(tmp_path / "in.h5ad")
-    arguments = ("cluster", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", "--algorithm", "kmeans", "--quiet")
+    arguments = ("recall", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", "--algorithm", "kmeans", "--quiet")
     refused = recall(*arguments)
     assert refused.returncode == 2
     assert "1 cell has no counts" in refused.stderr
@@ -319,9 +341,9 @@ def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(embedded, t
 def test_stores_go_in_and_out_and_are_never_written_into(embedded, tmp_path):
     adata = ad.read_h5ad(embedded)
     adata.write_h5ad(tmp_path / "in.h5ad")
-    options = ("--algorithm", "kmeans", "--num-clusters-start", 12, "--quiet")
+    options = ("--algorithm", "kmeans", "--num-clusters-start", 12, "--key-added", "kmeans", "--quiet")
     for source, target in (("in.h5ad", "a.zarr"), ("a.zarr", "b.zarr"), ("b.zarr", "c.h5ad")):
-        run = recall("cluster", source, "-o", target, *options, cwd=tmp_path)
+        run = recall("recall", source, "-o", target, *options, cwd=tmp_path)
         assert run.returncode == 0, run.stderr
     recall_py.tl.recall(adata, algorithm="kmeans", num_clusters_start=12, key_added="kmeans")
     assert ad.read_h5ad(tmp_path / "c.h5ad").obs["kmeans"].tolist() == adata.obs["kmeans"].tolist()
@@ -336,6 +358,6 @@ def test_stores_go_in_and_out_and_are_never_written_into(embedded, tmp_path):
     ):
         (tmp_path / "taken.zarr").touch()
         (tmp_path / "mine.zarr").mkdir(exist_ok=True)
-        run = recall("cluster", "a.zarr", "-o", target, *options, cwd=tmp_path)
+        run = recall("recall", "a.zarr", "-o", target, *options, cwd=tmp_path)
         assert run.returncode == 2
         assert message in run.stderr

@@ -14,14 +14,19 @@ from recall_py.cli.commands import app
 from recall_py.cli.paths import refuse_clashes
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
-NEEDED = {"cluster": ["-o", "other.h5ad"], "test": ["--groupby", "annotation", "--external"]}
+NEEDED = {
+    "cluster": ["-o", "other.h5ad"],
+    "recall": ["-o", "other.h5ad"],
+    "merge": ["-o", "other.h5ad", "--groupby", "annotation"],
+    "test": ["--groupby", "annotation", "--external"],
+}
 WRITING = [
     (command.callback.__name__, f"--{name}")
     for command in app.registered_commands
     for name, kind in get_type_hints(command.callback).items()
-    if name != "source" and Path in (kind, *get_args(kind))
+    if name not in ("source", "genes") and Path in (kind, *get_args(kind))
 ]
-"""Every command with each of its options that takes a path."""
+"""Every command with each of its options that takes a path to write to."""
 
 
 def recall(*arguments):
@@ -98,6 +103,8 @@ def test_files_beside_each_other_are_accepted(folder):
     [
         ["cluster", "in.h5ad", "--in-place"],
         ["cluster", "in.h5ad", "-o", "new.zarr", "--drop-empty-cells"],
+        ["recall", "in.h5ad", "--in-place"],
+        ["merge", "in.h5ad", "--in-place", "--groupby", "annotation"],
         ["test", "in.h5ad", "--groupby", "annotation", "--external", "--in-place"],
     ],
 )
@@ -121,6 +128,8 @@ DAMAGED = {"index": ("indices", 7, 10**7), "pointer": ("indptr", 9, 10**8), "end
         ["knockoffs", "in.h5ad", "-o", "new.h5ad"],
         ["cluster", "in.h5ad", "--in-place"],
         ["cluster", "in.h5ad", "-o", "new.zarr", "--drop-empty-cells"],
+        ["recall", "in.h5ad", "--in-place"],
+        ["merge", "in.h5ad", "--in-place", "--groupby", "annotation"],
         ["test", "in.h5ad", "--groupby", "annotation"],
     ],
 )

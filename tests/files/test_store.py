@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
+import searches
 from scipy import sparse
 
 import recall_py
@@ -195,9 +196,9 @@ def test_real_cells_get_the_labels_that_they_get_in_memory(name, tmp_path, monke
     if name.endswith(".zarr"):
         path = save(expected, tmp_path / name)
     options = {"flavor": "igraph", "n_iterations": 2, "graph": "snn", "random_state": 5}
-    recall_py.tl.leiden(expected, 2, **options)
+    searches.leiden(expected, 2, **options)
     with opened(path) as found:
-        recall_py.tl.leiden(found, 2, **options)
+        searches.leiden(found, 2, **options)
         assert found.obs["leiden"].equals(expected.obs["leiden"])
         np.testing.assert_array_equal(found.uns["leiden"]["recall"]["genes"], expected.uns["leiden"]["recall"]["genes"])
 

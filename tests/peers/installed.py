@@ -27,7 +27,7 @@ def test_every_module_can_be_imported():
 def test_demo_runs(tmp_path):
     for arguments in (["doctor"], ["cluster", "--help"], ["demo", PBMC, "--output", tmp_path]):
         subprocess.run(["recall-py", *map(str, arguments)], check=True)
-    assert ad.read_h5ad(tmp_path / "pbmc68k_labelled.h5ad").obs["leiden_calibrated"].nunique() > 5
+    assert ad.read_h5ad(tmp_path / "pbmc68k_labelled.h5ad").obs["leiden"].nunique() > 5
 
 
 def test_scanpy_reads_the_neighbours_of_pynndescent():

@@ -157,7 +157,7 @@ def test_interrupt_while_writing_leaves_nothing_half_written(busy, codes, tmp_pa
 
 def test_interrupt_during_the_search_ends_the_command(tmp_path):
     main = "from recall_py.cli import main; main()"
-    arguments = ("cluster", PBMC, "-o", tmp_path / "out.h5ad", "--preset", "calibrated", "--resolution", 40)
+    arguments = ("recall", PBMC, "-o", tmp_path / "out.h5ad", "--strategy", "merge", "--resolution", 40)
     code, text = interrupted(main, arguments, "stage: search")
     assert code in (130, -signal.SIGTERM)
     assert text.rstrip().endswith("interrupted")

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import searches
 from command import recall
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def cells():
 
 @pytest.fixture(scope="module")
 def sketched(cells):
-    return recall_py.tl.leiden(cells, sketch=500, copy=True, **OPTIONS)
+    return searches.leiden(cells, sketch=500, copy=True, **OPTIONS)
 
 
 def test_first_cell_is_drawn_in_proportion_to_its_leverage(rng):
@@ -92,7 +93,7 @@ def test_labels_are_the_same_for_any_number_of_threads(rng, monkeypatch):
 
 
 def test_kinds_of_cells_are_those_of_a_run_on_all(cells, sketched):
-    whole = recall_py.tl.leiden(cells, copy=True, **OPTIONS)
+    whole = searches.leiden(cells, copy=True, **OPTIONS)
     assert whole.obs["leiden"].nunique() == 3
     assert adjusted_rand_score(whole.obs["leiden"], sketched.obs["leiden"]) == 1.0
 
@@ -106,7 +107,7 @@ def test_record_is_that_of_the_cells_of_the_sketch(cells, sketched):
     assert pairs["n_group"].tolist() == sizes[pairs["group"]].tolist()
     assert recall_py.get.flow(sketched)["n_cells"].sum() % 500 == 0
     part = cells[marked].copy()
-    recall_py.tl.leiden(part, **OPTIONS)
+    searches.leiden(part, **OPTIONS)
     assert adjusted_rand_score(part.obs["leiden"], sketched.obs["leiden"][marked]) == 1.0
 
 
@@ -120,7 +121,7 @@ def test_pictures_and_details_are_drawn_from_the_sketch(sketched):
 
 @pytest.mark.parametrize("options", [{"preset": "calibrated"}, {"restrict_to": ("half", ["odd"])}], ids=str)
 def test_other_settings_take_a_sketch(cells, options):
-    found = recall_py.tl.leiden(cells, sketch=400, copy=True, **OPTIONS | options)
+    found = searches.leiden(cells, sketch=400, copy=True, **OPTIONS | options)
     key = "leiden_R" if "restrict_to" in options else "leiden"
     took_part = (found.obs["half"] == "odd").to_numpy() | ("restrict_to" not in options)
     assert found.obs[key + "_sketch"].sum() == 400
@@ -132,21 +133,21 @@ def test_other_settings_take_a_sketch(cells, options):
 def test_a_sketch_of_all_cells_is_a_run_on_all():
     adata = pbmc68k()
     options = OPTIONS | {"resolution": 2}
-    whole, sketch = (recall_py.tl.leiden(adata, copy=True, sketch=n, **options) for n in (None, adata.n_obs))
+    whole, sketch = (searches.leiden(adata, copy=True, sketch=n, **options) for n in (None, adata.n_obs))
     assert whole.obs["leiden"].equals(sketch.obs["leiden"])
     assert "leiden_sketch" not in sketch.obs
 
 
 def test_same_seed_gives_the_same_labels_on_any_number_of_threads(cells, sketched):
-    again = recall_py.tl.leiden(cells, sketch=500, copy=True, n_jobs=1, **OPTIONS)
+    again = searches.leiden(cells, sketch=500, copy=True, n_jobs=1, **OPTIONS)
     assert again.obs["leiden"].equals(sketched.obs["leiden"])
-    other = recall_py.tl.leiden(cells, sketch=500, copy=True, random_state=1, **OPTIONS)
+    other = searches.leiden(cells, sketch=500, copy=True, random_state=1, **OPTIONS)
     assert not other.obs["leiden_sketch"].equals(sketched.obs["leiden_sketch"])
 
 
 def test_a_later_run_on_all_cells_takes_the_mark_away(sketched):
     adata = sketched.copy()
-    recall_py.tl.leiden(adata, **OPTIONS)
+    searches.leiden(adata, **OPTIONS)
     assert "leiden_sketch" not in adata.obs
     assert recall_py.get.pairs(adata)["n_group"].max() > 500
 
@@ -155,7 +156,7 @@ def test_a_column_of_the_user_is_not_replaced(cells):
     adata = cells.copy()
     adata.obs["leiden_sketch"] = "mine"
     with pytest.raises(ValueError, match=r"obs\['leiden_sketch'\] is taken.*key_added"):
-        recall_py.tl.leiden(adata, sketch=500, **OPTIONS)
+        searches.leiden(adata, sketch=500, **OPTIONS)
     assert (adata.obs["leiden_sketch"] == "mine").all()
     assert "leiden" not in adata.obs
 
@@ -170,17 +171,17 @@ def test_a_lost_mark_is_named(sketched):
 @pytest.mark.parametrize("sketch", [1, 0, -5, 0.1, "all"])
 def test_a_number_of_cells_is_needed(cells, sketch):
     with pytest.raises(ValueError, match=r"sketch is .*a number of cells is needed"):
-        recall_py.tl.leiden(cells, sketch=sketch)
+        searches.leiden(cells, sketch=sketch)
 
 
 def test_a_sketch_that_is_too_small_is_refused_before_anything_is_computed(cells, monkeypatch):
     monkeypatch.setattr("recall_py.run.cluster._components_of_real_genes", None)
     with pytest.raises(ValueError, match=r"A sketch of 15 cells .*15 cells are too few.* Or take a larger sketch"):
-        recall_py.tl.leiden(cells, sketch=15, **OPTIONS)
+        searches.leiden(cells, sketch=15, **OPTIONS)
 
 
 def test_a_number_from_numpy_is_taken(cells, sketched):
-    found = recall_py.tl.leiden(cells, sketch=np.int64(500), copy=True, **OPTIONS)
+    found = searches.leiden(cells, sketch=np.int64(500), copy=True, **OPTIONS)
     assert found.obs["leiden"].equals(sketched.obs["leiden"])
 
 
@@ -195,7 +196,7 @@ def test_counts_are_not_read_again_for_the_sketch(cells, tmp_path, monkeypatch):
     entries = CountMatrix.entries
     monkeypatch.setattr(CountMatrix, "entries", lambda self: passes.append(self.shape) or entries(self))
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    recall_py.tl.leiden(ad.read_h5ad(tmp_path / "cells.h5ad", backed="r"), sketch=500, **OPTIONS)
+    searches.leiden(ad.read_h5ad(tmp_path / "cells.h5ad", backed="r"), sketch=500, **OPTIONS)
     assert passes == [cells.shape] * 2
 
 
@@ -203,7 +204,7 @@ def test_a_batch_that_the_sketch_misses_is_named(cells):
     adata = cells.copy()
     adata.obs["batch"] = pd.Categorical(np.where(np.arange(adata.n_obs) < 2, "lonely", "rest"))
     with pytest.raises(ValueError, match=r"sketch of 60 cells .*Batch 'lonely' has (no|1) cell.* larger sketch"):
-        recall_py.tl.leiden(adata, sketch=60, batch_key="batch", **OPTIONS)
+        searches.leiden(adata, sketch=60, batch_key="batch", **OPTIONS)
 
 
 @pytest.mark.slow
@@ -217,15 +218,16 @@ def test_dask_and_files_give_the_same_sketch(cells, sketched, tmp_path, monkeypa
         for module in ("method.clustering.components", "run.workers"):
             monkeypatch.setattr(f"recall_py.{module}.MANY_CELLS", limit)
         assert fits_workers(RunParams(search=SearchParams(start=1)), 500) == sketch_by_workers
-        expected = recall_py.tl.leiden(cells, sketch=500, copy=True, **OPTIONS)
+        expected = searches.leiden(cells, sketch=500, copy=True, **OPTIONS)
         lazy = ad.AnnData(obs=cells.obs.copy(), var=cells.var.copy())
         lazy.X = da.from_array(cells.X.toarray(), chunks=(400, -1)).map_blocks(sparse.csr_matrix, dtype=np.float32)
-        recall_py.tl.leiden(lazy, sketch=500, **OPTIONS)
+        searches.leiden(lazy, sketch=500, **OPTIONS)
         assert lazy.obs["leiden"].equals(expected.obs["leiden"])
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    options = ["--sketch", "500", "--flavor", "igraph", "--n-iterations", "2", "--dims", "10"]
+    options = ["--algorithm", "leiden", "--graph", "umap", "--key-added", "leiden", "--resolution", "1"]
+    options += ["--sketch", "500", "--flavor", "igraph", "--n-iterations", "2", "--dims", "10"]
     written = ["--json", tmp_path / "out.json", "--report", tmp_path / "out.html"]
-    run = recall("cluster", tmp_path / "cells.h5ad", "-o", tmp_path / "out.h5ad", *options, *written)
+    run = recall("recall", tmp_path / "cells.h5ad", "-o", tmp_path / "out.h5ad", *options, *written)
     assert run.returncode == 0, run.stderr
     out = ad.read_h5ad(tmp_path / "out.h5ad")
     assert out.obs["leiden"].tolist() == sketched.obs["leiden"].tolist()

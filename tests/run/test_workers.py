@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
+import searches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -96,9 +97,9 @@ def same_result(found, expected, key="leiden"):
     [("CSR", (200, -1)), ("CSC", (-1, 100)), ("sparse array", (130, 333)), ("dense", (130, 333)), ("dense", (-1, -1))],
 )
 def test_labels_and_markers_are_those_of_counts_in_memory(adata, form, chunks, many_cells, made_by_workers):
-    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS)
+    expected = searches.leiden(adata, copy=True, **OPTIONS)
     found = in_dask(adata, chunks, FORMS[form])
-    recall_py.tl.leiden(found, **OPTIONS)
+    searches.leiden(found, **OPTIONS)
     assert len(made_by_workers) == 1
     assert expected.obs["leiden"].nunique() > 2
     same_result(found, expected)
@@ -117,9 +118,9 @@ def test_labels_and_markers_are_those_of_counts_in_memory(adata, form, chunks, m
     ids=str,
 )
 def test_every_kind_of_run_is_the_same_as_in_memory(adata, options, many_cells, made_by_workers):
-    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS | options)
+    expected = searches.leiden(adata, copy=True, **OPTIONS | options)
     found = in_dask(adata)
-    recall_py.tl.leiden(found, **OPTIONS | options)
+    searches.leiden(found, **OPTIONS | options)
     assert len(made_by_workers) == 1
     same_result(found, expected, options.get("key_added", "leiden"))
 
@@ -131,25 +132,25 @@ def test_every_kind_of_run_is_the_same_as_in_memory(adata, options, many_cells, 
 )
 def test_other_runs_gather_the_selected_counts(adata, options, many_cells, made_by_workers):
     adata = adata[::2].copy()
-    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS | options)
+    expected = searches.leiden(adata, copy=True, **OPTIONS | options)
     found = in_dask(adata)
-    recall_py.tl.leiden(found, **OPTIONS | options)
+    searches.leiden(found, **OPTIONS | options)
     assert not made_by_workers
     same_result(found, expected)
 
 
 def test_few_cells_are_gathered(adata, made_by_workers):
-    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS)
+    expected = searches.leiden(adata, copy=True, **OPTIONS)
     found = in_dask(adata)
-    recall_py.tl.leiden(found, **OPTIONS)
+    searches.leiden(found, **OPTIONS)
     assert not made_by_workers
     same_result(found, expected)
 
 
 def test_two_worker_processes_give_the_same_labels(adata, workers, many_cells, made_by_workers):
-    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS)
+    expected = searches.leiden(adata, copy=True, **OPTIONS)
     found = in_dask(adata)
-    recall_py.tl.leiden(found, **OPTIONS)
+    searches.leiden(found, **OPTIONS)
     assert len(made_by_workers) == 1
     same_result(found, expected)
 
@@ -159,7 +160,7 @@ def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch, op
     """It dies in the search, after the first step, with all that it held."""
     from recall_py.method import calibrate
 
-    expected = recall_py.tl.leiden(adata, copy=True, **OPTIONS | options)
+    expected = searches.leiden(adata, copy=True, **OPTIONS | options)
     workers.wait_for_workers(2)
     killed = []
 
@@ -178,7 +179,7 @@ def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch, op
     in_common = calibrate.cells_in_common
     monkeypatch.setattr(calibrate, "cells_in_common", kill_then_compare)
     found = in_dask(adata)
-    recall_py.tl.leiden(found, **OPTIONS | options)
+    searches.leiden(found, **OPTIONS | options)
     assert killed[0][1] > 0
     same_result(found, expected)
 
@@ -236,7 +237,7 @@ def test_values_that_are_no_counts_are_refused(adata, value):
     lazy = ad.AnnData(obs=adata.obs.copy(), var=adata.var.copy())
     lazy.X = da.from_array(bad, chunks=(200, -1)).map_blocks(sparse.csr_matrix, dtype=np.float32)
     with pytest.raises(ValueError, match=r"X holds .*but raw integer counts are needed"):
-        recall_py.tl.leiden(lazy)
+        searches.leiden(lazy)
 
 
 def test_chunks_without_genes_or_cells_are_passed_over(adata):
@@ -261,9 +262,9 @@ def test_a_file_opened_lazily_gives_the_same_labels(adata, tmp_path, many_cells,
     adata.write_h5ad(tmp_path / "cells.h5ad")
     with h5py.File(tmp_path / "cells.h5ad") as file:
         found = ad.AnnData(read_elem_lazy(file["X"], chunks=(300, adata.n_vars)), obs=adata.obs.copy(), var=adata.var)
-        recall_py.tl.leiden(found, **OPTIONS)
+        searches.leiden(found, **OPTIONS)
     assert len(made_by_workers) == 1
-    same_result(found, recall_py.tl.leiden(adata, copy=True, **OPTIONS))
+    same_result(found, searches.leiden(adata, copy=True, **OPTIONS))
 
 
 def test_blocks_of_genes_get_narrower_as_cells_grow(adata, monkeypatch):

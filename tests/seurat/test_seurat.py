@@ -11,6 +11,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import searches
 from golden import golden, shared_folder
 from scipy import sparse
 
@@ -197,7 +198,7 @@ def test_labels_go_back_to_the_object_by_name(ro, pbmc):
     adata = seurat.to_anndata(robj)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tl.leiden(adata, 2, preset="recall")
+        searches.leiden(adata, 2, preset="recall")
     part = adata[adata.obs_names[::-1][:600]]
     back = seurat.labels_to_seurat(part, robj, "leiden")
     labels = frame_of(ro, back, "leiden")
@@ -254,7 +255,7 @@ def test_command_line_reads_and_writes_rds(ro, pbmc, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"wrote {target}" in done.stdout
     found = ro.r["readRDS"](str(target))
-    tl.leiden(adata, 2, preset="recall", random_state=3)
+    searches.leiden(adata, 2, preset="recall", random_state=3)
     np.testing.assert_array_equal(labels_in(ro, found, "leiden"), adata.obs["leiden"].astype(int))
     assert identical(ro, ro.r("function(o) o@assays")(robj), ro.r("function(o) o@assays")(found))
     assert not list(Path(tmp_path).glob(".*"))

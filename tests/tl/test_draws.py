@@ -6,6 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
+import searches
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -202,7 +203,7 @@ def test_weak_markers_are_not_selected(counts, codes):
 @pytest.mark.parametrize("n_draws", [1, 3])
 def test_leiden_with_several_draws_is_the_same_for_any_number_of_threads(adata, n_draws):
     options = {"graph": "snn", "dims": 10, "n_draws": n_draws, "copy": True, "flavor": "igraph", "n_iterations": 2}
-    one, two = (recall_py.tl.leiden(adata, 2, n_jobs=n_jobs, **options) for n_jobs in (1, 2))
+    one, two = (searches.leiden(adata, 2, n_jobs=n_jobs, **options) for n_jobs in (1, 2))
     assert one.obs["leiden"].equals(two.obs["leiden"])
     assert recall_py.get.markers(one).equals(recall_py.get.markers(two))
     assert one.uns["leiden"]["recall"]["params"]["filter_n_draws"] == n_draws
@@ -234,7 +235,7 @@ def test_small_external_groups_are_tested_exactly():
     adata = simulate(206, 300, group_shares=(200 / 206, 6 / 206), n_markers=60, log2_fold_change=4, mean_depth=4000)
     found = {}
     for exact_below in (0, 10):
-        tested = recall_py.tl.test_clusters(adata, "group", external=True, exact_below=exact_below, copy=True)
+        tested = searches.filter_tested(adata, "group", external=True, exact_below=exact_below, copy=True)
         assert recall_py.get.pairs(tested, "recall_test")["passes"].tolist() == [True]
         found[exact_below] = recall_py.get.markers(tested, "recall_test").set_index("gene")["log10_p"]
     normal, exact = found[0].align(found[10], join="inner")

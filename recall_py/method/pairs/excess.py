@@ -35,6 +35,15 @@ def excess(log10_p: NDArray[np.float64], log10_p_null: NDArray[np.float64]) -> E
     return Excess(float(np.mean(real - null)), ranks, real, null)
 
 
+def best_genes(log10_p: NDArray[np.float64], auc: NDArray[np.float64], n_best: int) -> NDArray[np.int64]:
+    """The best genes that are higher in the first cluster and in the second, `n_best` of each, by p-value."""
+    order = np.argsort(log10_p, kind="stable")
+    taken = np.zeros(order.size, dtype=np.bool_)
+    for side in (auc[order] > 0.5, auc[order] < 0.5):
+        taken[np.flatnonzero(side)[:n_best]] = True
+    return order[taken]
+
+
 def compare(pair: PooledPair, rng: np.random.Generator, *, n_draws: int, n_best: int) -> Comparison:
     """Compare two clusters by their genes and by those of null cells.
 
@@ -47,11 +56,11 @@ def compare(pair: PooledPair, rng: np.random.Generator, *, n_draws: int, n_best:
     n_draws
         Null draws.
     n_best
-        Genes to tell of.
+        Genes to tell of, of each side.
     """
     log10_p, auc = pair.real_cut()
     log10_p_null = np.array([null.genes.log10_p for null in islice(pair.null_cuts(rng), n_draws)])
-    best = np.argsort(log10_p, kind="stable")[:n_best]
+    best = best_genes(log10_p, auc, n_best)
     return Comparison(
         excess(log10_p, log10_p_null),
         best,

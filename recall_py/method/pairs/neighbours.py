@@ -41,7 +41,7 @@ class EdgeWeights:
 
     Chance gives two clusters the product of their degrees over the sum of all degrees (Wolf et al., Genome Biol. 2019,
     doi 10.1186/s13059-019-1663-x, with weights). Each cluster has at least its three best neighbours, as far as edges
-    lead to so many; clusters that no edge joins are none.
+    lead to so many; clusters that no edge joins are not neighbours.
 
     Parameters
     ----------

@@ -56,13 +56,18 @@ class StartClusters:
         self._cells = np.split(np.argsort(labels, kind="stable"), np.cumsum(self.sizes)[:-1])
         self._samples: dict[Members, tuple[NDArray[np.int64], sparse.csr_array]] = {}
         self.profiles = Centroids(np.array([self._profile((code,)) for code in range(self.sizes.size)]), self.sizes)
+        self.n_read = np.array([self.sample((code,))[0].size for code in range(self.sizes.size)])
+        """(n_start,) cells that are read, with a count in these genes; what has too few cannot be tested."""
 
     def cells(self, members: Members) -> NDArray[np.int64]:
         """Cells of a cluster."""
         return np.sort(np.concatenate([self._cells[code] for code in members]))
 
     def sample(self, members: Members, most: int = MAX_CELLS) -> tuple[NDArray[np.int64], sparse.csr_array]:
-        """At most so many cells of a cluster, the same ones each time, and their (n_cells, n_genes) counts."""
+        """At most so many cells of a cluster, the same ones each time, and their (n_cells, n_genes) counts.
+
+        Cells without a count in these genes tell nothing and are left out.
+        """
         if members not in self._samples:
             cells = limited(self.cells(members), MAX_CELLS)
             counts = sparse.csr_array(self._rows(cells))
@@ -72,7 +77,10 @@ class StartClusters:
                     "for, in their order, of the cells that the labels belong to."
                 )
                 raise ValueError(msg)
-            self._samples[members] = cells, counts if self.genes is None else counts[:, self.genes]
+            if self.genes is not None:
+                counts = counts[:, self.genes]
+            told = np.asarray(counts.sum(axis=1)).ravel() > 0
+            self._samples[members] = cells[told], counts[told]
         cells, counts = self._samples[members]
         chosen = limited(np.arange(cells.size), most)
         return cells[chosen], counts[chosen]
@@ -80,6 +88,8 @@ class StartClusters:
     def _profile(self, members: Members) -> NDArray[np.float64]:
         """(n_genes,) mean log-normalised counts of the cells that are read."""
         counts = self.sample(members)[1].astype(np.float64)
+        if not counts.shape[0]:
+            return np.zeros(counts.shape[1])
         return np.asarray(log_normalised_block(counts, np.asarray(counts.sum(axis=1)), np.float64).mean(axis=0))
 
 

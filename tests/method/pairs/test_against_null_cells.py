@@ -5,6 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pytest
+import searches
 from scipy import sparse, stats
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
@@ -237,7 +238,7 @@ def asked(adata, key="leiden"):
 
 
 def test_calibrated_preset_finds_the_groups(groups):
-    adata = recall_py.tl.leiden(groups, 2, preset="calibrated", copy=True)
+    adata = searches.leiden(groups, 2, preset="calibrated", copy=True)
     assert adata.obs["leiden"].nunique() == 3
     assert adjusted_rand_score(adata.obs["group"], adata.obs["leiden"]) > 0.95
     assert recall_py.get.pairs(adata)["passes"].all()
@@ -249,26 +250,26 @@ def test_calibrated_preset_finds_the_groups(groups):
 def test_calibrated_preset_leaves_one_population_whole():
     adata = adata_of()
     with pytest.warns(CalibrationWarning, match="One cluster is left.*null cells"):
-        recall_py.tl.leiden(adata, 2, preset="calibrated", n_draws=3)
+        searches.leiden(adata, 2, preset="calibrated", n_draws=3)
     assert adata.obs["leiden"].nunique() == 1
 
 
 def test_arguments_beside_the_preset_win(groups):
     given = {"strategy": "resolution", "n_draws": 1, "dims": 7, "exact_below": 4, "min_auc": 0.6}
-    adata = recall_py.tl.leiden(groups, 2, preset="calibrated", copy=True, **given)
+    adata = searches.leiden(groups, 2, preset="calibrated", copy=True, **given)
     names = ("pair_test", "search_strategy", "filter_n_draws", "dims", "filter_exact_below", "filter_min_auc")
     assert [asked(adata)[name] for name in names] == ["synthetic", "resolution", 1, 7, 4, 0.6]
-    knockoffs = recall_py.tl.leiden(groups, 1, preset="calibrated", pair_test="knockoff", n_draws=1, copy=True)
+    knockoffs = searches.leiden(groups, 1, preset="calibrated", pair_test="knockoff", n_draws=1, copy=True)
     assert [asked(knockoffs)[name] for name in names[:3]] == ["knockoff", "merge", 1]
 
 
 def test_batch_key_keeps_the_groups(groups):
-    adata = recall_py.tl.leiden(groups, 2, preset="calibrated", n_draws=1, batch_key="batch", copy=True)
+    adata = searches.leiden(groups, 2, preset="calibrated", n_draws=1, batch_key="batch", copy=True)
     assert adjusted_rand_score(adata.obs["group"], adata.obs["leiden"]) > 0.95
 
 
 def test_same_seed_gives_the_same_run_for_any_number_of_threads(groups):
-    one, two = (recall_py.tl.leiden(groups, 2, preset="calibrated", n_draws=1, n_jobs=n, copy=True) for n in (1, 3))
+    one, two = (searches.leiden(groups, 2, preset="calibrated", n_draws=1, n_jobs=n, copy=True) for n in (1, 3))
     assert one.obs["leiden"].equals(two.obs["leiden"])
     assert recall_py.get.markers(one).equals(recall_py.get.markers(two))
 
@@ -289,7 +290,7 @@ def test_same_seed_gives_the_same_run_for_any_number_of_threads(groups):
 )
 def test_bad_arguments_are_refused(groups, arguments, message):
     with pytest.raises(ValueError, match=message):
-        recall_py.tl.leiden(groups, copy=True, **arguments)
+        searches.leiden(groups, copy=True, **arguments)
 
 
 def test_over_split_labels_fail_where_they_are_over_split(groups):
@@ -299,7 +300,7 @@ def test_over_split_labels_fail_where_they_are_over_split(groups):
     large = label == "group0"
     label[large] += np.where(embed(scale(values[large]), 2).scores[:, 0] > 0, "a", "b").astype(object)
     adata.obs["leiden"] = label
-    recall_py.tl.test_clusters(adata, "leiden", n_draws=3)
+    searches.filter_tested(adata, "leiden", n_draws=3)
     pairs = recall_py.get.pairs(adata, "recall_test").set_index(["group", "reference"])["passes"]
     assert not pairs.loc[("group0a", "group0b")]
     assert pairs.drop(("group0a", "group0b")).all()
@@ -309,13 +310,13 @@ def test_over_split_labels_fail_where_they_are_over_split(groups):
 
 def test_labels_are_tested_with_the_draws_of_the_preset_unless_said_otherwise(groups):
     for arguments, n_draws in (({}, 7), ({"n_draws": 1}, 1), ({"external": True}, 1)):
-        adata = recall_py.tl.test_clusters(groups, "group", copy=True, **arguments)
+        adata = searches.filter_tested(groups, "group", copy=True, **arguments)
         assert adata.uns["recall_test"]["params"]["n_draws"] == n_draws
 
 
 def test_no_draws_are_refused_for_given_labels(groups):
     with pytest.raises(ValueError, match="n_draws is 0"):
-        recall_py.tl.test_clusters(groups, "group", n_draws=0, copy=True)
+        searches.filter_tested(groups, "group", n_draws=0, copy=True)
 
 
 def test_labels_below_three_cells_are_named_and_not_tested(groups):
@@ -323,7 +324,7 @@ def test_labels_below_three_cells_are_named_and_not_tested(groups):
     label = adata.obs["group"].astype(str).to_numpy(dtype=object)
     label[:2] = "few"
     adata.obs["label"] = label
-    recall_py.tl.test_clusters(adata, "label", n_draws=1)
+    searches.filter_tested(adata, "label", n_draws=1)
     record = adata.uns["recall_test"]["recall"]
     assert list(record["untested"]) == ["few"]
     assert "few" not in recall_py.get.pairs(adata, "recall_test")[["group", "reference"]].to_numpy()

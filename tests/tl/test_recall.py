@@ -1,6 +1,5 @@
-"""The public clustering functions on real data."""
+"""The search with knockoff genes on real data, and tests of given labels by the filter."""
 
-import inspect
 import warnings
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import scanpy as sc
+import searches
 from sklearn.metrics import adjusted_rand_score
 
 import recall_py
@@ -27,17 +27,8 @@ def pbmc():
 def clustered(pbmc):
     adata = pbmc.copy()
     with pytest.warns(CalibrationWarning, match="Too small to be tested"):
-        recall_py.tl.leiden(adata, 4)
+        searches.leiden(adata, 4)
     return adata
-
-
-def test_leiden_has_every_parameter_of_scanpy():
-    ours = inspect.signature(recall_py.tl.leiden).parameters
-    for name, parameter in inspect.signature(sc.tl.leiden).parameters.items():
-        assert ours[name].kind == parameter.kind, name
-    assert "rng" in ours
-    positional = [name for name, parameter in ours.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-    assert positional == ["adata", "resolution"]
 
 
 def test_leiden_writes_what_scanpy_writes(clustered, pbmc):
@@ -110,7 +101,7 @@ def test_record_survives_a_file(clustered, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
-@pytest.mark.parametrize("run", [recall_py.tl.leiden, recall_py.tl.louvain, recall_py.tl.recall])
+@pytest.mark.parametrize("run", [searches.leiden, recall_py.tl.recall])
 def test_same_seed_gives_the_same_bits_on_one_and_two_threads(pbmc, run):
     records = []
     for n_jobs in (1, 2):
@@ -123,17 +114,17 @@ def test_same_seed_gives_the_same_bits_on_one_and_two_threads(pbmc, run):
 
 def test_seed_may_come_from_a_generator(pbmc):
     first, second = (
-        recall_py.tl.leiden(pbmc, 4, rng=np.random.default_rng(8), copy=True, flavor="igraph", n_iterations=2)
+        searches.leiden(pbmc, 4, rng=np.random.default_rng(8), copy=True, flavor="igraph", n_iterations=2)
         for _ in range(2)
     )
     assert first.obs["leiden"].equals(second.obs["leiden"])
     seed = first.uns["leiden"]["recall"]["params"]["seed"]
-    again = recall_py.tl.leiden(pbmc, 4, random_state=seed, copy=True, flavor="igraph", n_iterations=2)
+    again = searches.leiden(pbmc, 4, random_state=seed, copy=True, flavor="igraph", n_iterations=2)
     assert again.obs["leiden"].equals(first.obs["leiden"])
 
 
 def test_merge_ends_with_passing_pairs_and_says_what_it_merged(pbmc):
-    adata = recall_py.tl.leiden(pbmc, 4, strategy="merge", copy=True)
+    adata = searches.leiden(pbmc, 4, strategy="merge", copy=True)
     steps = recall_py.get.iterations(adata)
     assert (steps["n_clusters"].diff().iloc[1:] == -1).all()
     assert (steps["merged"].iloc[:-1] != "").all()
@@ -153,7 +144,7 @@ def test_restricted_clustering_has_the_labels_of_scanpy(clustered):
     adata = clustered.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
-        recall_py.tl.leiden(adata, 2, restrict_to=("leiden", ["0", "1"]), dims=20)
+        searches.leiden(adata, 2, restrict_to=("leiden", ["0", "1"]), dims=20)
     inside = adata.obs["leiden"].isin(["0", "1"])
     assert adata.obs.loc[inside, "leiden_R"].str.match(r"^0-1,\d+$").all()
     assert (adata.obs.loc[~inside, "leiden_R"].astype(str) == adata.obs.loc[~inside, "leiden"].astype(str)).all()
@@ -163,11 +154,11 @@ def test_restricted_clustering_has_the_labels_of_scanpy(clustered):
 
 def test_first_partition_that_passes_is_pointed_out(pbmc):
     with pytest.warns(CalibrationWarning, match="may be too coarse"):
-        recall_py.tl.leiden(pbmc, 0.5, copy=True)
+        searches.leiden(pbmc, 0.5, copy=True)
 
 
 def test_raised_start_ends_below_the_first_failure(pbmc):
-    adata = recall_py.tl.leiden(pbmc, 1, raise_start=True, copy=True)
+    adata = searches.leiden(pbmc, 1, raise_start=True, copy=True)
     steps = recall_py.get.iterations(adata)
     record = adata.uns["leiden"]["recall"]
     assert len(steps) > 1
@@ -179,7 +170,7 @@ def test_raised_start_ends_below_the_first_failure(pbmc):
 
 def test_raised_start_that_meets_no_failure_says_so(pbmc):
     with pytest.warns(CalibrationWarning, match="No pair of clusters failed at the start .resolution 0.15"):
-        recall_py.tl.leiden(pbmc, 0.05, raise_start=True, copy=True)
+        searches.leiden(pbmc, 0.05, raise_start=True, copy=True)
 
 
 def test_restricted_recall_keeps_the_labels_it_came_from(pbmc):
@@ -196,7 +187,7 @@ def test_restricted_recall_keeps_the_labels_it_came_from(pbmc):
 def test_restriction_to_numbers_names_them_as_strings(pbmc):
     adata = pbmc.copy()
     adata.obs["half"] = np.arange(adata.n_obs) % 2
-    recall_py.tl.leiden(adata, restrict_to=("half", ["1"]), flavor="igraph", n_iterations=2)
+    searches.leiden(adata, restrict_to=("half", ["1"]), flavor="igraph", n_iterations=2)
     assert set(adata.obs.loc[adata.obs["half"] == 0, "leiden_R"]) == {"0"}
 
 
@@ -204,11 +195,11 @@ def test_restriction_to_numbers_names_them_as_strings(pbmc):
 def test_settings_of_the_implementation_are_passed_on(pbmc):
     import leidenalg
 
-    cpm = recall_py.tl.leiden(pbmc, 0.02, partition_type=leidenalg.CPMVertexPartition, use_weights=False, copy=True)
+    cpm = searches.leiden(pbmc, 0.02, partition_type=leidenalg.CPMVertexPartition, use_weights=False, copy=True)
     assert cpm.uns["leiden"]["recall"]["params"]["partition_partition_type"] == "CPMVertexPartition"
     igraph = {"flavor": "igraph", "n_iterations": -1, "copy": True}
-    modularity = recall_py.tl.leiden(pbmc, 0.02, **igraph)
-    also_cpm = recall_py.tl.leiden(pbmc, 0.02, objective_function="CPM", **igraph)
+    modularity = searches.leiden(pbmc, 0.02, **igraph)
+    also_cpm = searches.leiden(pbmc, 0.02, objective_function="CPM", **igraph)
     assert modularity.obs["leiden"].nunique() < also_cpm.obs["leiden"].nunique()
 
 
@@ -216,7 +207,7 @@ def test_more_clusters_than_can_be_tested_are_refused(pbmc):
     import leidenalg
 
     with pytest.raises(ValueError, match="at most 400 clusters can be tested"):
-        recall_py.tl.leiden(pbmc, 10, partition_type=leidenalg.CPMVertexPartition)
+        searches.leiden(pbmc, 10, partition_type=leidenalg.CPMVertexPartition)
 
 
 @pytest.mark.slow
@@ -227,30 +218,25 @@ def test_large_data_has_the_same_bits_on_one_and_two_threads():
     groups = rng.integers(0, 3, 8500)
     adata = ad.AnnData(rng.poisson(rng.gamma(1.0, 1.0, (3, 120))[groups]).astype(np.float32))
     options = {"copy": True, "flavor": "igraph", "n_iterations": 2, "dims": 20}
-    found = [recall_py.tl.leiden(adata, n_jobs=n_jobs, **options) for n_jobs in (1, 2)]
+    found = [searches.leiden(adata, n_jobs=n_jobs, **options) for n_jobs in (1, 2)]
     assert found[0].obs["leiden"].equals(found[1].obs["leiden"])
     assert adjusted_rand_score(groups, found[0].obs["leiden"]) > 0.95
 
 
 def test_cut_off_search_says_so(pbmc):
     with pytest.warns(CalibrationWarning, match="NOT CALIBRATED: the search was cut off after 1 iterations"):
-        adata = recall_py.tl.leiden(pbmc, 4, max_iterations=1, copy=True)
+        adata = searches.leiden(pbmc, 4, max_iterations=1, copy=True)
     assert not adata.uns["leiden"]["recall"]["converged"]
     assert adata.uns["leiden"]["recall"]["reason"] == "max_iterations"
 
 
-def test_vtraag_flavor_is_refused_with_the_reason(pbmc):
-    with pytest.raises(ValueError, match="no longer maintained"):
-        recall_py.tl.louvain(pbmc, flavor="vtraag")
-
-
 def test_labels_from_the_expression_data_are_not_tested_against_knockoffs(pbmc):
     with pytest.raises(ValueError, match="double dipping"):
-        recall_py.tl.test_clusters(pbmc, "annotation", pair_test="knockoff")
+        searches.filter_tested(pbmc, "annotation", pair_test="knockoff")
 
 
 def test_external_labels_are_tested_pair_by_pair(pbmc):
-    adata = recall_py.tl.test_clusters(pbmc, "annotation", external=True, copy=True)
+    adata = searches.filter_tested(pbmc, "annotation", external=True, copy=True)
     pairs = recall_py.get.pairs(adata, "recall_test").set_index(["group", "reference"])
     assert len(pairs) == 45
     assert pairs.loc[("CD14+ Monocyte", "CD19+ B"), "passes"]
@@ -262,8 +248,8 @@ def test_external_labels_are_tested_pair_by_pair(pbmc):
 def test_record_names_a_null_model_only_where_knockoffs_were_drawn(pbmc, tmp_path):
     adata = pbmc.copy()
     for pair_test in ("knockoff", "synthetic"):
-        recall_py.tl.leiden(adata, 1, pair_test=pair_test, null_method="NB", key_added=pair_test)
-        recall_py.tl.test_clusters(
+        searches.leiden(adata, 1, pair_test=pair_test, null_method="NB", key_added=pair_test)
+        searches.filter_tested(
             adata, "annotation", external=True, pair_test=pair_test, n_draws=1, key_added=f"{pair_test}_labels"
         )
     adata.write_h5ad(tmp_path / "both.h5ad")
@@ -282,33 +268,7 @@ def test_random_labels_are_not_supported(pbmc):
         labels = np.random.default_rng(seed).integers(0, 2, pbmc.n_obs).astype(str)
         adata = ad.AnnData(pbmc.X, obs={"random": labels}, var=pbmc.var)
         adata.obs_names = pbmc.obs_names
-        recall_py.tl.test_clusters(adata, "random", external=True, random_state=seed)
+        searches.filter_tested(adata, "random", external=True, random_state=seed)
         supported += recall_py.get.pairs(adata, "recall_test")["passes"].sum()
     # Labels that know nothing pass with probability of about q at most: 2 of 10 has chance 0.09 then.
     assert supported <= 2
-
-
-@pytest.mark.filterwarnings("ignore:::scanpy", "ignore::FutureWarning", "ignore::PendingDeprecationWarning")
-def test_scanpy_tutorial_runs_on(pbmc, tmp_path, monkeypatch):
-    monkeypatch.setattr(sc.tl, "leiden", recall_py.tl.leiden)
-    adata = pbmc.copy()
-    adata.layers["counts"] = adata.X.copy()
-    sc.pp.normalize_total(adata)
-    sc.pp.log1p(adata)
-    sc.pp.highly_variable_genes(adata, n_top_genes=500)
-    sc.tl.pca(adata)
-    sc.pp.neighbors(adata, n_neighbors=10)
-    before = adata.obsp["connectivities"].copy()
-    sc.tl.leiden(adata, 3)
-    assert adata.uns["leiden"]["recall"]["params"]["graph_n_neighbors"] == 10
-    assert len(adata.uns["leiden"]["recall"]["genes"]) == 500
-    assert (adata.obsp["connectivities"] != before).nnz == 0
-    sc.tl.umap(adata)
-    sc.tl.rank_genes_groups(adata, "leiden", method="wilcoxon")
-    sc.tl.dendrogram(adata, "leiden")
-    sc.tl.paga(adata, groups="leiden")
-    sc.pl.paga(adata, show=False)
-    sc.pl.umap(adata, color="leiden", show=False)
-    sc.pl.rank_genes_groups_dotplot(adata, n_genes=3, show=False)
-    adata.write_h5ad(tmp_path / "tutorial.h5ad")
-    assert ad.read_h5ad(tmp_path / "tutorial.h5ad").obs["leiden"].equals(adata.obs["leiden"])
