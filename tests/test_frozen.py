@@ -123,16 +123,18 @@ def drawn() -> dict[str, object]:
 
 
 RUNS: dict[str, Callable[[], dict[str, object]]] = {
-    "leiden": lambda: clustered(recall_py.tl.leiden, 3, key="leiden"),
+    "leiden": lambda: clustered(recall_py.tl.leiden, 3, key="leiden", method="knockoffs"),
     "leiden, igraph, merge, two draws": lambda: clustered(
-        recall_py.tl.leiden, 2, key="leiden", flavor="igraph", strategy="merge", n_draws=2, batch_key="batch"
+        searches.leiden, 2, key="leiden", flavor="igraph", strategy="merge", n_draws=2, batch_key="batch"
     ),
     "leiden, bisect, restricted": lambda: clustered(
-        recall_py.tl.leiden, 2, key="leiden_R", bisect=True, restrict_to=("group", ["group0", "group1"])
+        searches.leiden, 2, key="leiden_R", bisect=True, restrict_to=("group", ["group0", "group1"])
     ),
-    "leiden, calibrated": lambda: clustered(recall_py.tl.leiden, 2, key="leiden", preset="calibrated"),
-    "leiden, sketch": lambda: clustered(recall_py.tl.leiden, 1, key="leiden", preset="calibrated", sketch=160),
-    "louvain": lambda: clustered(recall_py.tl.louvain, 2, key="louvain", null_method="NB-depth"),
+    "leiden, calibrated": lambda: clustered(searches.leiden, 2, key="leiden", preset="calibrated"),
+    "leiden, sketch": lambda: clustered(searches.leiden, 1, key="leiden", preset="calibrated", sketch=160),
+    "louvain": lambda: clustered(
+        searches.leiden, 2, key="louvain", algorithm="louvain", key_added="louvain", null_method="NB-depth"
+    ),
     "recall": lambda: clustered(recall_py.tl.recall, key="recall_clusters"),
     "recall, k-means": lambda: clustered(
         recall_py.tl.recall, num_clusters_start=6, algorithm="kmeans", key="recall_clusters"
