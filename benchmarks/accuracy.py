@@ -190,8 +190,8 @@ def summary(rows):
         if error or default
     ]
     how = (
-        "Genes seen in fewer than 3 cells and cells without counts are dropped before. leiden: recall_py.tl.leiden at "
-        "its defaults (start 1); recall: recall_py.tl.recall (start 0.8); then the null model and the strategy. "
+        "Genes seen in fewer than 3 cells and cells without counts are dropped before. leiden: the search by Leiden on "
+        "scanpy's graph (start 1); recall: recall_py.tl.recall (start 0.8); then the null model and the strategy. "
         "scanpy: one plain Leiden at resolution 1 on the same genes, 50 components. Seeds from 0 on, one number each; "
         "a dash is an error. Ended: how many seeds ended how, (start) where no pair failed at the start. Seconds: mean "
         "of the runs."

@@ -13,10 +13,10 @@ import numpy as np
 from anndata.experimental import read_elem_lazy
 from distributed import Client, LocalCluster
 
+from benchmarks.clusterings import search
 from benchmarks.machine import describe_machine
 from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py import tl
 
 OPTIONS = {"flavor": "igraph", "n_iterations": 2}
 CHUNK = 8192
@@ -38,7 +38,7 @@ def main():
         row["labels as in memory"] = "yes" if np.array_equal(found, labels[0]) else "no"
         row["date"] = facts["date"]
     text = (
-        f"{args.cells:,} cells, {args.selected:,} genes marked, `tl.leiden(flavor='igraph', n_iterations=2)`. memory: "
+        f"{args.cells:,} cells, {args.selected:,} genes marked, `search(flavor='igraph', n_iterations=2)`. memory: "
         f"the file is loaded. threads: the counts are a dask array over the file, in chunks of {CHUNK:,} cells, on "
         f"dask's threads. processes: the same on a `LocalCluster` of {args.workers} workers with one thread each; what "
         "all workers together received from each other is counted. Reading the file is part of each run; the "
@@ -78,7 +78,7 @@ def timed(read):
     """Seconds of reading and clustering, and the labels."""
     start = time.perf_counter()
     adata = read()
-    tl.leiden(adata, **OPTIONS)
+    search(adata, **OPTIONS)
     seconds = time.perf_counter() - start
     parts = {f"{name} [s]": float(value) for name, value in adata.uns["leiden"]["recall"]["seconds"].items()}
     return {"labels": adata.obs["leiden"].to_numpy(), "seconds": seconds, **parts}

@@ -11,11 +11,12 @@ import anndata as ad
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
+from benchmarks.clusterings import search
 from benchmarks.machine import describe_machine
 from benchmarks.scale.data import add_data_arguments, counts_file
 from benchmarks.scale.runs import KNOCKOFFS, LEIDEN
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py import CalibrationWarning, tl
+from recall_py import CalibrationWarning
 
 METHODS = ("resolution", "calibrated")
 
@@ -71,7 +72,7 @@ def run(adata, method, sketch, seed, resolution):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
         start = time.perf_counter()
-        tl.leiden(adata, resolution, sketch=sketch, random_state=seed, key_added="found", **LEIDEN, **KNOCKOFFS[method])
+        search(adata, resolution, sketch=sketch, random_state=seed, key_added="found", **LEIDEN, **KNOCKOFFS[method])
         return adata.obs["found"].to_numpy().astype(str), time.perf_counter() - start
 
 

@@ -1,58 +1,6 @@
-"""The search with knockoffs as most tests want it, Leiden on scanpy's graph, and what only R still reaches."""
+"""The search with knockoffs as most tests want it, and what only R still reaches."""
 
-from __future__ import annotations
+from benchmarks.clusterings import filter_tested
+from benchmarks.clusterings import search as leiden
 
-from typing import TYPE_CHECKING, Any
-
-import recall_py
-from recall_py.adata import keys
-from recall_py.method.params import PartitionParams
-from recall_py.run.check import check_adata
-from recall_py.run.cluster import cluster_adata
-from recall_py.run.options import Calibration
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-_OF_RECALL = {"reduction": "reduction_percentage"}
-
-
-def leiden(adata: AnnData, resolution: float = 1, *, key_added: str = "leiden", **options: Any) -> AnnData | None:
-    """``tl.recall`` with Leiden on the graph that scanpy's parameters give.
-
-    With a `preset` or a `pair_test`, the search that ``FindClustersRecall`` of the R package runs by those names.
-    """
-    key_added = keys.final_key(key_added, "leiden", restricted=options.get("restrict_to") is not None)
-    if "preset" in options or "pair_test" in options:
-        return _as_from_r(adata, resolution, key_added=key_added, **options)
-    named = {_OF_RECALL.get(name, name): value for name, value in options.items()}
-    defaults: dict[str, Any] = {"algorithm": "leiden", "graph": "umap", "n_iterations": -1}
-    return recall_py.tl.recall(adata, resolution, key_added=key_added, **(defaults | named))
-
-
-def _as_from_r(
-    adata: AnnData,
-    resolution: float,
-    *,
-    key_added: str,
-    restrict_to: Any = None,
-    copy: bool = False,
-    random_state: int = 0,
-    progress: bool = False,
-    **options: Any,
-) -> AnnData | None:
-    of_leiden = {name: options.pop(name) for name in ("flavor", "n_iterations") if name in options}
-    calibration = Calibration(
-        start=resolution,
-        partition=PartitionParams(algorithm="leiden", **of_leiden),
-        seed=random_state,
-        **{"n_jobs": None, **options},
-    )
-    return cluster_adata(adata, calibration, key_added=key_added, restrict_to=restrict_to, copy=copy, progress=progress)
-
-
-def filter_tested(
-    adata: AnnData, groupby: str, *, key_added: str = keys.PAIR_TESTS, random_state: int = 0, **options: Any
-) -> AnnData | None:
-    """Tests of given labels by the filter, which ``TestClusters`` of the R package runs."""
-    return check_adata(adata, groupby, key_added=key_added, seed=random_state, **options)
+__all__ = ["filter_tested", "leiden"]

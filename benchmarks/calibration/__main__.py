@@ -22,11 +22,11 @@ from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.accuracy import grouped, per_seed
 from benchmarks.calibration.split import DEVELOPMENT, HELD_OUT, REAL, SIMULATED
-from benchmarks.clusterings import KEY, calibrated, tutorial_graph
+from benchmarks.clusterings import KEY, calibrated, filter_tested, tutorial_graph
 from benchmarks.datasets import drop_empty, mix3_singlets, read
 from benchmarks.machine import describe_machine
 from benchmarks.tables import RESULTS, write_csv, write_markdown
-from recall_py import datasets, tl
+from recall_py import datasets
 from recall_py.adata.read import read_counts
 
 SCORED = {
@@ -268,13 +268,13 @@ def hashtag_null(task):
     adata = drop_empty(raw[(raw.obs["truth"] == kind).to_numpy()])
     passing = []
     for seed in range(n_seeds):
-        tl.test_clusters(adata, "batch", key_added=KEY, random_state=seed, n_jobs=1, **LABEL_TESTS[test])
+        filter_tested(adata, "batch", key_added=KEY, random_state=seed, n_jobs=1, **LABEL_TESTS[test])
         passing += adata.uns[KEY]["recall"]["pairs"]["passes"].tolist()
     return {"line": kind, "test": test, "pairs": len(passing), "passing": sum(passing)}
 
 
 def hashtag_section(rows):
-    text = "tl.test_clusters on hashtag replicates within one cell line, which carry no signal; all seeds together."
+    text = "Tests by the filter on hashtag replicates within one cell line, which carry no signal; all seeds together."
     return [("Labels without signal", text, rows)] if rows else []
 
 

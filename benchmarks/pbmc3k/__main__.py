@@ -61,7 +61,8 @@ def main():
         f"{adata.n_obs:,} cells x {adata.n_vars:,} genes, {int(adata.var['highly_variable'].sum()):,} of them selected "
         "by seurat_v3 beforehand, outside the timing (genes seen in fewer than 3 cells dropped). Plain: normalise, "
         "log1p, subset, scale, PCA (50), neighbours (15), one Leiden at the start resolution. Calibrated: "
-        "recall_py.tl.leiden from the same raw counts, genes, graph and Leiden settings; it holds BLAS to one thread, "
+        "recall_py's search with knockoffs from the same raw counts, genes, graph and Leiden settings; it holds BLAS "
+        "to one thread, "
         f"so plain is also timed with that. One process, warm, alternating, median of {args.repeats} with the range."
     )
     begins = (

@@ -18,7 +18,6 @@ from scipy import sparse
 
 from benchmarks.pbmc3k.runs import FLAVORS, quiet
 from benchmarks.scale.stages import Meter, Timed
-from recall_py import tl
 from recall_py.datasets import pbmc68k
 
 LEIDEN = FLAVORS["igraph"]
@@ -27,7 +26,7 @@ KNOCKOFFS = {
     "merge": {"strategy": "merge"},
     "calibrated": {"preset": "calibrated"},
 }
-"""Arguments of ``tl.leiden``; the first two have scanpy's graph on 50 components."""
+"""Arguments of the search; the first two have scanpy's graph on 50 components."""
 METHODS = ("scanpy", *KNOCKOFFS)
 INPUTS = ("memory", "selected")
 BLOCK = 16_384
@@ -144,7 +143,7 @@ def calibrated(adata, method, resolution, meter):
         stack.enter_context(mock.patch("recall_py.run.cluster._observer", return_value=Announced(meter)))
         # The preparation lasts until the first stage is announced; the record is written in the last one.
         with meter.stage("prepare"):
-            tl.leiden(adata, resolution=resolution, key_added="clusters", **LEIDEN, **KNOCKOFFS[method])
+            search(adata, resolution=resolution, key_added="clusters", **LEIDEN, **KNOCKOFFS[method])
     return adata
 
 
