@@ -132,8 +132,8 @@ def summary(rows):
         labelled.append({**line, "best plain, ARI": own[0]["best plain, ARI"]})
     plain, default = (float(np.median([row[name] for row in rows])) for name in ("plain [s]", "default [s]"))
     how = (
-        "From the same graph, start and seed: plain is scanpy's Leiden, default is tl.leiden, knockoffs the search on a "
-        "graph of its own with the same parameters. best plain: the best of 24 resolutions, chosen by the truth. "
+        "From the same graph, start and seed: plain is scanpy's Leiden, default is tl.leiden, knockoffs the search on "
+        "a graph of its own with the same parameters. best plain: the best of 24 resolutions, chosen by the truth. "
         f"Median seconds of a run: plain {plain:.2f}, default {default:.1f}, plain included."
     )
     return [
