@@ -19,6 +19,9 @@ FILES = Path(__file__).parents[1] / "data" / "graphs"
 
 pytestmark = pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 
+QUICK = {"method": "gauss", "transformer": "sklearn"}
+"""Of ``sc.pp.neighbors``: a graph that takes no compiling."""
+
 
 @pytest.fixture
 def cells():
@@ -47,7 +50,7 @@ def test_graph_of_two_modalities_gives_labels_to_the_mudata():
 
 
 def recorded_by_default(adata):
-    sc.pp.neighbors(adata)
+    sc.pp.neighbors(adata, **QUICK)
     return {}
 
 
@@ -56,7 +59,7 @@ def on_a_latent_space(adata):
     turned, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))
     latent = adata.obsm["X_pca"] @ turned
     adata.obsm["X_scVI"] = (latent / latent.std(axis=0)).astype(np.float32)
-    sc.pp.neighbors(adata, use_rep="X_scVI")
+    sc.pp.neighbors(adata, use_rep="X_scVI", **QUICK)
     return {}
 
 
@@ -66,7 +69,7 @@ def on_a_gpu(adata):
     The method is ``"rapids"`` whatever it was; ``use_rep`` and ``n_pcs`` are there if they were given. Distances hold
     each cell itself, as a stored zero.
     """
-    sc.pp.neighbors(adata, 15)
+    sc.pp.neighbors(adata, 15, **QUICK)
     distances = sparse.coo_matrix(adata.obsp["distances"].astype(np.float32))
     itself = np.arange(adata.n_obs)
     rows, columns = np.append(distances.row, itself), np.append(distances.col, itself)
@@ -88,13 +91,13 @@ def on_a_gpu(adata):
 
 
 def by_neighbors_key(adata):
-    sc.pp.neighbors(adata, 10, key_added="mine")
-    sc.pp.neighbors(adata, 50)
+    sc.pp.neighbors(adata, 10, key_added="mine", **QUICK)
+    sc.pp.neighbors(adata, 50, **QUICK)
     return {"neighbors_key": "mine"}
 
 
 def by_obsp(adata):
-    sc.pp.neighbors(adata)
+    sc.pp.neighbors(adata, **QUICK)
     adata.obsp["mine"] = adata.obsp["connectivities"].copy()
     del adata.uns["neighbors"], adata.obsp["connectivities"], adata.obsp["distances"]
     return {"obsp": "mine"}
