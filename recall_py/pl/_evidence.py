@@ -8,7 +8,7 @@ import numpy as np
 
 from recall_py.adata.stored import read_merging
 from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead, with_minus, with_plot_docs
-from recall_py.words import shortened
+from recall_py.words import ordinal, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def _panel(axis: Axes, pair: pd.Series[Any]) -> None:
     axis.plot(x, real, color=PASSING, marker="^", ms=6, lw=1.4, label="between the two clusters")
     axis.plot(x, null, color=NULL, marker="o", ms=5, lw=1.4, label="among null cells, the best draw")
     axis.plot(x, null + pair["threshold"], color="0.2", lw=1, ls=":", label="needed on average to stand")
-    axis.set_xticks(x, [f"{rank}th" for rank in pair["ranks"]])
+    axis.set_xticks(x, [ordinal(rank) for rank in pair["ranks"]])
     axis.set(xlim=(-0.25, real.size - 0.75), ylim=(0, None))
     axis.set_xlabel("gene by p", fontsize=8)
     axis.tick_params(labelsize=8)
