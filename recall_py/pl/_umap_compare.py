@@ -65,13 +65,13 @@ def umap_compare(
     if "X_umap" not in adata.obsm:
         msg = "obsm['X_umap'] does not exist. Run sc.pp.neighbors(adata) and sc.tl.umap(adata) first."
         raise KeyError(msg)
+    shown, titles = adata, (f"plain: {plain}", f"calibrated: {calibrated}")
+    if plain is None:
+        shown, titles = _start_and_result(adata, calibrated)
     for column in (plain, calibrated):
         if column is not None and column not in adata.obs:
             msg = f"obs[{column!r}] does not exist. Columns of obs: {', '.join(adata.obs)}."
             raise KeyError(msg)
-    shown, titles = adata, (f"plain: {plain}", f"calibrated: {calibrated}")
-    if plain is None:
-        shown, titles = _start_and_result(adata, calibrated)
     axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")[1] if ax is None else ax
     for axis, column, title in zip(axes, (plain or _START, calibrated), titles, strict=True):
         n_clusters = shown.obs[column].nunique()

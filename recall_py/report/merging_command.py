@@ -77,7 +77,8 @@ def _asked(result: StoredMerging) -> dict[str, Any]:
     around, how = result.around, result.clustering
     restricted = str(around.get("restrict_to", ""))
     if how:
-        asked = {name: value for name, value in how.items() if name not in _NOT_ASKED}
+        others = sorted(set(how) - {*_VALUES, *_FLAGS, *_NOT_ASKED})
+        asked = {name: how[name] for name in (*_VALUES, *_FLAGS, *others) if name in how}
         usual = str(how["algorithm"])
     else:
         asked = {name: around[name] for name in ("groupby", "layer", "batch_key") if str(around[name])}

@@ -91,13 +91,13 @@ def parameters_table(result: StoredMerging) -> Table:
         "counts from": record["source"],
         "genes": f"{len(record['genes']):,}, {record['selection']}",
     }
-    asked = {**result.around, **result.clustering}
+    asked = dict(sorted({**result.around, **result.clustering}.items()))
     rows |= {
         name: value
         for name, value in asked.items()
         if name not in ("seconds", "random_state", *_MEANING) and value != ""
     }
-    rows |= {_MEANING.get(name, name): value for name, value in result.params.items()}
+    rows |= {meaning: result.params[name] for name, meaning in _MEANING.items()}
     frame = pd.DataFrame([(name, str(value)) for name, value in rows.items()], columns=["parameter", "value"])
     return Table("parameters", frame)
 
