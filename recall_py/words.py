@@ -21,6 +21,12 @@ def shortened(name: str, most: int = 18) -> str:
     return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
+def shortened_inside(name: str, most: int) -> str:
+    """A name that has its end too, by which labels of one kind are told apart."""
+    end = most // 3
+    return name if len(name) <= most else f"{name[: most - 3 - end]}...{name[-end:]}"
+
+
 def counted(n_clusters: int) -> str:
     """A number of clusters in words."""
     return "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"

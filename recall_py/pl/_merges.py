@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from recall_py.adata.stored import read_merging
 from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, palette, with_minus, with_plot_docs
 from recall_py.pl._joins import final_trees, rows_of
-from recall_py.words import counted, shortened
+from recall_py.words import counted, shortened, shortened_inside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,10 +150,11 @@ def _ends(
     untested = set(map(str, result.record["untested"]))
     for tree, name, colour in zip(trees, result.names.tolist(), palette(adata, result), strict=True):
         y = at[tree.members]
+        short = (shortened if tree.parts else shortened_inside)(name, _LONGEST)
         axis.plot([tree.level, depth + 1], [y, y], color=_LINE, lw=0.9, solid_capstyle="butt")
         axis.plot(depth + 1, y, marker="s", ms=look.size, color=colour, mec="black", mew=0.6, clip_on=False)
         axis.annotate(
-            f"{shortened(name, _LONGEST)} ({tree.n_cells:,}{', not tested' if name in untested else ''})",
+            f"{short} ({tree.n_cells:,}{', not tested' if name in untested else ''})",
             (depth + 1, y),
             xytext=(1.2 * look.size, 0),
             textcoords="offset points",
@@ -164,7 +165,7 @@ def _ends(
 
 
 def _shown(names: list[str]) -> list[str]:
-    return [shortened(name, _LONGEST) for name in names]
+    return [shortened_inside(name, _LONGEST) for name in names]
 
 
 def _title(result: StoredMerging) -> str:
