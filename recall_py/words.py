@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SHOWN = 5
 
@@ -16,6 +19,12 @@ def listed(items: Any) -> str:
 def shortened(name: str, most: int = 18) -> str:
     """A name that a title has room for."""
     return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+def shortened_inside(name: str, most: int) -> str:
+    """A name that has its end too, by which labels of one kind are told apart."""
+    end = most // 3
+    return name if len(name) <= most else f"{name[: most - 3 - end]}...{name[-end:]}"
 
 
 def counted(n_clusters: int) -> str:
@@ -34,3 +43,17 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
+
+
+def ordinal(number: int) -> str:
+    """A place, such as "10th"."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}th" if number % 100 in (11, 12, 13) else f"{number}{ending}"
+
+
+def in_one(items: Sequence[object], most: int = 12) -> str:
+    """Items as a sentence has them, "3, 7 and 13"; those beyond the first few are counted."""
+    shown = [str(item) for item in items[:most]]
+    if len(items) > most:
+        shown.append(f"{len(items) - most} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

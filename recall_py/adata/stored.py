@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_batches, read_labels
+from recall_py.adata.modality import with_counts
 from recall_py.adata.read import CountData, accept_counts, count_data, find_counts
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RESOLUTION_CLUSTERERS, FilterParams
@@ -54,6 +55,11 @@ class StoredResult:
         """The layer with the counts; None where they are in ``X`` or ``raw``."""
         source = str(self.record["source"])
         return None if source in ("X", "raw.X") else literal_eval(source.removeprefix("layers[").removesuffix("]"))
+
+    @property
+    def modality(self) -> str | None:
+        """Of a MuData: the modality with the counts."""
+        return str({**self.around, **self.record.get(keys.CLUSTERING, {})}.get("modality", "")) or None
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -306,6 +312,7 @@ def recorded_counts(adata: AnnData, run: StoredResult) -> CountData:
     ValueError
         If what is there holds no raw counts.
     """
+    adata = with_counts(adata, run.modality)
     cells = run.codes >= 0
     source, genes = str(run.record["source"]), np.asarray(run.record["genes"]).astype(str)
     if source == "raw.X" and adata.raw is None:

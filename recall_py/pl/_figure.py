@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-    from recall_py.adata.stored import StoredRun
+    from recall_py.adata.stored import StoredResult
 
 
 FAILING = "#D55E00"
@@ -29,7 +29,7 @@ DPI = 150
 _COMMON = {
     "adata": """\
 adata
-    With a calibrated clustering, or the tests of given labels.
+    With a calibrated clustering, merged labels, or the tests of given labels.
 key
     ``key_added`` of the call that wrote it.""",
     "show": """\
@@ -91,7 +91,7 @@ def say_instead(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, wrap=True)
 
 
-def palette(adata: AnnData, run: StoredRun) -> list[str]:
+def palette(adata: AnnData, run: StoredResult) -> list[str]:
     """A colour for each cluster: those in ``uns``, else scanpy's default ones."""
     import matplotlib as mpl
     from matplotlib.colors import to_hex
@@ -109,3 +109,8 @@ def palette(adata: AnnData, run: StoredRun) -> list[str]:
 def every(n_items: int, at_most: int) -> int:
     """The step that leaves at most so many of some items."""
     return max(1, int(np.ceil(n_items / at_most)))
+
+
+def with_minus(value: float, digits: int = 1) -> str:
+    """A number with a minus sign as wide as a figure; none before 0."""
+    return f"{value:z.{digits}f}".replace("-", "\N{MINUS SIGN}")

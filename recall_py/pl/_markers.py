@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recall_py.adata.stored import StoredRun, read_run
+from recall_py.adata.stored import StoredMerging, StoredResult, read_result
 from recall_py.pl._figure import NULL, PASSING, axes_to_draw_on, hand_over, say_instead, with_plot_docs
 from recall_py.words import shortened
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DOTS = 110
 """Area of the dot of a gene that every cell expresses."""
 _PAIR_GENES = 15
+_LONGEST = 30
+"""Letters of a name at most."""
 
 
 @with_plot_docs
@@ -37,8 +39,9 @@ def markers(
     """Strongest markers of every cluster, or of one pair.
 
     Without `pair`, a dot for each gene and cluster: its size is the share of cells that express the gene, its shade
-    their mean expression relative to the cluster that has most. With `pair`, a bar for each gene: W, to the side of the
-    cluster that has more of it.
+    their mean expression relative to the cluster that has most. With `pair`, a bar for each gene: W, the decades of p
+    by which it beats its null, to the side of the cluster that has more of it. Where clusters were compared with null
+    cells, those are the ten best genes of the pair at most.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def markers(
     >>> recall_py.pl.markers(adata, pair=("0", "1"), show=False).get_xlabel()
     'W: higher in 1 | higher in 0'
     """
-    run = read_run(adata, key)
+    run = read_result(adata, key)
     if pair is not None:
         figure, axis = _of_pair(adata, run, pair, n_genes or _PAIR_GENES, ax)
     else:
@@ -76,7 +79,7 @@ def markers(
     return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 
-def best_markers(table: pd.DataFrame, run: StoredRun, n_genes: int | None = None) -> dict[str, list[str]]:
+def best_markers(table: pd.DataFrame, run: StoredResult, n_genes: int | None = None) -> dict[str, list[str]]:
     """The strongest genes of each cluster, each gene once, with the first cluster that has it."""
     per_cluster = n_genes or (5 if run.n_clusters <= 8 else 3 if run.n_clusters <= 20 else 1)
     taken: set[str] = set()
@@ -88,7 +91,7 @@ def best_markers(table: pd.DataFrame, run: StoredRun, n_genes: int | None = None
     return chosen
 
 
-def _of_clusters(adata: AnnData, run: StoredRun, n_genes: int | None, ax: Axes | None) -> tuple[Any, Axes]:
+def _of_clusters(adata: AnnData, run: StoredResult, n_genes: int | None, ax: Axes | None) -> tuple[Any, Axes]:
     from matplotlib.patches import Rectangle
 
     from recall_py import get
@@ -96,13 +99,16 @@ def _of_clusters(adata: AnnData, run: StoredRun, n_genes: int | None, ax: Axes |
 
     chosen = best_markers(get.markers(adata, run.key, by="cluster"), run, n_genes)
     genes = [gene for of_cluster in chosen.values() for gene in of_cluster]
-    figure, axis = axes_to_draw_on(
-        ax, (max(5.0, min(15.0, 2.6 + 0.24 * len(genes))), max(2.8, min(13.0, 1.8 + 0.24 * run.n_clusters)))
-    )
+    names = [shortened(name, _LONGEST) for name in run.names.tolist()]
+    wide = 2.6 + 0.24 * len(genes) + 0.06 * max(map(len, names))
+    figure, axis = axes_to_draw_on(ax, (max(5.0, min(15.0, wide)), max(2.8, min(13.0, 1.8 + 0.24 * run.n_clusters))))
     if not genes:
         one = run.n_clusters == 1
         say_instead(
-            axis, "One cluster: there is no pair to show." if one else "No pair of clusters has a selected gene."
+            axis,
+            "One cluster: there is no pair to show."
+            if one
+            else "No gene sets two clusters apart, or none were compared.",
         )
         return figure, axis
     mean, share = cluster_expression(adata, run, np.array(genes))
@@ -128,7 +134,7 @@ def _of_clusters(adata: AnnData, run: StoredRun, n_genes: int | None, ax: Axes |
         start += len(of_cluster)
     size = 8 if len(genes) <= 45 else 6
     axis.set_xticks(range(len(genes)), genes, rotation=90, size=size)
-    axis.set_yticks(range(run.n_clusters), run.names, size=9 if run.n_clusters <= 30 else 6)
+    axis.set_yticks(range(run.n_clusters), names, size=9 if run.n_clusters <= 30 else 6)
     axis.set(xlim=(-0.8, len(genes) - 0.2), ylim=(run.n_clusters - 0.2, -0.8))
     axis.tick_params(length=0)
     axis.set_title("strongest markers of each cluster (framed)", loc="left", size=11)
@@ -156,7 +162,9 @@ def _legend_of_sizes(axis: Axes, full: float) -> None:
     )
 
 
-def _of_pair(adata: AnnData, run: StoredRun, pair: tuple[str, str], n_genes: int, ax: Axes | None) -> tuple[Any, Axes]:
+def _of_pair(
+    adata: AnnData, run: StoredResult, pair: tuple[str, str], n_genes: int, ax: Axes | None
+) -> tuple[Any, Axes]:
     from recall_py import get
 
     first, second = (str(run.names[run.code(label)]) for label in pair)
@@ -169,7 +177,7 @@ def _of_pair(adata: AnnData, run: StoredRun, pair: tuple[str, str], n_genes: int
     w = [*sides[0]["w"], *(-sides[1]["w"][::-1])]
     figure, axis = axes_to_draw_on(ax, (5.5, max(2.6, 1.4 + 0.21 * len(names))))
     if not names:
-        say_instead(axis, f"Clusters {first} and {second} have no selected gene, or were not tested.")
+        say_instead(axis, f"No gene sets clusters {first} and {second} apart, or they were not compared.")
         return figure, axis
     colours = [PASSING if value > 0 else NULL for value in w]
     axis.barh(range(len(names)), w, color=colours, edgecolor="black", linewidth=0.4)
@@ -178,6 +186,7 @@ def _of_pair(adata: AnnData, run: StoredRun, pair: tuple[str, str], n_genes: int
     axis.invert_yaxis()
     axis.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     axis.set_xlabel(f"W: higher in {second} | higher in {first}")
-    axis.set_title(f"{len(rows)} genes tell {shortened(first)} and {shortened(second)} apart")
+    genes = "the best genes" if isinstance(run, StoredMerging) else f"{len(rows)} genes"
+    axis.set_title(f"{genes} tell {shortened(first)} and {shortened(second)} apart")
     axis.spines[["top", "right"]].set_visible(False)
     return figure, axis

@@ -56,8 +56,8 @@ def search(
 
     from recall_py import get
 
-    steps = get.iterations(adata, key)
     run = read_run(adata, key)
+    steps = get.iterations(adata, key)
     figure, axis = axes_to_draw_on(ax, (max(4.5, min(11.0, 2.5 + 0.5 * len(steps))), 4.0))
     number, clusters = np.arange(1, len(steps) + 1), steps["n_clusters"].to_numpy()
     fails = steps["n_failing"].to_numpy() > 0

@@ -89,8 +89,8 @@ def tree(
     """
     from recall_py import get
 
-    flow = get.flow(adata, key)
     run = read_run(adata, key)
+    flow = get.flow(adata, key)
     steps, flow = _shown(flow[flow["step"] <= run.standing_step], run)
     columns = _columns(flow, run.n_clusters)
     most = max(column.sizes.size for column in columns)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recall_py.adata import keys
-from recall_py.adata.stored import read_run
+from recall_py.adata.stored import StoredMerging, StoredRun, read_result
 from recall_py.arguments import ArgumentKeyError
 from recall_py.pl._figure import hand_over, with_plot_docs
+from recall_py.pl._start import StartAndResult, start_and_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,8 @@ def umap_compare(
     adata
         With ``obsm["X_umap"]``.
     plain, calibrated
-        Columns of ``obs``: left and right. None for `plain` stands for the clusters at the start of the search that
-        ``uns[calibrated]`` records.
+        Columns of ``obs``: left and right. None for `plain` stands for the clusters at the start, of the merging or the
+        search that ``uns[calibrated]`` records.
     ax
         Two axes to draw on.
     {show}
@@ -48,7 +49,7 @@ def umap_compare(
     Raises
     ------
     KeyError
-        If the UMAP or a column is missing, or no search was recorded.
+        If the UMAP or a column is missing, or nothing was merged and no search made.
 
     Examples
     --------
@@ -64,12 +65,13 @@ def umap_compare(
     if "X_umap" not in adata.obsm:
         msg = "obsm['X_umap'] does not exist. Run sc.pp.neighbors(adata) and sc.tl.umap(adata) first."
         raise KeyError(msg)
+    shown, titles = adata, (f"plain: {plain}", f"calibrated: {calibrated}")
+    if plain is None:
+        shown, titles = _start_and_result(adata, calibrated)
     for column in (plain, calibrated):
         if column is not None and column not in adata.obs:
             msg = f"obs[{column!r}] does not exist. Columns of obs: {', '.join(adata.obs)}."
             raise KeyError(msg)
-    shown = _start_and_result(adata, calibrated) if plain is None else adata
-    titles = ("start of the search", calibrated) if plain is None else (f"plain: {plain}", f"calibrated: {calibrated}")
     axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")[1] if ax is None else ax
     for axis, column, title in zip(axes, (plain or _START, calibrated), titles, strict=True):
         n_clusters = shown.obs[column].nunique()
@@ -90,23 +92,38 @@ def umap_compare(
     return hand_over(axes[0].figure, axes, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
 
-def _start_and_result(adata: AnnData, key: str) -> AnnData:
-    """Labels at the start and at the end of a search, with the UMAP; cells that took no part have no label."""
+def _start_and_result(adata: AnnData, key: str) -> tuple[AnnData, tuple[str, str]]:
+    """Labels at the start and at the end, with the UMAP and titles; cells without a label at the start have none."""
     import anndata as ad
+    import pandas as pd
+
+    result = read_result(adata, key)
+    if isinstance(result, StoredMerging) and result.merges_clusters:
+        shown, title = start_and_result(adata, result), result.start_column
+    elif isinstance(result, StoredRun) and result.searched:
+        shown, title = _of_search(adata, result), "start of the search"
+    else:
+        text = "uns[{key!r}] records no start. Name the column to compare with: {plain:'...'}."
+        raise ArgumentKeyError(text, key=key)
+    obs = pd.DataFrame({_START: shown.start, key: shown.result}, index=adata.obs_names)
+    light = ad.AnnData(obs=obs, obsm={"X_umap": adata.obsm["X_umap"]})
+    for name, colours in ((_START, shown.start_colours), (key, shown.colours)):
+        if len(colours):
+            light.uns[name + keys.COLORS_SUFFIX] = colours
+    return light, (title, key)
+
+
+def _of_search(adata: AnnData, run: StoredRun) -> StartAndResult:
     import numpy as np
     import pandas as pd
     from natsort import natsorted
 
-    run = read_run(adata, key)
-    if not run.searched:
-        text = "uns[{key!r}] records no search. Name the column to compare with: {plain:'...'}."
-        raise ArgumentKeyError(text, key=key)
     started = np.full(adata.n_obs, None, dtype=object)
     started[run.codes >= 0] = np.asarray(run.record["start"]).astype(str)
     codes = natsorted({label for label in started if label is not None})
-    obs = pd.DataFrame({_START: pd.Categorical(started, categories=codes), key: adata.obs[key]}, index=adata.obs_names)
-    light = ad.AnnData(obs=obs, obsm={"X_umap": adata.obsm["X_umap"]})
-    colours = adata.uns.get(key + keys.COLORS_SUFFIX)
-    if colours is not None:
-        light.uns[key + keys.COLORS_SUFFIX] = colours
-    return light
+    return StartAndResult(
+        pd.Categorical(started, categories=codes),
+        [],
+        adata.obs[run.key],
+        adata.uns.get(run.key + keys.COLORS_SUFFIX, []),
+    )

@@ -15,11 +15,13 @@ from recall_py.words import percent
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from recall_py.adata.stored import StoredRun
+    from recall_py.adata.stored import StoredResult, StoredRun
 
-_MOST_PAIRS = 2_000
+MOST_PAIRS = 2_000
+"""Rows of a table of pairs at most."""
 _MOST_MARKERS = 4_000
-_NAMED_GENES = 6
+NAMED_GENES = 6
+"""Genes that are named of each cluster or pair."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def clusters_table(adata: AnnData, run: StoredRun) -> Table:
                 "weakest rival": run.names[rival] if tested else "not tested",
                 "genes against it": float(matrix[code, rival]) if tested else np.nan,
                 "markers": len(own),
-                "strongest markers": ", ".join(own.head(_NAMED_GENES)) or "–",
+                "strongest markers": ", ".join(own.head(NAMED_GENES)) or "–",
             }
         )
     note = "Weakest rival: the cluster that the fewest selected genes tell it from."
@@ -100,12 +102,12 @@ def pairs_table(adata: AnnData, run: StoredRun) -> Table:
         "is the lowest share that any threshold gives: above the target, no gene can be selected and the pair fails. A "
         f"pair that passes has {run.filter.min_selected} selected genes or more."
     )
-    if len(named) > _MOST_PAIRS:
-        note += f" The {_MOST_PAIRS:,} weakest of {len(named):,} pairs are shown; get.pairs has them all."
-    return Table("pairs", named.head(_MOST_PAIRS), note)
+    if len(named) > MOST_PAIRS:
+        note += f" The {MOST_PAIRS:,} weakest of {len(named):,} pairs are shown; get.pairs has them all."
+    return Table("pairs", named.head(MOST_PAIRS), note)
 
 
-def markers_table(adata: AnnData, run: StoredRun) -> Table:
+def markers_table(adata: AnnData, run: StoredResult) -> Table:
     """Genes that are higher in a cluster than in at least one other, with their share of expressing cells."""
     table = get.markers(adata, run.key, by="cluster")
     n_all = len(table)

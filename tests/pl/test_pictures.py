@@ -15,12 +15,16 @@ from matplotlib.patches import Rectangle
 import recall_py
 from recall_py import CalibrationWarning
 from recall_py.adata.stored import read_run
+from recall_py.method.params import PartitionParams
 from recall_py.pl._figure import FAILING, palette
 from recall_py.report.page import report_page
+from recall_py.run.cluster import cluster_adata
+from recall_py.run.options import Calibration
 from recall_py.words import percent, shortened
 
 mpl.use("Agg")
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
+LEIDEN = {"algorithm": "leiden", "graph": "umap", "n_iterations": -1}
 PICTURES = ("search", "pairs", "tree", "markers", "knockoffs")
 
 
@@ -32,16 +36,25 @@ def run_quietly(function, adata, *args, **kwargs):
 
 @pytest.fixture(scope="module")
 def pbmc():
-    """One object with results of 1, 2, about ten and 45 clusters, by merging, against null cells, and of labels."""
+    """One object with searches that end at 1, 2, about ten, 14 and 45 clusters, by merging, and against null cells."""
     adata = ad.read_h5ad(PBMC)
     tl = recall_py.tl
-    run_quietly(tl.leiden, adata, 4)
-    run_quietly(tl.leiden, adata, 4, strategy="merge", key_added="merged")
-    run_quietly(tl.leiden, adata, 1, pair_test="synthetic", strategy="merge", n_draws=1, key_added="synthetic")
-    for n_clusters in (1, 2, 45):
+    run_quietly(tl.leiden, adata, 4, method="knockoffs")
+    run_quietly(tl.recall, adata, 4, **LEIDEN, strategy="merge", key_added="merged")
+    against_null_cells = Calibration(
+        start=1,
+        partition=PartitionParams(),
+        pair_test="synthetic",
+        strategy="merge",
+        n_draws=1,
+        seed=0,
+        n_jobs=None,
+    )
+    options = {"restrict_to": None, "copy": False, "progress": False}
+    run_quietly(cluster_adata, adata, against_null_cells, key_added="synthetic", **options)
+    for n_clusters in (1, 2, 14, 45):
         options = {"num_clusters_start": n_clusters, "max_iterations": 1, "key_added": f"k{n_clusters}"}
         run_quietly(tl.recall, adata, algorithm="kmeans", **options)
-    run_quietly(tl.test_clusters, adata, "annotation", external=True, key_added="tested")
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(adata.n_obs, 2))
     return adata
 
@@ -92,7 +105,7 @@ def test_search_marks_every_step_and_names_its_failing_pairs(pbmc):
     assert result.tolist() == [len(steps), pbmc.obs["leiden"].nunique()]
 
 
-@pytest.mark.parametrize("key", ["tested", "k45"])
+@pytest.mark.parametrize("key", ["k14", "k45"])
 def test_pairs_outlines_failing_pairs_and_no_others(pbmc, key):
     axis = recall_py.pl.pairs(pbmc, key, show=False)
     outlined = [p for p in axis.patches if isinstance(p, Rectangle) and same_color(p.get_edgecolor(), FAILING)]
@@ -106,24 +119,24 @@ def test_pairs_outlines_failing_pairs_and_no_others(pbmc, key):
 
 
 def test_pairs_says_how_far_a_failing_pair_is_from_passing(pbmc):
-    axis = recall_py.pl.pairs(pbmc, "tested", show=False)
-    pairs = recall_py.get.pairs(pbmc, "tested")
+    axis = recall_py.pl.pairs(pbmc, "k14", show=False)
+    pairs = recall_py.get.pairs(pbmc, "k14")
     failing = pairs.loc[~pairs["passes"], "false_share"]
     assert (failing > 0.05).all()
     assert (pairs.loc[pairs["passes"], "false_share"] <= 0.05).all()
     written = sorted(text.get_text() for text in axis.texts if text.get_text().endswith("%"))
     assert written == sorted(2 * [percent(share) for share in failing])
     assert "where 5 % is needed" in axis.get_xlabel()
-    title = recall_py.pl.knockoffs(pbmc, "tested", show=False)[0].get_title()
+    title = recall_py.pl.knockoffs(pbmc, "k14", show=False)[0].get_title()
     assert f"at best {percent(failing.max())} of genes would be false; 5 % at most may be" in title
 
 
 def test_pictures_of_records_without_false_share_are_drawn(pbmc):
     adata = pbmc.copy()
-    del adata.uns["tested"]["recall"]["pairs"]["false_share"]
-    assert "outlined and crossed" in recall_py.pl.pairs(adata, "tested", show=False).get_xlabel()
-    assert "false_share" not in recall_py.get.pairs(adata, "tested")
-    assert report_page(adata, "tested", source="a", target="b")
+    del adata.uns["k14"]["recall"]["pairs"]["false_share"]
+    assert "outlined and crossed" in recall_py.pl.pairs(adata, "k14", show=False).get_xlabel()
+    assert "false_share" not in recall_py.get.pairs(adata, "k14")
+    assert report_page(adata, "k14", source="a", target="b")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +198,7 @@ def test_tree_has_the_colours_of_uns(pbmc):
     assert palette(adata, read_run(adata, "leiden")) == own
 
 
-@pytest.mark.parametrize(("key", "pair"), [("leiden", ("0", "1")), ("synthetic", None), ("tested", None)])
+@pytest.mark.parametrize(("key", "pair"), [("leiden", ("0", "1")), ("synthetic", None), ("k14", None)])
 def test_recomputed_pair_is_the_stored_one_bit_for_bit(pbmc, key, pair):
     from recall_py.adata.recomputed import pair_detail, weakest_pair
 
@@ -264,10 +277,7 @@ def test_markers_of_a_pair_stand_on_the_side_of_the_higher_cluster(pbmc):
         assert (bar.get_width() > 0) == (table.loc[gene, "auc"] < 0.5)
 
 
-def test_tests_of_labels_have_no_search_to_show(pbmc):
-    for picture in (recall_py.pl.search, recall_py.pl.tree):
-        with pytest.raises(KeyError, match="test_clusters makes no search"):
-            picture(pbmc, "tested")
+def test_key_without_a_result_is_refused(pbmc):
     with pytest.raises(KeyError, match=r"uns\['x'\] holds no result of recall_py"):
         recall_py.pl.pairs(pbmc, "x")
 
@@ -282,7 +292,8 @@ def test_start_of_the_search_can_stand_for_the_plain_clusters(pbmc):
 @pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_restricted_results_are_drawn_for_their_cells(pbmc):
     adata = pbmc.copy()
-    recall_py.tl.leiden(adata, 1, restrict_to=("leiden", ["0", "1"]), dims=20, strategy="merge")
+    restricted = {"restrict_to": ("leiden", ["0", "1"]), "dims": 20, "strategy": "merge", "key_added": "leiden_R"}
+    recall_py.tl.recall(adata, 1, **LEIDEN, **restricted)
     run = read_run(adata, "leiden_R")
     inside = adata.obs["leiden"].isin(["0", "1"])
     assert run.sizes.sum() == inside.sum()

@@ -55,7 +55,7 @@ def page(tmp_path_factory):
     adata = ad.read_h5ad(PBMC)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
-        recall_py.tl.leiden(adata, 4)
+        recall_py.tl.leiden(adata, 4, method="knockoffs")
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(adata.n_obs, 2))
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(adata, path)

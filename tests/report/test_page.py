@@ -16,10 +16,11 @@ import recall_py
 from recall_py import CalibrationWarning
 from recall_py.adata.stored import read_run
 from recall_py.report.command import reproduce
-from recall_py.report.page import write_report
+from recall_py.report.page import report_page, write_report
 from recall_py.report.sentences import explained, summary, warnings_of
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
+LEIDEN = {"algorithm": "leiden", "graph": "umap", "n_iterations": -1, "key_added": "leiden"}
 HOSTILE = "<script>alert('1')</script>&\"x"
 
 
@@ -28,7 +29,7 @@ def pbmc():
     adata = ad.read_h5ad(PBMC)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
-        recall_py.tl.leiden(adata, 4)
+        recall_py.tl.leiden(adata, 4, method="knockoffs")
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(adata.n_obs, 2))
     return adata
 
@@ -107,8 +108,18 @@ def test_page_says_what_was_joined_why_and_how_sure(page, pbmc):
         assert f"<dt>{heading}</dt><dd>{text}</dd>" in unescape(page)
 
 
-def test_failing_pairs_of_labels_are_explained(pbmc):
-    adata = recall_py.tl.test_clusters(pbmc, "annotation", external=True, copy=True)
+@pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
+def test_tests_by_the_filter_of_earlier_versions_are_explained(pbmc):
+    options = {"num_clusters_start": 14, "max_iterations": 1}
+    adata = recall_py.tl.recall(pbmc, algorithm="kmeans", key_added="labels", **options, copy=True)
+    found = adata.uns["labels"]["recall"]
+    kept = ("version", "source", "selection", "genes", "labels", "pairs", "markers", "untested")
+    asked = {name.removeprefix("filter_"): value for name, value in found["params"].items()}
+    adata.uns["recall_test"] = {
+        "params": {**asked, "groupby": "labels"},
+        "recall": {name: found[name] for name in kept},
+    }
+    assert "recall-py test" in report_page(adata, "recall_test", source="in.h5ad", target="out.h5ad")
     worst = recall_py.get.pairs(adata, "recall_test").sort_values("false_share").iloc[-1]
     said = dict(explained(read_run(adata, "recall_test")))
     assert f"{worst['group']} and {worst['reference']}: at best" in said["What failing means"]
@@ -117,7 +128,7 @@ def test_failing_pairs_of_labels_are_explained(pbmc):
 
 @pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")
 def test_search_that_was_cut_off_is_not_called_calibrated(pbmc):
-    adata = recall_py.tl.leiden(pbmc, 4, max_iterations=1, copy=True)
+    adata = recall_py.tl.recall(pbmc, 4, **LEIDEN, max_iterations=1, copy=True)
     run = read_run(adata, "leiden")
     assert "every tested pair has markers" not in " ".join(summary(run))
     assert warnings_of(run)[0].startswith("NOT CALIBRATED: the search was cut off")
@@ -161,8 +172,8 @@ def test_report_goes_on_without_counts_and_umap_and_says_what_is_missing(pbmc, t
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"strategy": "merge", "reduction": 0.3}, "--strategy merge --reduction 0.3 --dims 50"),
-        ({"preset": "recall"}, "--graph snn --dims 10"),
+        ({"strategy": "merge", "reduction_percentage": 0.3}, "--strategy merge --reduction 0.3 --dims 50"),
+        ({"graph": "snn", "dims": 10}, "--graph snn --dims 10"),
         ({"flavor": "igraph", "n_iterations": 2}, "--flavor igraph --n-iterations 2"),
         ({"batch_key": "half", "null_method": "NB"}, "--batch-key half"),
         ({"restrict_to": ("annotation", ["CD19+ B", "CD34+"]), "dims": 9}, "--restrict-to 'annotation:CD19+ B,CD34+'"),
@@ -171,21 +182,14 @@ def test_report_goes_on_without_counts_and_umap_and_says_what_is_missing(pbmc, t
 def test_command_names_what_was_asked(options, said):
     adata = ad.read_h5ad(PBMC)
     adata.obs["half"] = (np.arange(adata.n_obs) % 2).astype(str)
-    recall_py.tl.leiden(adata, 0.5, random_state=7, **options)
-    key = "leiden_R" if "restrict_to" in options else "leiden"
-    command = reproduce(read_run(adata, key), "in.h5ad", "out.h5ad")
+    recall_py.tl.recall(adata, 0.5, random_state=7, **{**LEIDEN, **options})
+    command = reproduce(read_run(adata, "leiden"), "in.h5ad", "out.h5ad")
     assert said in command
     assert command.endswith("--seed 7")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--algorithm", "kmeans", "--num-clusters-start", 12, "--seed", 3, "--key-added", "my groups"),
-        ("--resolution", 3, "--preset", "calibrated", "--n-draws", 1, "--min-auc", 0.55, "--flavor", "igraph"),
-    ],
-)
-def test_command_of_the_report_gives_the_same_labels(arguments, tmp_path):
+def test_command_of_the_report_gives_the_same_labels(tmp_path):
+    arguments = ("--algorithm", "kmeans", "--num-clusters-start", 12, "--seed", 3, "--key-added", "my groups")
     source, page = tmp_path / "in.h5ad", tmp_path / "page.html"
     first, second = tmp_path / "first.h5ad", tmp_path / "second.h5ad"
     adata = ad.read_h5ad(PBMC)
@@ -199,9 +203,8 @@ def test_command_of_the_report_gives_the_same_labels(arguments, tmp_path):
     again = recall(*words[1:4], second, *words[5:], "--quiet")
     assert again.returncode == 0, again.stderr
     one, two = ad.read_h5ad(first), ad.read_h5ad(second)
-    key = "my groups" if "kmeans" in arguments else "leiden"
-    assert one.obs[key].tolist() == two.obs[key].tolist()
-    assert recall_py.get.pairs(one, key).equals(recall_py.get.pairs(two, key))
+    assert one.obs["my groups"].tolist() == two.obs["my groups"].tolist()
+    assert recall_py.get.pairs(one, "my groups").equals(recall_py.get.pairs(two, "my groups"))
 
 
 def test_report_command_finds_the_one_result_and_asks_where_there_are_more(pbmc, tmp_path):
@@ -266,7 +269,8 @@ def test_report_of_a_hundred_thousand_cells_is_below_five_megabytes(pbmc, tmp_pa
 
 def test_strides_go_from_the_call_to_record_pictures_and_command(tmp_path):
     adata = recall_py.datasets.pbmc68k()
-    recall_py.tl.leiden(adata, 6, flavor="igraph", n_iterations=2, bisect=True)
+    options = {**LEIDEN, "flavor": "igraph", "n_iterations": 2}
+    recall_py.tl.recall(adata, 6, **options, bisect=True)
     steps = recall_py.get.iterations(adata)
     found = adata.uns["leiden"]["recall"]
     assert found["params"]["search_bisect"]

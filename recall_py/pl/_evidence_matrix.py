@@ -1,0 +1,60 @@
+"""The evidence that holds clusters apart, as a matrix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recall_py.pl._figure import with_minus
+from recall_py.pl._pair_matrix import (
+    WITH_NUMBERS,
+    by_similarity,
+    colour_bar,
+    draw_cells,
+    fill,
+    name_and_frame,
+    outline,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from recall_py.adata.stored import StoredMerging
+
+
+def draw_evidence(axis: Axes, result: StoredMerging) -> None:
+    """Draw the pairs that were compared last: what stands in colour, what fails outlined."""
+    from matplotlib.colors import LogNorm
+
+    compared = result.pairs
+    matrix = result.matrix_of(compared, "evidence")
+    order = by_similarity(np.clip(matrix, 0.0, None))
+    evidence, near, passes = (order.of(result.matrix_of(compared, name)) for name in ("evidence", "near", "passes"))
+    threshold = float(result.params["threshold"])
+    stands = (passes == 1) & np.isfinite(evidence)
+    fails = passes == 0
+    lowest = max(threshold, 0.1)
+    highest = max(2 * lowest, np.max(evidence[stands], initial=0.0))
+    image = draw_cells(axis, evidence, stands, LogNorm(lowest, highest), ".1f")
+    n = result.n_clusters
+    for i, j in np.ndindex(n, n):
+        if fails[i, j]:
+            outline(axis, i, j, n)
+            if n <= WITH_NUMBERS:
+                axis.text(j, i, with_minus(float(evidence[i, j])), ha="center", va="center", size=7)
+        elif not stands[i, j]:
+            fill(axis, i, j, hatched=i != j)
+        if near[i, j] == 1:
+            outline(axis, i, j, n, dotted=True)
+    name_and_frame(axis, result, order, "evidence that holds each pair of neighbours apart")
+    said = [f"decades of p beyond null cells; above {threshold:g}, a pair stands"]
+    if fails.any():
+        said.append("solid outline: fails, the two would be one")
+    if (near == 1).any():
+        said.append("dotted outline: near, another seed may turn it")
+    hatched = ~stands & ~fails & ~np.eye(n, dtype=bool)
+    if hatched.any():
+        said.append("hatched: not compared")
+    axis.set_xlabel("\n".join(said), fontsize=9)
+    colour_bar(axis, image, "decades of p", lowest, highest)

@@ -1,0 +1,99 @@
+"""How merged or tested clusters are made again: on the command line, or in Python where only that can say it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recall_py.adata import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recall_py.adata.stored import StoredMerging
+
+_VALUES = (
+    "resolution", "flavor", "n_iterations", "partition_type", "n_orders",
+    "layer", "batch_key", "neighbors_key", "obsp",
+)  # fmt: skip
+"""Arguments that are options with a value."""
+_FLAGS = ("use_weights", "directed")
+_NOT_ASKED = ("algorithm", "graph", "seconds")
+_BY_NAME = "genes by name"
+
+
+def repeat(result: StoredMerging, source: str, target: str) -> str:
+    """The command that makes the result again, or the call in Python."""
+    return _call(result) if _needs_python(result) else _command(result, source, target)
+
+
+def _needs_python(result: StoredMerging) -> bool:
+    """Whether something was given that no option of the command line can name."""
+    how = result.clustering
+    unknown = set(how) - {*_VALUES, *_FLAGS, *_NOT_ASKED}
+    graph = str(how.get("graph", result.around.get("connectivities", "")))
+    return bool(unknown) or graph == "adjacency" or str(result.record["selection"]) == _BY_NAME
+
+
+def _command(result: StoredMerging, source: str, target: str) -> str:
+    asked, how = _asked(result), result.clustering
+    doing = "cluster" if how else "merge" if result.merges_clusters else "test"
+    words = ["recall-py", doing, source, *(["-o", target] if result.merges_clusters else [])]
+    if how:
+        words += ["--algorithm", str(how["algorithm"])]
+    for name, value in asked.items():
+        option = f"--{name.replace('_', '-')}"
+        if name in ("restrict_to", "groupby", "key_added", "seed") or name in _VALUES:
+            words += [option, f"{value:g}" if isinstance(value, float | np.floating) else str(value)]
+        elif bool(value):
+            words += [option]
+        else:
+            words += [f"--no-{option[2:]}"] if name in _FLAGS else []
+    return shlex.join(words)
+
+
+def _call(result: StoredMerging) -> str:
+    asked, how = _asked(result), result.clustering
+    function = str(how["algorithm"]) if how else "merge_clusters" if result.merges_clusters else "test_clusters"
+    said = ["adata"]
+    for name, value in asked.items():
+        if name == "restrict_to":
+            column, _, names = str(value).partition(":")
+            said.append(f"restrict_to={(column, names.split(','))!r}")
+        else:
+            plain = value.item() if isinstance(value, np.generic) else value
+            said.append(f"{'random_state' if name == 'seed' else name}={plain!r}")
+    if str(how.get("graph", "")) == "adjacency":
+        said.append("adjacency=graph")
+    if str(result.record["selection"]) == _BY_NAME:
+        said.append(f"genes=adata.uns[{result.key!r}]['recall']['genes']")
+    return f"recall_py.tl.{function}({', '.join(said)})"
+
+
+def _asked(result: StoredMerging) -> dict[str, Any]:
+    """Arguments of the call that are not those that it has when they are left out."""
+    around, how = result.around, result.clustering
+    restricted = str(around.get("restrict_to", ""))
+    if how:
+        others = sorted(set(how) - {*_VALUES, *_FLAGS, *_NOT_ASKED})
+        asked = {name: how[name] for name in (*_VALUES, *_FLAGS, *others) if name in how}
+        usual = str(how["algorithm"])
+    else:
+        asked = {name: around[name] for name in ("groupby", "layer", "batch_key") if str(around[name])}
+        asked |= {name: True for name in ("external", "all_pairs", "merge_small") if bool(around.get(name, False))}
+        asked |= _graph(around)
+        usual = f"{around['groupby']}{keys.MERGED_SUFFIX}" if result.merges_clusters else keys.PAIR_TESTS
+    if restricted:
+        asked["restrict_to"] = restricted
+    key = keys.final_key(usual, usual, restricted=bool(restricted))
+    if result.key != key:
+        asked["key_added"] = result.key
+    return {**asked, "seed": result.seed}
+
+
+def _graph(around: Mapping[str, Any]) -> dict[str, str]:
+    """The slot of the graph, where it is not that of ``sc.pp.neighbors``."""
+    slot = str(around.get("connectivities", "")).removeprefix("obsp['").removesuffix("']")
+    return {} if slot in ("", "connectivities") else {"obsp": slot}

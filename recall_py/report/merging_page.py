@@ -1,0 +1,137 @@
+"""The page of clusters that were merged or tested by null cells of each pair."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from recall_py import get, pl
+from recall_py.report.merging_command import repeat
+from recall_py.report.merging_sentences import explained, summary, warnings_of, why
+from recall_py.report.merging_tables import (
+    clusters_table,
+    marker_genes_table,
+    merges_table,
+    pairs_table,
+    parameters_table,
+)
+from recall_py.report.parts import (
+    Page,
+    Section,
+    made_with,
+    picture,
+    reason,
+    table_part,
+    why_no_counts,
+    why_no_umap,
+)
+from recall_py.words import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    from recall_py.adata.stored import StoredMerging
+
+_TOLD = 60
+"""Pairs at most that have a heading and a sentence of their own."""
+
+
+def page_of_merging(adata: AnnData, result: StoredMerging, source: str, target: str) -> Page:
+    """What is said and shown of merged or tested clusters."""
+    key = result.key
+    pairs, clusters = get.pairs(adata, key), get.clusters(adata, key)
+    merges = get.merges(adata, key)
+    return Page(
+        title=f"{counted(result.n_clusters)} in {result.column}"
+        if result.merges_clusters
+        else f"Pairs of {result.column}",
+        lead=summary(result, merges, pairs),
+        warnings=warnings_of(result, merges, pairs),
+        explained=explained(result, pairs, clusters),
+        sections=[
+            _reasons(adata, result, merges, pairs),
+            *_cells(adata, result),
+            *_tables(adata, result, pairs, clusters),
+            *_how_it_was_made(result, source, target),
+        ],
+    )
+
+
+def _reasons(adata: AnnData, result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> Section:
+    """Why clusters were joined, or would be: the tree, a sentence for each, and the strength of markers."""
+    near = pairs[pairs["near"] & pairs["passes"]]
+    strength = picture(
+        lambda: pl.evidence(adata, result.key, return_fig=True),
+        "Strength of the best genes between two clusters and among null cells, for the pairs that are nearest to the "
+        "threshold. The shaded gap, on average, is the evidence.",
+    )
+    if not result.merges_clusters:
+        told = _told(pairs[~pairs["passes"]], "are not told apart", result) + _told(near, "stay apart", result)
+        return Section("reasons", "Why labels are not supported", (told or "<p>Every pair stands.</p>\n") + strength)
+    tree = picture(
+        lambda: pl.merges(adata, result.key, return_fig=True),
+        "Clusters at the start on the left, those of the result on the right. Each bracket is a merge, with its "
+        "evidence.",
+    )
+    told = _told(merges, "are one", result) + _told(near, "stay apart", result)
+    table = table_part(merges_table(merges)) if len(merges) else "<p>No clusters were joined.</p>\n"
+    return Section("reasons", "Why clusters were joined", tree + told + strength + table)
+
+
+def _told(table: pd.DataFrame, became: str, result: StoredMerging) -> str:
+    """A heading and a sentence for each pair."""
+    parts = [_heading(table.iloc[row], became) + _paragraph(why(table.iloc[row], result)) for row in range(len(table))]
+    if len(parts) > _TOLD:
+        parts[_TOLD:] = [_paragraph(f"{len(parts) - _TOLD} more are in the tables.")]
+    return "".join(parts)
+
+
+def _heading(pair: pd.Series[Any], became: str) -> str:
+    flag = ' <span class="flag">near</span>' if pair["near"] else ""
+    return f"<h3>{escape(f'Why clusters {pair.group} and {pair.reference} {became}')}{flag}</h3>\n"
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>\n"
+
+
+def _cells(adata: AnnData, result: StoredMerging) -> list[Section]:
+    if not result.merges_clusters:
+        return []
+    umap = picture(
+        lambda: pl.umap_compare(adata, None, result.key, return_fig=True),
+        "The cells before and after merging, on the UMAP of the file. Clusters that became one have shades of one "
+        "colour before, unless the file has colours of its own.",
+        missing=why_no_umap(adata),
+    )
+    return [Section("umap", "UMAP", umap)]
+
+
+def _tables(adata: AnnData, result: StoredMerging, pairs: pd.DataFrame, clusters: pd.DataFrame) -> list[Section]:
+    key, no_counts = result.key, why_no_counts(adata, result)
+    matrix = picture(
+        lambda: pl.pairs(adata, key, return_fig=True),
+        "What holds each pair of neighbours apart. Clusters that little holds apart stand side by side.",
+    )
+    dots = picture(
+        lambda: pl.markers(adata, key, return_fig=True),
+        "Expression of the strongest markers. Shade: mean; size: share of cells that express the gene.",
+        missing=no_counts,
+    )
+    markers = reason(no_counts) if no_counts else table_part(marker_genes_table(adata, result))
+    return [
+        Section("clusters", "Clusters", table_part(clusters_table(adata, result, clusters))),
+        Section("pairs", "Pairs", matrix + table_part(pairs_table(pairs))),
+        Section("markers", "Markers", dots + markers),
+    ]
+
+
+def _how_it_was_made(result: StoredMerging, source: str, target: str) -> list[Section]:
+    command = escape(repeat(result, source, target))
+    how = f"<p>The same input, versions and seed give the same labels.</p><pre>{command}</pre>"
+    return [
+        Section("parameters", "Parameters", table_part(parameters_table(result))),
+        Section("reproduce", "How to repeat it", how),
+        *made_with(result),
+    ]

@@ -1,0 +1,206 @@
+"""Merged or tested clusters in plain words: what was found, why, and how sure it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recall_py.words import counted, in_one, ordinal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recall_py.adata.stored import StoredMerging
+
+_ALGORITHMS = {"leiden": "Leiden", "louvain": "Louvain"}
+_NAMED_GENES = 5
+
+
+def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """The answer, in sentences."""
+    found = _of_merging(result, merges, pairs) if result.merges_clusters else _of_tests(result, pairs)
+    n_merges, n_pairs = int(merges["near"].sum()), int(pairs["near"].sum())
+    near = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((n_merges, "merge"), (n_pairs, "pair")) if n]
+    if near:
+        be = "is" if n_merges + n_pairs == 1 else "are"
+        found.append(f"{' and '.join(near)} {be} near the threshold: another seed may turn the outcome.")
+    weakest = pairs[pairs["passes"] & (pairs["kind"] == "pair")].nsmallest(1, "evidence")
+    if len(weakest):
+        pair = weakest.iloc[0]
+        found.append(
+            f"The weakest pair that stands is {pair['group']} and {pair['reference']}, with "
+            f"{_decades(pair['evidence'], near=pair['near'])} where more than {pair['threshold']:g} are needed."
+        )
+    return found
+
+
+def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """What must be known before the result is used; nothing for an ordinary one."""
+    found = []
+    n_start, left = result.start_names.size, result.n_clusters
+    if result.merges_clusters and n_start == 1:
+        found.append(f"The start is one cluster, so nothing was compared. {_finer(result)}")
+    elif result.merges_clusters and left == 1:
+        found.append(
+            f"One cluster is left of the {n_start} at the start: no two neighbours were told apart by more than null "
+            "cells are."
+        )
+    elif result.merges_clusters and merges.empty and not pairs.empty:
+        found.append(
+            "Every pair of neighbours stands at the start, so it may be too coarse: merging cannot split. "
+            f"{_finer(result)}"
+        )
+    untested = [str(name) for name in result.record["untested"]]
+    if untested:
+        stays = "They stay as they are; merge_small=True (--merge-small) joins each to its nearest cluster."
+        found.append(
+            f"Too small to be tested, with fewer than {result.params['min_cells']} cells: {in_one(untested)}. "
+            f"{stays if result.merges_clusters else 'Nothing is said about them.'}"
+        )
+    n_apart = int((pairs["kind"] == "batch").sum())
+    if n_apart:
+        which = f"{n_apart} pairs of neighbours have" if n_apart > 1 else "1 pair of neighbours has"
+        found.append(
+            f"{which} no batch in common: whether they are types or a batch effect cannot be told, and they stay. "
+            "Integrate the batches before clustering."
+        )
+    return found
+
+
+def explained(result: StoredMerging, pairs: pd.DataFrame, clusters: pd.DataFrame) -> list[tuple[str, str]]:
+    """What became of the clusters, why, and how sure that is: headings and sentences."""
+    if result.merges_clusters:
+        first = ("What became of the start", _joined(clusters))
+    else:
+        first = ("Labels that are not supported", _unsupported(clusters))
+    ranks = next(iter(pairs["ranks"]), [5, 10, 20]) or [5, 10, 20]
+    return [first, ("Why", _rule(result, ranks)), ("How sure", _sureness(result))]
+
+
+def why(pair: pd.Series[Any], result: StoredMerging) -> str:
+    """Why two clusters became one, would, or stand."""
+    first, second = (f"{pair[side]} ({pair[f'n_{side}']:,} cells)" for side in ("group", "reference"))
+    if pair["kind"] == "small":
+        return f"{second} has too few cells to be compared, so it joined its nearest, {first}."
+    if pair["kind"] == "batch":
+        return f"{first} and {second} have no batch in common, so they were not compared, and stay."
+    middle = len(pair["ranks"]) // 2
+    rank, real, null = (pair[name][middle] for name in ("ranks", "real", "null"))
+    more = "better" if pair["evidence"] >= 0 else "worse"
+    places = in_one([ordinal(place) for place in pair["ranks"]])
+    text = (
+        f"{first} and {second}: the {ordinal(rank)} best gene reaches p = {_p(real)} between them; among null cells, "
+        f"{_cut(result)}, the best of {result.params['n_draws']} draws reaches {_p(null)}. Over the {places} best gene "
+        f"that is {_decades(abs(pair['evidence']), near=pair['near'])} {more} on average, where more than "
+        f"{pair['threshold']:g} are needed."
+    )
+    if pair["genes"]:
+        text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
+    if pair["near"]:
+        text += f" That is within {_decades(float(result.params['near']))} of the threshold: another seed may turn it."
+    return text
+
+
+def _of_merging(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    n_cells, n_start, n_merges = int(result.sizes.sum()), result.start_names.size, len(merges)
+    how = result.clustering
+    if how:
+        algorithm = _ALGORITHMS.get(str(how["algorithm"]), str(how["algorithm"]))
+        at = f", resolution {how['resolution']:g}" if "resolution" in how else ""
+        begin = f"{n_cells:,} cells fell into {counted(n_start)} at the start ({algorithm}{at}, on {how['graph']})."
+    else:
+        begin = f"{n_cells:,} cells had {n_start} label{'' if n_start == 1 else 's'} in {result.start_column}."
+    if restricted := str(result.around.get("restrict_to", "")):
+        begin += f" Only those of {restricted} took part."
+    if not n_merges:
+        return [begin, "Nothing was merged."]
+    by = "1 merge" if n_merges == 1 else f"{n_merges} merges"
+    left = "one cluster is" if result.n_clusters == 1 else f"{counted(result.n_clusters)} are"
+    if result.n_clusters == 1:
+        rest = ""
+    elif pairs.empty:
+        rest = "; no two of them are neighbours, so nothing is left to compare"
+    else:
+        rest = ", and every pair of neighbours stands"
+    return [begin, f"After {by}, {left} left{rest}."]
+
+
+def _of_tests(result: StoredMerging, pairs: pd.DataFrame) -> list[str]:
+    n_failing = int((~pairs["passes"]).sum())
+    begin = (
+        f"{len(pairs)} pairs of the {result.n_clusters} labels in {result.column} were compared: "
+        f"{len(pairs) - n_failing} stand, {n_failing} {'is' if n_failing == 1 else 'are'} told apart by no more than "
+        "null cells are."
+    )
+    return [begin, "Nothing was merged: these are tests alone."]
+
+
+def _joined(clusters: pd.DataFrame) -> str:
+    """What the final clusters are made of."""
+    several = clusters[clusters["start"].map(len) > 1]
+    n_single = len(clusters) - len(several)
+    if several.empty:
+        return "Every cluster stayed as it was."
+    made = [
+        f"{len(start)} became {name} ({in_one(start)})"
+        for name, start in zip(several["cluster"], several["start"], strict=True)
+    ]
+    text = f"Of the {int(clusters['start'].map(len).sum())} clusters of the start, {'; '.join(made)}"
+    if n_single:
+        text += f". {n_single} stayed by {'itself' if n_single == 1 else 'themselves'}"
+    return f"{text}."
+
+
+def _unsupported(clusters: pd.DataFrame) -> str:
+    """Labels and what they would be merged with."""
+    failing = clusters[clusters["merge_with"] != ""]
+    if failing.empty:
+        return "None: each label that was compared stands against its neighbours."
+    would = [f"{row.cluster} (with {row.merge_with})" for row in failing.itertuples()]
+    return (
+        f"{len(failing)} of {len(clusters)} labels would be merged, the nearest first: {in_one(would, 20)}. "
+        "To merge them: recall_py.tl.merge_clusters, or recall-py merge."
+    )
+
+
+def _rule(result: StoredMerging, ranks: list[int]) -> str:
+    became = "became one, the nearest first" if result.merges_clusters else "would be one"
+    return (
+        "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
+        f"null cells were drawn from it {result.params['n_draws']} times and {_cut(result)}. Two clusters stand if "
+        f"their best genes (a mean over the {in_one([ordinal(rank) for rank in ranks])}) beat those of the best draw "
+        f"by more than {result.params['threshold']:g} decades of p; else they {became}."
+    )
+
+
+def _sureness(result: StoredMerging) -> str:
+    fair = "" if bool(result.params["external"]) else " Labels may come from these very counts: null cells are cut too."
+    apart = "the start does" if result.merges_clusters else "the labels do"
+    return (
+        f"An outcome within {_decades(float(result.params['near']))} of the threshold is called near: another seed "
+        f"draws other null cells and may turn it. What stays under three seeds is surer than what one shows.{fair} "
+        f"Nothing is split, so types that {apart} not separate are not found."
+    )
+
+
+def _finer(result: StoredMerging) -> str:
+    """What to try where the start may be too coarse."""
+    if not result.clustering:
+        return "Start from finer labels, such as Leiden at a higher resolution, and see whether more clusters stay."
+    level = result.clustering.get("resolution")
+    higher = f", such as {2 * float(level):g}," if level else ""
+    return f"Try a higher resolution{higher} and see whether more clusters stay."
+
+
+def _cut(result: StoredMerging) -> str:
+    return "cut as the labels are" if bool(result.params["external"]) else "cut in two as a clustering would"
+
+
+def _decades(value: float, *, near: bool = False) -> str:
+    return f"{value:.2f} decades" if near else "1 decade" if value == 1 else f"{value:.1f} decades"
+
+
+def _p(minus_log10: float) -> str:
+    """A p-value that is given as -log10."""
+    return f"1e-{minus_log10:.0f}" if np.round(minus_log10) >= 3 else f"{10.0**-minus_log10:.2g}"

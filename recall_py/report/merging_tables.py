@@ -1,0 +1,126 @@
+"""The tables of a report about merged or tested clusters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from recall_py import get
+from recall_py.report.tables import MOST_PAIRS, NAMED_GENES, Table, markers_table
+from recall_py.words import shortened
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from recall_py.adata.stored import StoredMerging
+
+_MEANING = {
+    "seed": "seed of the null cells",
+    "n_draws": "null draws of each pair",
+    "threshold": "threshold in decades",
+    "near": "decades that are called near",
+    "min_cells": "cells needed to be compared",
+    "exact_below": "exact p-values below so many cells",
+    "merge_small": "smaller clusters join their nearest",
+    "external": "labels come from elsewhere than these counts",
+    "n_best": "genes that are told of each pair",
+}
+_LONGEST = 40
+"""Letters of a name at most, where it stands in many rows."""
+_KINDS = {"pair": "null cells", "small": "too small to compare", "batch": "no batch in common"}
+
+
+def merges_table(merges: pd.DataFrame) -> Table:
+    """Every merge, in their order."""
+    note = f"In their order: of the pairs with {_threshold(merges)} decades or less, the nearest first."
+    return Table("merges", _named(merges, passes=False), note)
+
+
+def pairs_table(pairs: pd.DataFrame) -> Table:
+    """Every pair that was compared last, the weakest first."""
+    order = pairs.sort_values("evidence", kind="stable")
+    note = (
+        "Evidence: decades of p by which the best genes of the two exceed those of null cells. A pair stands above "
+        f"{_threshold(pairs)}. Only neighbours are compared, unless all pairs were asked for."
+    )
+    if len(pairs) > MOST_PAIRS:
+        note += f" The {MOST_PAIRS:,} weakest of {len(pairs):,} pairs are shown; get.pairs has them all."
+    return Table("pairs", _named(order.head(MOST_PAIRS), passes=True), note)
+
+
+def clusters_table(adata: AnnData, result: StoredMerging, clusters: pd.DataFrame) -> Table:
+    """Every cluster: what it is made of, its nearest rival and its strongest markers."""
+    best = get.markers(adata, result.key, by="cluster")
+    genes = {name: table["gene"] for name, table in best.groupby("group")}
+    none = pd.Series([], dtype=str)
+    columns: dict[str, Any] = {
+        "cluster": clusters["cluster"],
+        "cells": clusters["n_cells"],
+        "% of cells": 100.0 * clusters["n_cells"] / clusters["n_cells"].sum(),
+    }
+    if result.merges_clusters:
+        columns["made of"] = clusters["start"].map(", ".join)
+    else:
+        columns["supported"] = np.where(clusters["supported"], "yes", "no")
+        columns["would be merged with"] = clusters["merge_with"].replace("", "–")
+    columns |= {
+        "weakest against": clusters["weakest"].replace("", "–"),
+        "evidence against it": clusters["evidence"],
+        "near": _near(clusters["near"]),
+        "strongest markers": [
+            ", ".join(genes.get(name, none).head(NAMED_GENES)) or "–" for name in clusters["cluster"]
+        ],
+    }
+    note = "Weakest against: the neighbour against which a cluster has least evidence."
+    return Table("clusters", pd.DataFrame(columns), note)
+
+
+def marker_genes_table(adata: AnnData, result: StoredMerging) -> Table:
+    """As for every result; the names of unions, which can be long, are shortened."""
+    table = markers_table(adata, result)
+    names = [shortened(name, _LONGEST) for name in table.frame["cluster"]]
+    return Table(table.name, table.frame.assign(cluster=names), table.note)
+
+
+def parameters_table(result: StoredMerging) -> Table:
+    """What was asked, and what was read."""
+    record = result.record
+    rows: dict[str, Any] = {
+        "counts from": record["source"],
+        "genes": f"{len(record['genes']):,}, {record['selection']}",
+    }
+    asked = dict(sorted({**result.around, **result.clustering}.items()))
+    rows |= {
+        name: value
+        for name, value in asked.items()
+        if name not in ("seconds", "random_state", *_MEANING) and value != ""
+    }
+    rows |= {meaning: result.params[name] for name, meaning in _MEANING.items()}
+    frame = pd.DataFrame([(name, str(value)) for name, value in rows.items()], columns=["parameter", "value"])
+    return Table("parameters", frame)
+
+
+def _named(table: pd.DataFrame, *, passes: bool) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        "cluster": table["group"],
+        "and": table["reference"],
+        "cells": table["n_group"],
+        "cells of the other": table["n_reference"],
+        "evidence": table["evidence"],
+        "near": _near(table["near"]),
+        "compared by": table["kind"].map(_KINDS),
+        "best genes": table["genes"].map(lambda genes: ", ".join(genes[:NAMED_GENES]) or "–"),
+    }
+    if passes:
+        columns["passes"] = np.where(table["passes"], "yes", "no")
+    return pd.DataFrame(columns)
+
+
+def _threshold(table: pd.DataFrame) -> str:
+    return f"{table['threshold'].max():g}" if len(table) else "the threshold"
+
+
+def _near(flags: pd.Series[Any]) -> Any:
+    return np.where(flags, "near", "")

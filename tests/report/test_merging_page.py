@@ -1,0 +1,249 @@
+"""The report of merged and tested clusters: the answer first, and why each merge was made."""
+
+import re
+import shlex
+import warnings
+from html import unescape
+from types import SimpleNamespace
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+
+import recall_py
+from recall_py import CalibrationWarning
+from recall_py.adata.stored import read_merging
+from recall_py.report.merging_command import repeat
+from recall_py.report.merging_sentences import warnings_of, why
+from recall_py.report.page import report_page, write_report
+
+HOSTILE = "<script>alert('1')</script>&\"x"
+pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Two groups, of which one is cut in two, with a graph and a UMAP; clustered, merged and tested."""
+    adata = recall_py.datasets.simulate(180, 120, group_shares=(0.6, 0.4), n_markers=40, mean_depth=2000)
+    adata.layers["counts"] = adata.X.copy()
+    half = np.random.default_rng(0).permutation(adata.n_obs) < adata.n_obs // 2
+    is_first = (adata.obs["group"] == "group0").to_numpy()
+    adata.obs["cut"] = pd.Categorical(np.where(is_first, np.where(half, "naive", HOSTILE), "B"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        sc.pp.normalize_total(adata)
+        sc.pp.log1p(adata)
+        sc.pp.pca(adata, n_comps=10)
+        sc.pp.neighbors(adata, n_neighbors=10)
+        adata.obsm["X_umap"] = adata.obsm["X_pca"][:, :2].copy()
+        tl = recall_py.tl
+        tl.leiden(adata, 2, flavor="igraph", n_iterations=2)
+        adata.obs["all"] = "one"
+        tl.merge_clusters(adata, "all")
+        tl.merge_clusters(adata, "cut", all_pairs=True)
+        tl.merge_clusters(adata, "group", all_pairs=True, external=True)
+        tl.test_clusters(adata, "cut", all_pairs=True)
+    return adata
+
+
+def page_of(adata, key):
+    return report_page(adata, key, source="in.h5ad", target="out.h5ad")
+
+
+def table(page, name):
+    """Rows of a table of the page as texts."""
+    inside = re.search(rf'<table class="sortable" id="table-{name}">.*?</table>', page, re.DOTALL)[0]
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", inside, re.DOTALL)[1:]
+    return [[unescape(re.sub("<[^>]*>", "", cell)) for cell in re.findall(r"<td[^>]*>.*?</td>", row)] for row in rows]
+
+
+def with_record(adata, key, *, outcomes=None, **changed):
+    """A copy with a record that says something else."""
+    other = adata.copy()
+    record = other.uns[key]["recall"]
+    record |= changed
+    if outcomes:
+        found = record["outcomes"]
+        found |= {name: np.full(len(found[name]), value) for name, value in outcomes.items()}
+    return other
+
+
+def said_in_warnings(adata, key):
+    get = recall_py.get
+    return " ".join(warnings_of(read_merging(adata, key), get.merges(adata, key), get.pairs(adata, key)))
+
+
+def test_page_of_a_clustering_has_its_sections_in_order(cells):
+    page = page_of(cells, "leiden")
+    anchors = re.findall(r'<section id="([a-z]+)"', page)
+    assert anchors == ["reasons", "umap", "clusters", "pairs", "markers", "parameters", "reproduce", "versions", "cite"]
+    assert anchors == re.findall(r'href="#([a-z]+)"', page)
+    assert "Not shown" not in page
+    assert page.count("<img ") == 5
+    n_start, n_left = cells.obs["leiden_start"].nunique(), cells.obs["leiden"].nunique()
+    assert f"180 cells fell into {n_start} clusters at the start (Leiden, resolution 2" in page
+    assert n_left < n_start
+    assert len(table(page, "merges")) == n_start - n_left == page.count("are one")
+    assert {row[0]: int(row[1]) for row in table(page, "clusters")} == cells.obs["leiden"].value_counts().to_dict()
+
+
+def test_every_merge_has_a_heading_and_a_sentence(cells):
+    page = unescape(page_of(cells, "cut_merged"))
+    (merge,) = recall_py.get.merges(cells, "cut_merged").to_dict("records")
+    assert f"<h3>Why clusters {merge['group']} and {merge['reference']} are one" in page
+    real, null = merge["real"][1], merge["null"][1]
+    assert f"the best of 7 draws reaches {10**-null:.2g}." in page or f"draws reaches 1e-{null:.0f}." in page
+    assert f"best gene reaches p = {10**-real:.2g} between" in page or f"reaches p = 1e-{real:.0f} between" in page
+    assert "where more than 3.5 are needed. The best genes are " in page
+    for gene in merge["genes"][:5]:
+        assert gene in page
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_near_outcomes_are_flagged(cells, near):
+    page = page_of(with_record(cells, "cut_merged", outcomes={"near": near}), "cut_merged")
+    n_told = len(recall_py.get.pairs(cells, "cut_merged")) + 1 if near else 0
+    assert page.count('<span class="flag">near</span>') == n_told
+    assert ("1 merge and 1 pair are near the threshold" in page) == near
+    assert ("stay apart" in page) == near
+    assert ("another seed may turn it." in page) == near
+
+
+def test_text_of_the_user_is_escaped(cells):
+    for key in ("cut_merged", "recall_test"):
+        page = page_of(cells, key)
+        assert page.count("<script>") == 1
+        assert "&lt;script&gt;alert(" in page
+        assert any(HOSTILE in row[0] for row in table(page, "clusters"))
+
+
+def test_tests_say_what_each_label_would_be_merged_with(cells):
+    page = page_of(cells, "recall_test")
+    clusters = recall_py.get.clusters(cells, "recall_test").set_index("cluster")
+    for name, *_, supported, would, _, _, _, _ in table(page, "clusters"):
+        assert (supported == "yes") == clusters.loc[name, "supported"]
+        assert would == (clusters.loc[name, "merge_with"] or "–")
+    said = unescape(page)
+    assert f"2 of 3 labels would be merged, the nearest first: {HOSTILE} (with naive)" in said
+    assert "are not told apart</h3>" in said
+    assert 'id="umap"' not in page
+    assert 'tr class="fails"' in page
+
+
+def test_start_that_may_be_too_coarse_is_said_with_what_to_try(cells):
+    assert "may be too coarse" in said_in_warnings(cells, "group_merged")
+    assert "Start from finer labels" in said_in_warnings(cells, "group_merged")
+    assert "No clusters were joined" in page_of(cells, "group_merged")
+    adata = cells.copy()
+    adata.uns["group_merged"]["recall"]["clustering"] = {"algorithm": "leiden", "resolution": 0.5, "graph": "g"}
+    assert "Try a higher resolution, such as 1, and see" in said_in_warnings(adata, "group_merged")
+
+
+def test_one_cluster_and_nothing_to_compare_are_said(cells):
+    assert "so nothing was compared" in said_in_warnings(cells, "all_merged")
+    page = page_of(cells, "all_merged")
+    assert "1 cluster in all_merged" in page
+    assert table(page, "pairs") == []
+    adata = cells[cells.obs["group"] == "group0"].copy()
+    with pytest.warns(CalibrationWarning, match="One cluster is left"):
+        recall_py.tl.merge_clusters(adata, "cut", all_pairs=True, key_added="left")
+    assert "One cluster is left of the 2 at the start" in said_in_warnings(adata, "left")
+    assert "After 1 merge, one cluster is left." in page_of(adata, "left")
+
+
+def test_untested_labels_and_pairs_without_a_batch_in_common_are_said(cells):
+    adata = with_record(cells, "cut_merged", untested=np.array(["B"]), outcomes={"kind": "batch"})
+    said = said_in_warnings(adata, "cut_merged")
+    assert "Too small to be tested, with fewer than 3 cells: B. They stay as they are" in said
+    assert "1 pair of neighbours has no batch in common" in said
+
+
+def test_kinds_of_outcomes_have_sentences_of_their_own(cells):
+    result = read_merging(cells, "cut_merged")
+    merge = recall_py.get.merges(cells, "cut_merged").iloc[0]
+    assert "too few cells to be compared, so it joined its nearest, " in why(merge.replace("pair", "small"), result)
+    assert "no batch in common" in why(merge.replace("pair", "batch"), result)
+    external = read_merging(cells, "group_merged")
+    pair = recall_py.get.pairs(cells, "group_merged").iloc[0]
+    assert "cut as the labels are" in why(pair, external)
+    worse = merge.copy()
+    worse["evidence"] = -0.42
+    assert "that is 0.4 decades worse on average" in why(worse, result)
+
+
+@pytest.mark.parametrize("kind", ["h5ad", "zarr"])
+def test_page_is_the_same_from_a_file(cells, kind, tmp_path):
+    path = tmp_path / f"x.{kind}"
+    getattr(cells, f"write_{kind}")(path)
+    back = getattr(ad, f"read_{kind}")(path)
+    write_report(back, tmp_path / "page.html", "leiden", source="in.h5ad", target="out.h5ad")
+    pages = [(tmp_path / "page.html").read_text(encoding="utf-8"), page_of(cells, "leiden")]
+    texts = [re.sub('data:image[^"]*"', "", page) for page in pages]
+    assert texts[0] == texts[1]
+
+
+def test_what_is_missing_is_said(cells):
+    adata = cells.copy()
+    del adata.obsm["X_umap"], adata.layers["counts"]
+    page = unescape(page_of(adata, "leiden"))
+    assert "Not shown: the file has no UMAP" in page
+    assert page.count("<img ") == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("leiden", "recall-py cluster in.h5ad -o out.h5ad --algorithm leiden"),
+        ("leiden", "--flavor igraph --n-iterations 2"),
+        ("leiden", "--resolution 2"),
+        ("cut_merged", "recall-py merge in.h5ad -o out.h5ad --groupby cut --all-pairs --seed 0"),
+        ("group_merged", "--groupby group --external --all-pairs"),
+        ("recall_test", "recall-py test in.h5ad --groupby cut --all-pairs --seed 0"),
+    ],
+)
+def test_command_names_what_was_asked(cells, key, said):
+    assert said in repeat(read_merging(cells, key), "in.h5ad", "out.h5ad")
+
+
+@pytest.mark.parametrize(
+    ("clustering", "said"),
+    [
+        ({"use_weights": False, "directed": True}, "--no-use-weights --directed"),
+        (
+            {"directed": False, "partition_type": "CPMVertexPartition"},
+            "--partition-type CPMVertexPartition --no-directed",
+        ),
+        ({"layer": "raw counts", "neighbors_key": "wnn"}, "--layer 'raw counts' --neighbors-key wnn"),
+        ({"batch_key": "lab", "obsp": "g"}, "--batch-key lab --obsp g"),
+        ({"modality": "rna"}, "recall_py.tl.leiden(adata, resolution=2.0, modality='rna', random_state=0)"),
+        ({"graph": "adjacency"}, "recall_py.tl.leiden(adata, resolution=2.0, random_state=0, adjacency=graph)"),
+        ({"max_comm_size": 30}, "recall_py.tl.leiden(adata, resolution=2.0, max_comm_size=30, random_state=0)"),
+    ],
+)
+def test_options_of_the_clustering_are_told(cells, clustering, said):
+    result = read_merging(cells, "leiden")
+    how = {"algorithm": "leiden", "resolution": 2.0, "graph": "obsp['connectivities']", **clustering}
+    told = SimpleNamespace(
+        key="leiden", clustering=how, around=result.around, record=result.record, seed=0, merges_clusters=True
+    )
+    command = repeat(told, "in.h5ad", "out.h5ad")
+    assert said in command
+    if command.startswith("recall-py"):
+        assert shlex.split(command)[-2:] == ["--seed", "0"]
+
+
+def test_genes_by_name_and_restrictions_are_told(cells):
+    adata = cells.copy()
+    genes = adata.var_names[:60].tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        options = {"flavor": "igraph", "n_iterations": 2, "restrict_to": ("group", ["group0"])}
+        recall_py.tl.leiden(adata, 1, **options)
+        recall_py.tl.leiden(adata, 1, **options, genes=genes, key_added="named")
+    assert "--restrict-to group:group0 --seed 0" in repeat(read_merging(adata, "leiden_R"), "in.h5ad", "out.h5ad")
+    call = repeat(read_merging(adata, "named"), "in.h5ad", "out.h5ad")
+    assert "restrict_to=('group', ['group0']), key_added='named'" in call
+    assert "genes=adata.uns['named']['recall']['genes']" in call
+    assert "Only those of group:group0 took part." in page_of(adata, "leiden_R")
