@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recall_py.adata import keys
-from recall_py.run.options import PRESETS
 
 if TYPE_CHECKING:
     from recall_py.adata.stored import StoredRun
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _USUAL: dict[str, Any] = {
     "null_method": "ZIP",
     "search_strategy": "resolution",
-    "pair_test": "knockoff",
     "filter_n_draws": 1,
     "filter_min_auc": 0.5,
     "filter_exact_below": 0,
@@ -24,42 +23,42 @@ _USUAL: dict[str, Any] = {
     "filter_offset": 1,
     "search_reduction": 0.2,
     "search_max_iterations": 50,
-    "graph_kind": "umap",
+    "graph_kind": "snn",
     "partition_flavor": "leidenalg",
-    "partition_n_iterations": -1,
+    "partition_n_iterations": 10,
     "partition_n_orders": 10,
 }
-"""What the command line takes where an option is left out."""
+"""What ``recall-py recall`` takes where an option is left out."""
 _LEIDEN_ONLY = ("partition_flavor", "partition_n_iterations")
 
 
 def reproduce(run: StoredRun, source: str, target: str) -> str:
     """The command that makes this result from `source`."""
-    words = ["recall-py", "cluster", source, "-o", target] if run.searched else ["recall-py", "test", source]
-    words += _search_options(run) if run.searched else _test_options(run)
-    return shlex.join(words)
+    if not run.searched:
+        return _in_r("TestClusters(object", [f"group.by = {json.dumps(run.column)}"], run)
+    if not run.takes_knockoffs:
+        return _in_r("FindClustersRecall(object", ['preset = "calibrated"'], run)
+    return shlex.join(["recall-py", "recall", source, "-o", target, *_search_options(run)])
+
+
+def _in_r(call: str, first: list[str], run: StoredRun) -> str:
+    """The call of the R package, for what the command line cannot do: its arguments are in the record."""
+    return f"{', '.join([call, *first, f'seed = {run.seed}'])})  # in R; other arguments are among the parameters"
 
 
 def _search_options(run: StoredRun) -> list[str]:
     params = run.params
     algorithm, by_resolution = run.algorithm, run.by_resolution
-    usual = dict(_USUAL)
-    words = [] if algorithm == "leiden" else ["--algorithm", algorithm]
+    words = [] if algorithm == "louvain" else ["--algorithm", algorithm]
     words += ["--resolution" if by_resolution else "--num-clusters-start", f"{params['search_start']:g}"]
-    if int(params["partition_n_starts"]) != 1:
-        words += ["--preset", "calibrated"]
-        preset = PRESETS["calibrated"]
-        usual |= {name: preset[name.partition("_")[2]] for name in ("search_strategy", "filter_n_draws")}
-        usual |= {"pair_test": preset["pair_test"], "graph_kind": preset["graph"]}
-        usual |= {"filter_exact_below": preset["exact_below"]}
-    for name, value in usual.items():
+    for name, value in _USUAL.items():
         pointless = (name in _LEIDEN_ONLY and algorithm != "leiden") or (name == "graph_kind" and not by_resolution)
         if name in params and params[name] != value and not pointless:
-            option = {"graph_kind": "graph", "pair_test": "pair_test", "null_method": "null_method"}.get(name)
+            option = {"graph_kind": "graph", "null_method": "null_method"}.get(name)
             words += [_option(option or name.partition("_")[2]), _text(params[name])]
     words += ["--dims", _text(params.get("dims", "auto"))]
     words += _flags(params)
-    return words + _shared_options(run, run.key != algorithm)
+    return words + _shared_options(run)
 
 
 def _flags(params: Any) -> list[str]:
@@ -73,22 +72,13 @@ def _flags(params: Any) -> list[str]:
     return words
 
 
-def _test_options(run: StoredRun) -> list[str]:
-    params = run.params
-    words = ["--groupby", run.column, "--pair-test", run.pair_test]
-    if run.takes_knockoffs:
-        words += ["--external", "--null-method", str(params["null_method"])]
-    for name in ("n_draws", "min_auc", "exact_below", "fdr", "offset"):
-        words += [_option(name), _text(params[name])]
-    return words + _shared_options(run, run.key != "recall_test")
-
-
-def _shared_options(run: StoredRun, other_key: bool) -> list[str]:
+def _shared_options(run: StoredRun) -> list[str]:
     words = []
     around = run.around
     restricted = str(around.get("restrict_to", ""))
-    if other_key:
-        words += ["--key-added", run.key.removesuffix("_R") if restricted else run.key]
+    key = run.key.removesuffix("_R") if restricted else run.key
+    if key != "recall_clusters":
+        words += ["--key-added", key]
     if restricted:
         words += ["--restrict-to", restricted]
     if run.batch_key:

@@ -79,7 +79,7 @@ def merge_adata(
     )
     target = adata.copy() if copy else adata
     asked = {
-        **_asked(groupby, batch_key, layer, graph, external=external, all_pairs=all_pairs),
+        **_asked(groupby, batch_key, layer, modality, graph, external=external, all_pairs=all_pairs),
         "merge_small": merge_small,
         "random_state": seed,
     }
@@ -135,7 +135,7 @@ def test_adata(
     )
     target = adata.copy() if copy else adata
     asked = {
-        **_asked(groupby, batch_key, layer, graph, external=external, all_pairs=all_pairs),
+        **_asked(groupby, batch_key, layer, modality, graph, external=external, all_pairs=all_pairs),
         "random_state": seed,
     }
     write_tested(target, key_added, given.names, given.data, params, tested, np.bincount(given.codes), asked)
@@ -228,12 +228,20 @@ def _begin(doing: str, groupby: str, given: GivenLabels, graph: CellGraph | None
 
 
 def _asked(
-    groupby: str, batch_key: str | None, layer: str | None, graph: CellGraph | None, *, external: bool, all_pairs: bool
+    groupby: str,
+    batch_key: str | None,
+    layer: str | None,
+    modality: str | None,
+    graph: CellGraph | None,
+    *,
+    external: bool,
+    all_pairs: bool,
 ) -> dict[str, Any]:
     return {
         "groupby": groupby,
         "batch_key": batch_key or "",
         "layer": layer or "",
+        "modality": modality or "",
         "connectivities": "" if graph is None else graph.name,
         "external": external,
         "all_pairs": all_pairs,

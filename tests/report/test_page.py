@@ -119,7 +119,7 @@ def test_tests_by_the_filter_of_earlier_versions_are_explained(pbmc):
         "params": {**asked, "groupby": "labels"},
         "recall": {name: found[name] for name in kept},
     }
-    assert "recall-py test" in report_page(adata, "recall_test", source="in.h5ad", target="out.h5ad")
+    assert "TestClusters(object, group.by =" in report_page(adata, "recall_test", source="in.h5ad", target="out.h5ad")
     worst = recall_py.get.pairs(adata, "recall_test").sort_values("false_share").iloc[-1]
     said = dict(explained(read_run(adata, "recall_test")))
     assert f"{worst['group']} and {worst['reference']}: at best" in said["What failing means"]
@@ -172,8 +172,8 @@ def test_report_goes_on_without_counts_and_umap_and_says_what_is_missing(pbmc, t
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"strategy": "merge", "reduction_percentage": 0.3}, "--strategy merge --reduction 0.3 --dims 50"),
-        ({"graph": "snn", "dims": 10}, "--graph snn --dims 10"),
+        ({"strategy": "merge", "reduction_percentage": 0.3}, "--strategy merge --reduction 0.3 --graph umap"),
+        ({"graph": "snn", "dims": 10}, "--algorithm leiden --resolution 0.5 --n-iterations -1 --dims 10"),
         ({"flavor": "igraph", "n_iterations": 2}, "--flavor igraph --n-iterations 2"),
         ({"batch_key": "half", "null_method": "NB"}, "--batch-key half"),
         ({"restrict_to": ("annotation", ["CD19+ B", "CD34+"]), "dims": 9}, "--restrict-to 'annotation:CD19+ B,CD34+'"),
@@ -195,11 +195,11 @@ def test_command_of_the_report_gives_the_same_labels(tmp_path):
     adata = ad.read_h5ad(PBMC)
     adata.obsm["X_umap"] = np.zeros((adata.n_obs, 2))
     adata.write_h5ad(source)
-    run = recall("cluster", source, "-o", first, *arguments, "--report", page, "--quiet")
+    run = recall("recall", source, "-o", first, *arguments, "--report", page, "--quiet")
     assert run.returncode == 0, run.stderr
     said = unescape(re.search("<pre>(.*?)</pre>", page.read_text(encoding="utf-8"), re.DOTALL)[1])
     words = shlex.split(said)
-    assert words[:5] == ["recall-py", "cluster", str(source), "-o", str(first)]
+    assert words[:5] == ["recall-py", "recall", str(source), "-o", str(first)]
     again = recall(*words[1:4], second, *words[5:], "--quiet")
     assert again.returncode == 0, again.stderr
     one, two = ad.read_h5ad(first), ad.read_h5ad(second)
