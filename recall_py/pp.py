@@ -35,7 +35,7 @@ def knockoffs(
     rng: Rng | None = None,
     n_jobs: int | None = None,
 ) -> AnnData:
-    """Selected genes and one knockoff for each, as raw counts: what :func:`recall_py.tl.leiden` clusters.
+    """Selected genes and one knockoff for each, as raw counts: what :func:`recall_py.tl.recall` clusters.
 
     The same seed gives the knockoffs that the clustering functions draw.
 

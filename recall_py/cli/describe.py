@@ -119,17 +119,21 @@ def _genes(adata: AnnData, n_top_genes: int) -> str:
 
 
 def _neighbours(adata: AnnData) -> str:
-    from recall_py.adata.neighbours import read_graph_params
-    from recall_py.method.params import GraphParams
+    """The graph that would be clustered on, and whether knockoffs can have one like it."""
+    from recall_py.adata.neighbours import read_graph_params, recorded_graph
 
-    if keys.NEIGHBORS not in adata.uns:
-        return f"none recorded: the graph takes scanpy's defaults, {GraphParams.n_neighbors} neighbours"
     try:
-        graph, n_pcs = read_graph_params(adata, None)
-    except ValueError as error:
+        graph = recorded_graph(adata)
+    except (KeyError, ValueError) as error:
         return f"CANNOT BE USED. {error.args[0]}"
+    if graph is None:
+        return "none recorded: cluster makes a graph of 15 neighbours and stores it"
+    try:
+        params, n_pcs = read_graph_params(adata, None)
+    except ValueError:
+        return f"{graph.name}; recall cannot make one like it with knockoffs, only its own (--graph snn)"
     components = "" if n_pcs is None else f", {n_pcs} components"
-    return f"{graph.n_neighbors} neighbours, {graph.metric}{components}; rebuilt on real genes and knockoffs"
+    return f"{graph.name} ({params.n_neighbors} neighbours, {params.metric}{components})"
 
 
 def _labels(adata: AnnData) -> str:
@@ -147,12 +151,20 @@ def _outcome(record: Any) -> str:
     from recall_py.adata.stored import holds_merging
 
     if holds_merging(record):
-        return f"{len(record['labels'])} clusters, merged from {len(record['start_labels'])}"
+        return _of_merging(record)
     if "converged" not in record:
         passes = record["pairs"]["passes"]
         return f"{int(passes.sum())} of {len(passes)} pairs supported"
     state = "calibrated" if record["converged"] else "NOT CALIBRATED"
     return f"{record['n_clusters']} clusters, {state}"
+
+
+def _of_merging(record: Any) -> str:
+    n_start, n_final = len(record["start_labels"]), len(record["labels"])
+    if n_start == n_final and not all(record["outcomes"]["passes"]):
+        passes = record["outcomes"]["passes"]
+        return f"{int(passes.sum())} of {len(passes)} pairs supported"
+    return f"{n_final} clusters, merged from {n_start}"
 
 
 def _version(name: str, absent: str = "NOT INSTALLED") -> str:

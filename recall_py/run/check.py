@@ -39,7 +39,7 @@ def check_adata(
     n_jobs: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Test the labels of ``obs[groupby]``; see :func:`recall_py.tl.test_clusters`."""
+    """Test the labels of ``obs[groupby]`` by the filter, as ``TestClusters`` of the R package does."""
     from recall_py.method.pipeline import check_labels, refuse_below_floor
 
     keys.refuse_unusable(key_added)

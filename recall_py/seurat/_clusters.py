@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
-from recall_py.adata.stored import results
+from recall_py.adata.stored import find_record, holds_merging, results
 from recall_py.files.atomic import write_atomically
 from recall_py.seurat._values import column_to_r, in_r, robjects, to_r, view
 
@@ -62,10 +62,13 @@ def find_clusters(
         Called with a line of text for each step of the search, such as ``print``.
     resolution_start, reduction_percentage, num_clusters_start, algorithm, null_method
         As in :func:`recall_py.tl.recall`.
-    preset, strategy, pair_test, fdr, offset, n_draws, min_auc, exact_below, n_top_genes, max_iterations, raise_start
-        As in :func:`recall_py.tl.leiden`.
+    preset, pair_test
+        As ``preset`` and ``pair_test`` of ``FindClustersRecall``: ``"calibrated"`` tests pairs against null cells of one
+        population (``"synthetic"``) and merges, in the place of knockoffs.
+    strategy, fdr, offset, n_draws, min_auc, exact_below, n_top_genes, max_iterations, raise_start
+        As in :func:`recall_py.tl.recall`.
     random_state, n_jobs
-        As in :func:`recall_py.tl.leiden`.
+        As in :func:`recall_py.tl.recall`.
 
     Returns
     -------
@@ -130,7 +133,7 @@ def labels_to_seurat(adata: AnnData, robj: Any, key: str = "recall_clusters") ->
     Returns
     -------
     A new object with the labels in ``meta.data[[key]]`` and as identities; cells that `adata` has not have none. Where
-    recall_py made the labels, the record of the run is in ``Misc(obj, "recall")``.
+    ``tl.recall`` made the labels, the record of the search is in ``Misc(obj, "recall")``.
 
     Raises
     ------
@@ -152,7 +155,7 @@ def labels_to_seurat(adata: AnnData, robj: Any, key: str = "recall_clusters") ->
             raise ValueError(msg)
         labels = adata.obs[key].astype("category").reindex(cells)
         record = robjects().NULL
-        if key in results(adata):
+        if key in results(adata) and not holds_merging(find_record(adata, key)):
             nothing_read = robjects().ListVector({})
             record = r("record_of")(to_r(r_entry.record_of(adata, key)), nothing_read)
         add = """function(object, key, labels, record) {

@@ -164,7 +164,7 @@ def record_of(adata: AnnData, key: str) -> dict[str, Any]:
 def test(
     matrix: Mapping[str, Any], labels: Sequence[str], options: Mapping[str, Any], *, n_top_genes: int = 2000
 ) -> dict[str, Any]:
-    """Tests of given labels on counts that come from R; see :func:`recall_py.tl.test_clusters`.
+    """Tests of given labels on counts that come from R; as ``TestClusters`` of the R package makes them.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def test(
     labels
         (n_cells,) label of each cell.
     options
-        Arguments of ``tl.test_clusters``.
+        Arguments of :func:`recall_py.run.check.check_adata`.
 
     Returns
     -------
@@ -192,7 +192,7 @@ test.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest
 
 
 def _arguments(options: Mapping[str, Any], batch_key: str | None, n_top_genes: int) -> dict[str, Any]:
-    """Arguments of a calibration; Leiden iterates as ``tl.recall`` does, under another preset as ``tl.leiden`` does."""
+    """Arguments of a calibration; Leiden iterates as in ``tl.recall``, under another preset until nothing improves."""
     asked = {"layer": None, "n_top_genes": n_top_genes, "batch_key": batch_key, **options}
     algorithm = asked.pop("algorithm")
     n_iterations = 10 if algorithm == "leiden" and asked["preset"] == "recall" else -1

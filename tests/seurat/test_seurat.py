@@ -251,14 +251,17 @@ def test_command_line_reads_and_writes_rds(ro, pbmc, tmp_path):
     robj, adata = pbmc
     source, target = tmp_path / "cells.rds", tmp_path / "labelled.rds"
     ro.r["saveRDS"](robj, str(source))
-    done = run_command("cluster", source, "-o", target, "--resolution", 2, "--preset", "recall", "--seed", 3)
+    done = run_command("recall", source, "-o", target, "--resolution", 2, "--seed", 3)
     assert done.returncode == 0, done.stderr
     assert f"wrote {target}" in done.stdout
     found = ro.r["readRDS"](str(target))
-    searches.leiden(adata, 2, preset="recall", random_state=3)
-    np.testing.assert_array_equal(labels_in(ro, found, "leiden"), adata.obs["leiden"].astype(int))
+    tl.recall(adata, 2, random_state=3)
+    np.testing.assert_array_equal(labels_in(ro, found), adata.obs["recall_clusters"].astype(int))
     assert identical(ro, ro.r("function(o) o@assays")(robj), ro.r("function(o) o@assays")(found))
     assert not list(Path(tmp_path).glob(".*"))
+    done = run_command("cluster", source, "-o", target, "--resolution", 2, "--flavor", "igraph")
+    assert done.returncode == 0, done.stderr
+    assert len(set(labels_in(ro, ro.r["readRDS"](str(target)), "leiden"))) > 3
 
 
 def test_command_line_refuses_what_is_no_seurat_object(ro, tmp_path):
