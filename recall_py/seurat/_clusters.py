@@ -63,8 +63,8 @@ def find_clusters(
     resolution_start, reduction_percentage, num_clusters_start, algorithm, null_method
         As in :func:`recall_py.tl.recall`.
     preset, pair_test
-        As ``preset`` and ``pair_test`` of ``FindClustersRecall``: ``"calibrated"`` tests pairs against null cells of one
-        population (``"synthetic"``) and merges, in the place of knockoffs.
+        As in ``FindClustersRecall``: ``"calibrated"`` tests pairs against null cells of one population
+        (``"synthetic"``) and merges, in the place of knockoffs.
     strategy, fdr, offset, n_draws, min_auc, exact_below, n_top_genes, max_iterations, raise_start
         As in :func:`recall_py.tl.recall`.
     random_state, n_jobs
