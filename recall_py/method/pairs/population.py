@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.stats import norm
 
 MAX_FACTORS = 20
 _RANDOM_STARTS = 3
@@ -107,28 +106,13 @@ def _factors(
         kept &= (vectors[side] ** 2).sum(axis=0) >= _LEAST_SHARE * share_of_side
     values, vectors = values[kept], vectors[:, kept]
     directions = within.T @ vectors / np.sqrt(values)
-    along = _continuous_variance(residuals @ directions, is_first)
-    variance = np.maximum(values / freedom, along)
+    variance = np.maximum(values / freedom, ((residuals @ directions) ** 2).mean(axis=0))
     aspect = n_genes / freedom
     noise = edge / freedom / (1.0 + np.sqrt(aspect)) ** 2
     scaled = variance / noise
     shifted = scaled + 1.0 - aspect
     spike = (shifted + np.sqrt(np.maximum(shifted**2 - 4.0 * scaled, 0.0))) / 2.0
     return directions * np.sqrt(np.maximum(spike - 1.0, 0.0) * noise)
-
-
-def _continuous_variance(positions: NDArray[np.float64], is_first: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(n_factors,) variance of all cells along each factor, as far as no gap between the two clusters adds to it.
-
-    Normal positions that are cut in two at a threshold keep the share 1 - f^2 / (p q) of their variance within the
-    parts, with p and q the shares of the cells, and f the normal density at the threshold; any other cut leaves more.
-    So the variance within the two clusters, over that share, is the most that one population can have; what is above
-    it is a gap.
-    """
-    p = is_first.mean()
-    within = p * positions[is_first].var(axis=0) + (1.0 - p) * positions[~is_first].var(axis=0)
-    kept = 1.0 - norm.pdf(norm.ppf(p)) ** 2 / (p * (1.0 - p))
-    return np.minimum((positions**2).mean(axis=0), within / kept)
 
 
 def _largest_by_chance(residuals: NDArray[np.float64], rng: np.random.Generator) -> float:
