@@ -455,11 +455,15 @@ def doctor() -> None:
 
 def _moved(option: str) -> str:
     """Where an option of ``cluster`` or ``test`` went, which was theirs once; empty for others."""
+    from recall_py.tl._removed import OF_OLD_TESTS
+
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if option == "--preset" and command == "cluster":
         return "--preset is gone: what calibrated did is the default now, on the graph in the file; leave it out"
     if option == "--pair-test" and command in ("cluster", "test"):
         return "--pair-test is gone: null cells for each pair are the default; leave it out"
+    if command == "test" and option[2:].replace("-", "_") in OF_OLD_TESTS:
+        return f"{option} is gone: labels are tested against null cells, by the excess in decades; leave it out"
     if command == "cluster" and option.startswith("--") and option[2:].replace("-", "_") in _parameters(recall):
         return f"{option} belongs to the search with knockoff genes: recall-py recall ... {option}"
     return ""

@@ -51,7 +51,7 @@ def leiden(
     progress: bool = False,
     **clustering_args: Any,
 ) -> AnnData | None:
-    """Leiden clusters of your own graph, merged until every pair of neighbours stands; for :func:`scanpy.tl.leiden`.
+    """Leiden clusters of your own graph, merged until all of them stand; used in the place of :func:`scanpy.tl.leiden`.
 
     Runs scanpy's own function, with the arguments given, on the neighbour graph that `adata` has, whoever made it
     (:func:`scanpy.pp.neighbors`, Harmony, BBKNN, scVI, weighted nearest neighbours, a GPU). Then neighbouring clusters

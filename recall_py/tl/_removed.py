@@ -18,7 +18,7 @@ _TO_RECALL = {
     },
 }  # fmt: skip
 """Arguments of the search with knockoffs, and what :func:`recall_py.tl.recall` calls them."""
-_OF_OLD_TESTS = ("pair_test", "n_draws", "min_auc", "exact_below", "null_method", "fdr", "offset")
+OF_OLD_TESTS = ("pair_test", "n_draws", "min_auc", "exact_below", "null_method", "fdr", "offset")
 
 
 def refuse_removed_from_clustering(function: str, others: Mapping[str, Any]) -> None:
@@ -59,7 +59,7 @@ def refuse_removed_from_recall(others: Mapping[str, Any]) -> None:
 def refuse_removed_from_test(others: Mapping[str, Any]) -> None:
     """Refuse arguments of the tests with the filter, which ``tl.test_clusters`` took, and whatever it never took."""
     for name in others:
-        if name in _OF_OLD_TESTS:
+        if name in OF_OLD_TESTS:
             text = (
                 "tl.test_clusters takes no {name} any more: pairs are compared with null cells, and stand by their "
                 "excess in decades. Leave {name} out; for labels that do not come from the counts, external=True"

@@ -93,11 +93,20 @@ def test_genes_may_come_from_a_file(labelled, tmp_path):
     assert "leiden_start_merged" in adata.obs
 
 
-@pytest.mark.parametrize("old", [("--preset", "calibrated"), ("--null-method", "NB"), ("--strategy", "merge")])
-def test_old_options_of_cluster_say_where_they_went(old, tmp_path):
-    run = recall("cluster", PBMC, "-o", tmp_path / "x.h5ad", *old)
+@pytest.mark.parametrize(
+    ("command", "option", "said"),
+    [
+        ("cluster", "--preset", "leave it out"),
+        ("cluster", "--null-method", "recall-py recall ... --null-method"),
+        ("cluster", "--strategy", "recall-py recall ... --strategy"),
+        ("test", "--pair-test", "leave it out"),
+        ("test", "--fdr", "leave it out"),
+    ],
+)
+def test_old_options_say_where_they_went(command, option, said, tmp_path):
+    run = recall(command, PBMC, option, "x")
     assert run.returncode == 2
-    assert "leave it out" in run.stderr if old[0] == "--preset" else "recall-py recall" in run.stderr
+    assert said in run.stderr
     assert run.stderr.count("\n") == 1
 
 
