@@ -19,6 +19,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import searches
 
 import recall_py
@@ -68,6 +69,22 @@ def clustered(cluster: Callable[..., object], *args: object, key: str, **kwargs:
     cluster(adata, *args, **kwargs)
     tables = {name: getattr(recall_py.get, name)(adata, key) for name in ("iterations", "flow", "pairs", "markers")}
     return {"labels": "".join(adata.obs[key].astype(str).str[-1]), **{name: told(tables[name]) for name in tables}}
+
+
+def compared(compare: Callable[..., object], *args: object, key: str, **kwargs: object) -> dict[str, object]:
+    """Labels and tables of clusters that are compared by null cells of each pair."""
+    adata = cells()
+    adata.layers["counts"] = adata.X.copy()
+    sc.pp.log1p(adata)
+    sc.pp.neighbors(adata, use_rep="X", method="gauss", transformer="sklearn")
+    adata.obs["label"] = adata.obs["group"].astype(str) + (np.arange(adata.n_obs) % 3).astype(str)
+    compare(adata, *args, **kwargs)
+    tables = {name: getattr(recall_py.get, name)(adata, key) for name in ("merges", "pairs", "clusters", "markers")}
+    lists_of_numbers = ["auc", "log2_fold_change", "log10_p", "log10_p_null", "real", "null"]
+    for name in ("merges", "pairs"):
+        tables[name] = tables[name].drop(columns=lists_of_numbers)
+    labels = adata.obs.get(key, pd.Series(dtype=str)).astype(str)
+    return {"labels": "|".join(labels), **{name: told(table) for name, table in tables.items()}}
 
 
 def labels_tested(*, external: bool) -> dict[str, object]:
@@ -123,6 +140,12 @@ def drawn() -> dict[str, object]:
 
 
 RUNS: dict[str, Callable[[], dict[str, object]]] = {
+    "leiden, pairs": lambda: compared(recall_py.tl.leiden, 2, key="leiden", flavor="igraph", n_iterations=2),
+    "louvain, pairs, batches": lambda: compared(recall_py.tl.louvain, 2, key="louvain", batch_key="batch"),
+    "merge_clusters": lambda: compared(recall_py.tl.merge_clusters, "label", key="label_merged"),
+    "test_clusters, all pairs": lambda: compared(
+        recall_py.tl.test_clusters, "label", key="recall_test", external=True, all_pairs=True
+    ),
     "leiden": lambda: clustered(recall_py.tl.leiden, 3, key="leiden", method="knockoffs"),
     "leiden, igraph, merge, two draws": lambda: clustered(
         searches.leiden, 2, key="leiden", flavor="igraph", strategy="merge", n_draws=2, batch_key="batch"
@@ -142,8 +165,8 @@ RUNS: dict[str, Callable[[], dict[str, object]]] = {
     "recall, Ward": lambda: clustered(
         recall_py.tl.recall, num_clusters_start=6, algorithm="ward", key="recall_clusters"
     ),
-    "test_clusters": lambda: labels_tested(external=False),
-    "test_clusters, external": lambda: labels_tested(external=True),
+    "filter": lambda: labels_tested(external=False),
+    "filter, external": lambda: labels_tested(external=True),
     "report": reported,
     "knockoffs": drawn,
 }
