@@ -212,7 +212,7 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``start``
         List of the labels at the start that it holds.
     ``supported``
-        Whether it stands against every neighbour; False for one that is too small to be tested.
+        Whether it stands against every neighbour that it could be compared with; False where it could be with none.
     ``merge_with``
         The cluster that it would be merged with, if it is not supported; empty elsewhere. Only tests leave such pairs.
     ``weakest``, ``evidence``, ``near``
@@ -237,6 +237,7 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     rows = []
     for code, (name, size) in enumerate(zip(np.asarray(record["labels"]).astype(str), record["sizes"], strict=True)):
         own = compared[(compared["group"] == name) | (compared["reference"] == name)]
+        told = own["kind"].eq("pair").any() or own.empty
         failing, weakest = own[~own["passes"]].nsmallest(1, "distance"), own.nsmallest(1, "evidence")
 
         def other(pair: pd.DataFrame, name: str = name) -> str:
@@ -247,7 +248,7 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
                 "cluster": name,
                 "n_cells": int(size),
                 "start": start[into == code].tolist(),
-                "supported": failing.empty and name not in untested,
+                "supported": bool(failing.empty and told and name not in untested),
                 "merge_with": other(failing),
                 "weakest": other(weakest),
                 "evidence": float(weakest["evidence"].iloc[0]) if len(weakest) else np.nan,

@@ -115,8 +115,9 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
         If the recorded graph is not one of principal components: knockoff genes cannot be sent through it.
     """
     recorded = (_recorded_entry(adata, neighbors_key) or {}).get(keys.PARAMS, {})
-    n_pcs = None if recorded.get("n_pcs") is None else int(_scalar(recorded["n_pcs"]))
-    representation = "X" if n_pcs == 0 else recorded.get("use_rep", _PCA[0])
+    of_modalities = hasattr(recorded.get("n_pcs"), "items")
+    n_pcs = None if recorded.get("n_pcs") is None or of_modalities else int(_scalar(recorded["n_pcs"]))
+    representation = "X" if n_pcs == 0 else "several" if of_modalities else recorded.get("use_rep", _PCA[0])
     if representation not in _PCA or "bbknn" in recorded:
         corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
         text = (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recall_py.adata import keys
 from recall_py.adata.read import CountData
-from recall_py.arguments import ArgumentError
+from recall_py.arguments import ArgumentError, Named
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
 from recall_py.method.results import Iteration, Markers, PairTable, RecallResult
@@ -61,6 +61,8 @@ def write_clusters(
         adata.obs[key_added + keys.SKETCH_SUFFIX] = sketched
     elif keys.SKETCH in before and key_added + keys.SKETCH_SUFFIX in adata.obs:
         del adata.obs[key_added + keys.SKETCH_SUFFIX]
+    if keys.CLUSTERING in before and key_added + keys.START_SUFFIX in adata.obs:
+        del adata.obs[key_added + keys.START_SUFFIX]
     adata.obs[key_added] = pd.Categorical(labels.astype(str), categories=natsorted(set(labels.tolist())))
     search = result.search
     adata.uns[key_added] = {
@@ -116,10 +118,20 @@ def refuse_start_of_others(adata: AnnData, key_added: str) -> None:
     column = key_added + keys.START_SUFFIX
     if column in adata.obs and keys.CLUSTERING not in _record_of(adata, key_added):
         text = (
-            "obs[{column!r}] is there already and is no result of recall_py; the labels at the start would be written "
-            "over it. Pass another {key_added}."
+            "obs[{column!r}] is there already, and uns[{key!r}] does not say that recall_py wrote it; the labels at "
+            "the start would be written over it. Pass another {key_added}, or remove it: {line}"
         )
-        raise ArgumentError(text, column=column)
+        line = Named(f"del adata.obs[{column!r}]")
+        raise ArgumentError(text, column=column, key=key_added, line=line)
+
+
+def refuse_record_of_labels(adata: AnnData, key_added: str) -> None:
+    """Refuse to write tests over the record of a clustering, whose labels would be left without it."""
+    record = _record_of(adata, key_added)
+    entry = adata.uns.get(key_added, {})
+    if key_added in adata.obs and (record or "resolution" in entry.get(keys.PARAMS, {})):
+        text = "uns[{key!r}] holds the record of the labels obs[{key!r}]; it would be lost. Pass another {key_added}."
+        raise ArgumentError(text, key=key_added)
 
 
 def refuse_labels_of_others(adata: AnnData, key_added: str, groupby: str) -> None:

@@ -43,7 +43,8 @@ def test_file(
         return
     shown = pairs[["group", "reference", "n_group", "n_reference", "evidence", "threshold", "near", "passes"]]
     print_table(f"pairs of {groupby}, in decades of p beyond null cells", shown)
-    passing = int(pairs["passes"].sum())
-    typer.echo(f"{passing} of {len(pairs)} pairs are supported by their genes, {len(pairs) - passing} are not")
+    compared = pairs[pairs["kind"] == "pair"]
+    passing = int(compared["passes"].sum())
+    typer.echo(f"{passing} of {len(compared)} pairs are supported by their genes, {len(compared) - passing} are not")
     for row in clusters[clusters["merge_with"] != ""].itertuples():
         typer.echo(f"{row.cluster} is not supported: it would be merged with {row.merge_with}")

@@ -39,8 +39,8 @@ class Request(Protocol):
         """Slot that the library function writes to."""
         ...
 
-    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
-        """Call the library function, and say what was added for plots."""
+    def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
+        """Call the library function; say what was added, for `plots` where that is asked for."""
         ...
 
 
@@ -63,18 +63,24 @@ class GraphRequest:
     def __post_init__(self) -> None:
         one_of("algorithm", self.algorithm, RESOLUTION_CLUSTERERS)
         keys.refuse_unusable(self.key_added)
+        for name in ("n_orders",) if self.algorithm == "leiden" else ("n_iterations", "directed", "partition_type"):
+            if name in self.others:
+                msg = f"--{name.replace('_', '-')} means nothing to --algorithm {self.algorithm}. Leave it out."
+                raise ValueError(msg)
 
     @property
     def final_key(self) -> str:
         """Slot that the library function writes to."""
         return keys.final_key(self.key_added, self.algorithm, restricted=self.restrict_to is not None)
 
-    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
+    def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
         """Make a graph where the file has none, and calibrate its clusters."""
         from recall_py import tl
 
         named = self.neighbors_key or self.obsp
-        slots = PlotSlots() if named else add_plot_slots(adata, self.layer, seed=self.seed, quiet=quiet)
+        slots = PlotSlots()
+        if not named and self.others["method"] == "pairs":
+            slots = add_plot_slots(adata, self.layer, seed=self.seed, quiet=quiet or not plots)
         function = tl.leiden if self.algorithm == "leiden" else tl.louvain
         function(
             adata,
@@ -104,6 +110,7 @@ class SearchRequest:
     neighbors_key: str | None
     restrict_to: str | None
     drop_empty_cells: bool
+    genes: Path | None
     layer: str | None
     seed: int
     others: dict[str, Any]
@@ -124,7 +131,7 @@ class SearchRequest:
         """Slot that the library function writes to."""
         return keys.final_key(self.key_added, "recall_clusters", restricted=self.restrict_to is not None)
 
-    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
+    def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
         """Search, and add what a plot needs."""
         from recall_py import tl
 
@@ -133,6 +140,7 @@ class SearchRequest:
             algorithm=self.algorithm,  # type: ignore[arg-type]
             key_added=self.key_added,
             restrict_to=categories(self.restrict_to),
+            genes=gene_names(self.genes),
             layer=self.layer,
             neighbors_key=self.neighbors_key,
             random_state=self.seed,
@@ -142,6 +150,8 @@ class SearchRequest:
             ),
             **self.others,
         )
+        if not plots or "X_umap" in adata.obsm:
+            return PlotSlots()
         n_top_genes = self.others["n_top_genes"]
         return add_plot_slots(adata, self.layer, seed=self.seed, quiet=quiet, n_top_genes=n_top_genes)
 
@@ -161,7 +171,7 @@ class MergeRequest:
         """Slot that the library function writes to."""
         return self.groupby + keys.MERGED_SUFFIX if self.key_added is None else self.key_added
 
-    def apply(self, adata: AnnData, *, quiet: bool) -> PlotSlots:
+    def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
         """Merge."""
         from recall_py import tl
 
@@ -229,7 +239,7 @@ def cluster_file(
             held = source
             if request.drop_empty_cells:
                 adata, held = _without_empty_cells(stack, adata, source, target, quiet=quiet)
-            slots = request.apply(adata, quiet=quiet)
+            slots = request.apply(adata, quiet=quiet, plots=True)
             written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added]
             write_result(adata, held, target, written, slots.layer)
         if json is not None:
@@ -258,7 +268,7 @@ def _cluster_seurat(source: Path, target: Path, request: Request, *, quiet: bool
     if request.drop_empty_cells:
         adata = adata[_cells_with_counts(adata, quiet=quiet)].copy()
     _refuse_labels_of_others(adata, request.final_key)
-    request.apply(adata, quiet=quiet)
+    request.apply(adata, quiet=quiet, plots=False)
     seurat.write_rds(seurat.labels_to_seurat(adata, robj, request.final_key), target)
     return adata
 

@@ -160,11 +160,11 @@ def _outcome(record: Any) -> str:
 
 
 def _of_merging(record: Any) -> str:
+    passes = record["outcomes"]["passes"]
     n_start, n_final = len(record["start_labels"]), len(record["labels"])
-    if n_start == n_final and not all(record["outcomes"]["passes"]):
-        passes = record["outcomes"]["passes"]
-        return f"{int(passes.sum())} of {len(passes)} pairs supported"
-    return f"{n_final} clusters, merged from {n_start}"
+    if keys.CLUSTERING in record or record["params"]["merge_small"] or n_start != n_final:
+        return f"{n_final} clusters, merged from {n_start}"
+    return f"{int(passes.sum())} of {len(passes)} pairs supported"
 
 
 def _version(name: str, absent: str = "NOT INSTALLED") -> str:

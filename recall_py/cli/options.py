@@ -18,8 +18,10 @@ External = Annotated[
 ]
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Compare every pair, not only neighbours.")]
 Genes = Annotated[
-    Path | None, typer.Option("--genes", metavar="FILE", help="Compare the genes that a text file names, one a line.")
+    Path | None, typer.Option("--genes", metavar="FILE", help="Take the genes that a text file names, one a line.")
 ]
+NeighborsKey = Annotated[str | None, typer.Option(help="Entry of uns that records the graph.")]
+Obsp = Annotated[str | None, typer.Option(help="Slot of obsp with the graph.")]
 RestrictTo = Annotated[
     str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
 ]

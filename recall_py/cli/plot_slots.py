@@ -38,11 +38,11 @@ def add_plot_slots(adata: AnnData, layer: str | None, *, seed: int, quiet: bool,
     """Add components, a neighbour graph, a UMAP and a log-normalised layer, as far as they are missing.
 
     As scanpy's tutorials make them: totals to 10,000, log1p, no scaling, at most 50 components, 15 neighbours. A file
-    that came with a graph and a UMAP keeps its own, and nothing else is added to it.
+    that came with a graph, or with any other, keeps its own, and nothing is added to it.
     """
-    if keys.NEIGHBORS in adata.uns and "X_umap" in adata.obsm:
+    if keys.NEIGHBORS in adata.uns or len(adata.obsp):
         if not quiet:
-            typer.echo("neighbour graph and UMAP of the file are used")
+            typer.echo("the neighbour graph of the file is used, and nothing is added for plots")
         return PlotSlots()
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes)
     added = _add_embedding(adata, data, seed)
@@ -77,28 +77,21 @@ def _add_embedding(adata: AnnData, data: CountData, seed: int) -> list[tuple[str
             added.append((slot, name))
 
     with one_thread():
-        if keys.NEIGHBORS in adata.uns:
-            holder.uns[keys.NEIGHBORS] = adata.uns[keys.NEIGHBORS]
-            for name in adata.obsp:
-                holder.obsp[name] = in_memory(adata.obsp[name])
+        if "X_pca" in adata.obsm:
+            holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
         else:
-            if "X_pca" in adata.obsm:
-                holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
-            else:
-                sc.pp.pca(holder, n_comps=min(_MOST_COMPONENTS, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)
-                add("obsm", "X_pca")
-                add("uns", "pca")
-                at = adata.var_names.get_indexer(data.genes)
-                loadings = np.zeros((adata.n_vars, holder.varm["PCs"].shape[1]))
-                loadings[at[at >= 0]] = holder.varm["PCs"][at >= 0]
-                adata.varm["PCs"] = loadings
-                added.append(("varm", "PCs"))
-            params = GraphParams(random_state=seed)
-            sc.pp.neighbors(
-                holder, use_rep="X_pca", transformer=neighbour_search(params, holder.n_obs), random_state=seed
-            )
-            add("obsp", "distances", "connectivities")
-            add("uns", keys.NEIGHBORS)
+            sc.pp.pca(holder, n_comps=min(_MOST_COMPONENTS, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)
+            add("obsm", "X_pca")
+            add("uns", "pca")
+            at = adata.var_names.get_indexer(data.genes)
+            loadings = np.zeros((adata.n_vars, holder.varm["PCs"].shape[1]))
+            loadings[at[at >= 0]] = holder.varm["PCs"][at >= 0]
+            adata.varm["PCs"] = loadings
+            added.append(("varm", "PCs"))
+        params = GraphParams(random_state=seed)
+        sc.pp.neighbors(holder, use_rep="X_pca", transformer=neighbour_search(params, holder.n_obs), random_state=seed)
+        add("obsp", "distances", "connectivities")
+        add("uns", keys.NEIGHBORS)
         if "X_umap" not in adata.obsm:
             sc.tl.umap(holder, random_state=seed)
             add("obsm", "X_umap")

@@ -58,6 +58,7 @@ class CountMatrix:
         n_cells = matrix.shape[0] if self._cells is None else int(np.count_nonzero(self._cells))
         self.shape: tuple[int, int] = (n_cells, matrix.shape[1])
         self._last: tuple[NDArray[np.intp], sparse.csc_array] | None = None
+        self._by_rows: tuple[sparse.csc_array, sparse.csr_array] | None = None
 
     def holds(self, matrix: Any, cells: NDArray[np.bool_] | None) -> bool:
         """Whether it is made of the same matrix and cells."""
@@ -137,7 +138,10 @@ class CountMatrix:
         Of row-compressed matrices no other cells are read.
         """
         if self.kind != "csr":
-            return sparse.csr_array(self.columns(chosen))[cells]
+            counts = self.columns(chosen)
+            if self._by_rows is None or self._by_rows[0] is not counts:
+                self._by_rows = counts, sparse.csr_array(counts)
+            return self._by_rows[1][cells]
         at = cells if self._cells is None else np.flatnonzero(self._cells)[cells]
         return sparse.csr_array(self.matrix[at])[:, as_positions(chosen)]
 

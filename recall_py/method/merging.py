@@ -29,7 +29,6 @@ def merge_clusters(
     params: MergeParams | None = None,
     *,
     batches: NDArray[np.int32] | None = None,
-    genes: NDArray[np.bool_] | None = None,
     observer: MergeObserver | None = None,
     n_jobs: int | None = None,
 ) -> Merging:
@@ -53,10 +52,7 @@ def merge_clusters(
         What decides; the defaults if not given.
     batches
         (n_cells,) codes: null cells keep the means of each batch, so that batches alone hold no pair apart. Two
-        clusters without a batch in common cannot be compared, and stay.
-    genes
-        (n_genes,) which genes take part, all by default. Genes of what should not make clusters, such as the cell
-        cycle, are left out here.
+        clusters without a batch in which both have 5 cells cannot be compared, and stay.
     observer
         Told of each merge when it is made, and of the pairs that stand.
     n_jobs
@@ -65,10 +61,10 @@ def merge_clusters(
     Raises
     ------
     ValueError
-        If the labels are no codes, or no gene takes part.
+        If the labels are no codes.
     """
     params, observer = params or MergeParams(), observer or Silent()
-    clusters = StartClusters(labels, rows, genes)
+    clusters = StartClusters(labels, rows)
     neighbours = neighbours or clusters.profiles
     outcomes_of = Outcomes(clusters, batches, params, observer, resolve_n_jobs(n_jobs))
     joined = np.arange(clusters.sizes.size)
@@ -117,7 +113,7 @@ def test_clusters(
     :class:`~recall_py.method.pairs.neighbours.AllPairs` every pair is compared.
     """
     params, observer = params or MergeParams(), observer or Silent()
-    clusters = StartClusters(labels, rows, None)
+    clusters = StartClusters(labels, rows)
     neighbours = neighbours or clusters.profiles
     outcomes_of = Outcomes(clusters, batches, params, observer, resolve_n_jobs(n_jobs))
     joined, large = np.arange(clusters.sizes.size), clusters.n_read >= params.min_cells

@@ -38,7 +38,9 @@ def reproduce(run: StoredRun, source: str, target: str) -> str:
         return _in_r("TestClusters(object", [f"group.by = {json.dumps(run.column)}"], run)
     if not run.takes_knockoffs:
         return _in_r("FindClustersRecall(object", ['preset = "calibrated"'], run)
-    return shlex.join(["recall-py", "recall", source, "-o", target, *_search_options(run)])
+    command = shlex.join(["recall-py", "recall", source, "-o", target, *_search_options(run)])
+    named = f"  # genes.txt: the names in uns[{run.key!r}]['recall']['genes'], one a line"
+    return command + named if "--genes" in command else command
 
 
 def _in_r(call: str, first: list[str], run: StoredRun) -> str:
@@ -87,6 +89,8 @@ def _shared_options(run: StoredRun) -> list[str]:
         words += ["--sketch", str(run.record[keys.SKETCH])]
     if str(around.get("neighbors_key", "")):
         words += ["--neighbors-key", str(around["neighbors_key"])]
+    if str(run.record["selection"]) == "genes by name":
+        words += ["--genes", "genes.txt"]
     layer = run.layer
     if layer not in (None, "counts"):
         words += ["--layer", str(layer)]

@@ -20,7 +20,7 @@ _VALUES = (
 )  # fmt: skip
 """Arguments that are options with a value."""
 _FLAGS = ("use_weights", "directed")
-_NOT_ASKED = ("algorithm", "graph", "seconds")
+_NOT_ASKED = ("algorithm", "graph", "seconds", "restrict_to")
 _BY_NAME = "genes by name"
 
 
@@ -34,7 +34,10 @@ def _needs_python(result: StoredMerging) -> bool:
     how = result.clustering
     unknown = set(how) - {*_VALUES, *_FLAGS, *_NOT_ASKED}
     graph = str(how.get("graph", result.around.get("connectivities", "")))
-    return bool(unknown) or graph == "adjacency" or str(result.record["selection"]) == _BY_NAME
+    column, *names = np.asarray(how.get("restrict_to", ("",))).astype(str).tolist()
+    unspeakable = ":" in column or any("," in name for name in names)
+    named = str(result.record["selection"]) == _BY_NAME or result.modality is not None
+    return bool(unknown) or graph == "adjacency" or named or unspeakable
 
 
 def _command(result: StoredMerging, source: str, target: str) -> str:
@@ -46,7 +49,7 @@ def _command(result: StoredMerging, source: str, target: str) -> str:
     for name, value in asked.items():
         option = f"--{name.replace('_', '-')}"
         if name in ("restrict_to", "groupby", "key_added", "seed") or name in _VALUES:
-            words += [option, f"{value:g}" if isinstance(value, float | np.floating) else str(value)]
+            words += [option, _text(value)]
         elif bool(value):
             words += [option]
         else:
@@ -60,8 +63,8 @@ def _call(result: StoredMerging) -> str:
     said = ["adata"]
     for name, value in asked.items():
         if name == "restrict_to":
-            column, _, names = str(value).partition(":")
-            said.append(f"restrict_to={(column, names.split(','))!r}")
+            column, *names = np.asarray(how["restrict_to"]).astype(str).tolist()
+            said.append(f"restrict_to={(column, names)!r}")
         else:
             plain = value.item() if isinstance(value, np.generic) else value
             said.append(f"{'random_state' if name == 'seed' else name}={plain!r}")
@@ -81,7 +84,11 @@ def _asked(result: StoredMerging) -> dict[str, Any]:
         asked = {name: how[name] for name in (*_VALUES, *_FLAGS, *others) if name in how}
         usual = str(how["algorithm"])
     else:
-        asked = {name: around[name] for name in ("groupby", "layer", "batch_key") if str(around[name])}
+        asked = {
+            name: around[name]
+            for name in ("groupby", "layer", "batch_key", "modality")
+            if str(around.get(name, "")) and str(around[name])
+        }
         asked |= {name: True for name in ("external", "all_pairs", "merge_small") if bool(around.get(name, False))}
         asked |= _graph(around)
         usual = f"{around['groupby']}{keys.MERGED_SUFFIX}" if result.merges_clusters else keys.PAIR_TESTS
@@ -91,6 +98,13 @@ def _asked(result: StoredMerging) -> dict[str, Any]:
     if result.key != key:
         asked["key_added"] = result.key
     return {**asked, "seed": result.seed}
+
+
+def _text(value: Any) -> str:
+    """A value as the command line reads it back, to the last digit."""
+    if isinstance(value, float | np.floating):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
+    return str(value)
 
 
 def _graph(around: Mapping[str, Any]) -> dict[str, str]:

@@ -42,17 +42,18 @@ def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     if result.merges_clusters and n_start == 1:
         found.append(f"The start is one cluster, so nothing was compared. {_finer(result)}")
     elif result.merges_clusters and left == 1:
+        small = merges["kind"].eq("small").all()
+        why = "the others have too few cells to be tested" if small else "no two neighbours were told apart by more"
         found.append(
-            f"One cluster is left of the {n_start} at the start: no two neighbours were told apart by more than null "
-            "cells are."
+            f"One cluster is left of the {n_start} at the start: {why}{'' if small else ' than null cells are'}."
         )
-    elif result.merges_clusters and merges.empty and not pairs.empty:
+    elif result.merges_clusters and merges.empty and pairs["kind"].eq("pair").any():
         found.append(
             "Every pair of neighbours stands at the start, so it may be too coarse: merging cannot split. "
             f"{_finer(result)}"
         )
     untested = [str(name) for name in result.record["untested"]]
-    if untested:
+    if untested and left > 1:
         stays = "They stay as they are; merge_small=True (--merge-small) joins each to its nearest cluster."
         found.append(
             f"Too small to be tested, with fewer than {result.params['min_cells']} cells: {in_one(untested)}. "
@@ -62,8 +63,8 @@ def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     if n_apart:
         which = f"{n_apart} pairs of neighbours have" if n_apart > 1 else "1 pair of neighbours has"
         found.append(
-            f"{which} no batch in common: whether they are types or a batch effect cannot be told, and they stay. "
-            "Integrate the batches before clustering."
+            f"{which} no batch in which both have 5 cells: whether they are types or a batch effect cannot be told, "
+            "and they stay. Integrate the batches before clustering."
         )
     return found
 
@@ -84,7 +85,7 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
     if pair["kind"] == "small":
         return f"{second} has too few cells to be compared, so it joined its nearest, {first}."
     if pair["kind"] == "batch":
-        return f"{first} and {second} have no batch in common, so they were not compared, and stay."
+        return f"{first} and {second} have no batch in which both have 5 cells, so they were not compared, and stay."
     middle = len(pair["ranks"]) // 2
     rank, real, null = (pair[name][middle] for name in ("ranks", "real", "null"))
     more = "better" if pair["evidence"] >= 0 else "worse"
@@ -127,10 +128,10 @@ def _of_merging(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
 
 
 def _of_tests(result: StoredMerging, pairs: pd.DataFrame) -> list[str]:
-    n_failing = int((~pairs["passes"]).sum())
+    n_failing, n_compared = int((~pairs["passes"]).sum()), int(pairs["kind"].eq("pair").sum())
     begin = (
-        f"{len(pairs)} pairs of the {result.n_clusters} labels in {result.column} were compared: "
-        f"{len(pairs) - n_failing} stand, {n_failing} {'is' if n_failing == 1 else 'are'} told apart by no more than "
+        f"{n_compared} pairs of the {result.n_clusters} labels in {result.column} were compared: "
+        f"{n_compared - n_failing} stand, {n_failing} {'is' if n_failing == 1 else 'are'} told apart by no more than "
         "null cells are."
     )
     return [begin, "Nothing was merged: these are tests alone."]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_labels, restricted_cells
@@ -21,6 +22,7 @@ from recall_py.adata.write import refuse_occupied, refuse_start_of_others
 from recall_py.method.params import MergeParams
 from recall_py.run.merge import neighbours_on, refuse_too_many
 from recall_py.run.observe import MergeLog, start_warnings, warn
+from recall_py.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +79,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     clustered = time.perf_counter()
     prefix = "" if asked.restrict_to is None else f"{'-'.join(asked.restrict_to[1])},"
     names = [f"{prefix}{name}" for name in labels.cat.categories]
+    everywhere = _everywhere(adata, labels, names, cells, asked)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
     refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
     n_cells, n_genes = data.shape
@@ -97,10 +100,12 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     seconds = {"cluster": clustered - begun, "merge": time.perf_counter() - clustered}
     target = adata.copy() if asked.copy else adata
     clustering = {**asked.recorded, "graph": graph.name, **_given_names(asked)}
+    if asked.restrict_to is not None:
+        clustering["restrict_to"] = np.array([asked.restrict_to[0], *asked.restrict_to[1]], dtype=np.str_)
     write_calibrated(
         target,
         key,
-        _everywhere(adata, labels, names, cells, asked),
+        everywhere,
         cells,
         names,
         prefix,
@@ -143,9 +148,13 @@ def _clustered(
     import anndata as ad
 
     names = adata.obs_names if cells is None else adata.obs_names[cells]
+    among = graph.among(cells)
+    if len(names) > 1 and not sparse.csr_array(among).count_nonzero():
+        msg = f"No edge of {graph.name} joins two of the {len(names)} cells that are to be clustered."
+        raise ValueError(msg)
     holder = ad.AnnData(
         obs=pd.DataFrame(index=names),
-        obsp={"connectivities": graph.among(cells)},
+        obsp={"connectivities": among},
         uns={keys.NEIGHBORS: {"connectivities_key": "connectivities", "distances_key": "distances", "params": {}}},
     )
     cluster(holder, key)
@@ -165,6 +174,13 @@ def _everywhere(
     from natsort import natsorted
 
     everywhere = read_labels(adata, asked.restrict_to[0]).astype(str).to_numpy(dtype=object)
+    taken = set(names) & set(everywhere[~cells].tolist())
+    if taken:
+        msg = (
+            f"obs[{asked.restrict_to[0]!r}] has cells outside the restriction that are called {listed(sorted(taken))}, "
+            "as the new clusters would be. Rename them first."
+        )
+        raise ValueError(msg)
     everywhere[cells] = np.asarray(names, dtype=object)[labels.cat.codes]
     return pd.Series(pd.Categorical(everywhere, categories=natsorted(set(everywhere))), index=adata.obs_names)
 

@@ -14,7 +14,7 @@ from recall_py.adata.merged import write_merging, write_tested
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_unusable
-from recall_py.adata.write import refuse_labels_of_others, refuse_occupied
+from recall_py.adata.write import refuse_labels_of_others, refuse_occupied, refuse_record_of_labels
 from recall_py.method.pairs.table import MAX_CLUSTERS
 from recall_py.method.params import MergeParams
 from recall_py.run.observe import MergeLog, finding_warnings, merging_warnings, warn
@@ -119,6 +119,7 @@ def test_adata(
     from recall_py.method.merging import test_clusters
 
     counts = _accepted(adata, key_added, modality, copy=copy)
+    refuse_record_of_labels(adata, key_added)
     graph = None if all_pairs else recorded_graph(adata, neighbors_key, obsp)
     given = _given_labels(adata, counts, groupby, graph, all_pairs, layer=layer, batch_key=batch_key, genes=genes)
     params = MergeParams(merge_small=False, external=external, seed=seed)

@@ -130,7 +130,9 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
     if outcome.kind == "small":
         return f"{of_cells} joined: too few cells to be tested"
     if outcome.kind == "batch":
-        return f"{of_cells} stay: they have no batch in common, so types and batches cannot be told apart"
+        return (
+            f"{of_cells} stay: they have no batch in which both have 5 cells, so types and batches cannot be told apart"
+        )
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
     return f"{of_cells} {became}: {outcome.excess:.2f} decades beyond null cells, threshold {outcome.threshold:g}{near}"
@@ -140,12 +142,9 @@ def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> li
     """What the user must know about how merging given labels ended."""
     messages = _small_stay(merging.untested, [joined_name(names, side) for side in merging.members])
     if len(names) > 1 and len(merging.members) == 1:
-        text = (
-            "One cluster is left of the {n_start} in obs[{column!r}]: no two neighbours were told apart by more than "
-            "null cells are."
-        )
+        text = f"{_one_left(merging)} (obs[{{column!r}}])."
         messages.append(CalibrationWarning(text, n_start=len(names), column=groupby))
-    if merging.standing and not merging.merges:
+    if _all_stood(merging):
         text = (
             "Every pair of neighbours in obs[{column!r}] stands at the start, so it may be too coarse: merging cannot "
             "split. Start from finer labels, such as sc.tl.leiden at a higher resolution."
@@ -162,12 +161,8 @@ def start_warnings(merging: Merging, names: Sequence[str]) -> list[CalibrationWa
             CalibrationWarning("The start is one cluster, so nothing was tested. Pass a higher {resolution}.")
         )
     elif len(merging.members) == 1:
-        text = (
-            "One cluster is left of the {n_start} at the start: no two neighbours were told apart by more than null "
-            "cells are."
-        )
-        messages.append(CalibrationWarning(text, n_start=len(names)))
-    elif merging.standing and not merging.merges:
+        messages.append(CalibrationWarning(f"{_one_left(merging)}.", n_start=len(names)))
+    elif _all_stood(merging):
         text = (
             "Every pair of neighbours stands at the start, so it may be too coarse: merging cannot split. "
             "Pass a higher {resolution} and see whether more clusters stay."
@@ -180,6 +175,19 @@ def finding_warnings(tested: Tested, names: Sequence[str]) -> list[CalibrationWa
     """What the user must know about labels that were tested."""
     small = [CalibrationWarning(_TOO_SMALL, named=listed([names[code] for code in tested.untested]))]
     return [*(small if tested.untested else []), *_batches_apart(tested.outcomes)]
+
+
+def _all_stood(merging: Merging) -> bool:
+    """Whether pairs were compared and none was merged."""
+    return not merging.merges and any(outcome.kind == "pair" for outcome in merging.standing)
+
+
+def _one_left(merging: Merging) -> str:
+    """Why one cluster is left."""
+    begin = "One cluster is left of the {n_start} at the start: "
+    if all(outcome.kind == "small" for outcome in merging.merges):
+        return begin + "the others have too few cells to be tested"
+    return begin + "no two neighbours were told apart by more than null cells are"
 
 
 _TOO_SMALL = "Too small to be tested: {named}."
@@ -196,10 +204,11 @@ def _batches_apart(outcomes: Sequence[PairOutcome]) -> list[CalibrationWarning]:
     """A word about pairs that were not compared because they have no batch in common."""
     n_apart = sum(outcome.kind == "batch" for outcome in outcomes)
     text = (
-        "{n_apart} pairs of neighbours have no batch in common: whether they are types or a batch effect cannot be "
-        "told, and they stay. Integrate the batches before clustering (docs: Batches)."
+        "{pairs} no batch in which both have 5 cells: whether they are types or a batch effect cannot be told, and "
+        "they stay. Integrate the batches before clustering (docs: Batches)."
     )
-    return [CalibrationWarning(text, n_apart=n_apart)] if n_apart else []
+    pairs = "1 pair of neighbours has" if n_apart == 1 else f"{n_apart} pairs of neighbours have"
+    return [CalibrationWarning(text, pairs=pairs)] if n_apart else []
 
 
 def warn_about(search: Search, params: RunParams) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import scanpy as sc
 
 from recall_py._docs import with_common_docs
@@ -19,7 +20,6 @@ from recall_py.tl._removed import refuse_removed_from_clustering
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from anndata import AnnData
 
     from recall_py.method.params import Rng
@@ -121,7 +121,9 @@ def leiden(
             copy=copy,
             progress=progress,
         )
-    by_scanpy, seed = _seeds(random_state, rng)
+    seed = resolve_seed(random_state, rng)
+    takes_rng = rng is not None and "rng" in inspect.signature(_scanpy_leiden).parameters
+    by_scanpy: dict[str, Any] = {"rng" if takes_rng else "random_state": seed}
 
     def cluster(cells: AnnData, key: str) -> None:
         _scanpy_leiden(cells, resolution, key_added=key, **by_scanpy, **clustering_args)
@@ -164,17 +166,10 @@ def refuse_graph_and_modality(**given: object) -> None:
 
 def recorded(algorithm: str, resolution: float | None, others: dict[str, Any]) -> dict[str, Any]:
     """What clusters and its arguments, as scalars and names that a file can hold."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in others.items()}
     told = {
         name: value if isinstance(value, bool | int | float | str) else getattr(value, "__name__", repr(value))
-        for name, value in others.items()
+        for name, value in plain.items()
         if value is not None
     }
     return {"algorithm": algorithm, **({} if resolution is None else {"resolution": float(resolution)}), **told}
-
-
-def _seeds(random_state: Any, rng: Rng | None) -> tuple[dict[str, Any], int]:
-    """What scanpy takes for a seed, and the seed of the null cells."""
-    if rng is not None and "rng" in inspect.signature(_scanpy_leiden).parameters:
-        return {"rng": rng}, resolve_seed(None, rng)
-    seed = resolve_seed(random_state, rng)
-    return {"random_state": seed}, seed

@@ -146,15 +146,12 @@ def louvain(
         cells.uns[key] = {"params": {"resolution": level, "random_state": seed}}
 
     def by_scanpy(cells: AnnData, key: str) -> None:
-        _scanpy_louvain(
-            cells,
-            resolution,
-            key_added=key,
-            random_state=seed,
-            flavor=flavor,
-            use_weights=use_weights,
-            **clustering_args,
-        )
+        how = {"random_state": seed, "flavor": flavor, "use_weights": use_weights, **clustering_args}
+        try:
+            _scanpy_louvain(cells, resolution, key_added=key, **how)
+        except ImportError as error:
+            text = "{flavor:{found!r}} needs a package that is absent ({error}). Use {flavor:'igraph'}, or install it."
+            raise ArgumentError(text, found=flavor, error=error) from error
 
     how = {"flavor": flavor, "use_weights": use_weights, "n_orders": n_orders, **clustering_args}
     return calibrate_graph_clusters(

@@ -60,9 +60,28 @@ def test_command_and_library_give_the_same_answer_on_the_graph_in_the_file(label
         pd.testing.assert_frame_equal(table(found), table(adata))
     options = ("--resolution", 2, "--seed", 1, "--flavor", "igraph", "--n-iterations", 2)
     run = recall("cluster", labelled[1] / "out.h5ad", "-o", tmp_path / "again.h5ad", *options)
-    assert "neighbour graph and UMAP of the file are used" in run.stdout
+    assert "the neighbour graph of the file is used" in run.stdout
     again = ad.read_h5ad(tmp_path / "again.h5ad")
     assert again.obs["leiden"].equals(found.obs["leiden"])
+
+
+def test_cluster_takes_a_graph_of_anything_and_makes_no_picture_beside_it(labelled, tmp_path):
+    adata = ad.read_h5ad(labelled[1] / "out.h5ad")
+    del adata.obsm["X_umap"], adata.obsm["X_pca"]
+    adata.uns["neighbors"]["params"]["use_rep"] = "X_pca_harmony"
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    options = ("--resolution", 2, "--seed", 1, "--flavor", "igraph", "--n-iterations", 2, "--quiet")
+    run = recall("cluster", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", *options)
+    assert run.returncode == 0, run.stderr
+    found = ad.read_h5ad(tmp_path / "out.h5ad")
+    assert found.obs["leiden"].equals(adata.obs["leiden"])
+    assert not len(found.obsm)
+    recorded = adata.copy()
+    del recorded.uns["neighbors"]
+    recorded.write_h5ad(tmp_path / "in.h5ad")
+    run = recall("cluster", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", *options)
+    assert run.returncode == 2
+    assert "obsp has distances, connectivities: name it, --obsp ..." in run.stderr or "name it" in run.stderr
 
 
 def test_json_summary_says_what_was_found(labelled):
@@ -127,6 +146,11 @@ def test_old_options_say_where_they_went(command, option, said, tmp_path):
         (
             ["cluster", PBMC, "-o", "x.h5ad", "--method", "magic"],
             "Unknown --method 'magic'. Available: pairs",
+        ),
+        (["cluster", PBMC, "-o", "x.h5ad", "--n-orders", "3"], "--n-orders means nothing to --algorithm leiden"),
+        (
+            ["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "louvain", "--n-iterations", "3"],
+            "--n-iterations means nothing to --algorithm louvain",
         ),
         (["merge", PBMC, "-o", "x.h5ad", "--groupby", "type"], "Columns of obs: annotation"),
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation"], "a column and its labels"),

@@ -222,16 +222,6 @@ def test_parts_of_a_graph_that_no_edge_joins_are_compared_with_the_nearest(three
     assert (len(found.members), len(found.merges), found.standing) == (1, 1, ())
 
 
-def test_genes_that_do_not_take_part_hold_no_pair_apart(three):
-    apart = three.groups.copy()
-    mean = [three.counts[apart == code].mean(axis=0) for code in range(3)]
-    alike = np.ptp(np.log1p(mean), axis=0) < 0.15
-    found = three.merge(apart, genes=alike)
-    assert 20 < alike.sum() < 250
-    assert found.labels.max() < 2
-    assert all(alike[merge.comparison.genes].all() for merge in found.merges)
-
-
 def test_batches_alone_hold_no_pair_apart():
     cells = Cells(n_batches=2, batch_sd=0.6)
     labels = np.where(np.arange(cells.batches.size) % 20 == 0, 1 - cells.batches, cells.batches).astype(np.int32)
@@ -279,11 +269,6 @@ def test_distinct_groups_stay_apart():
 def test_labels_that_are_no_codes_are_refused(three, labels):
     with pytest.raises(ValueError, match=r"labels must be codes 0\.\.k-1.*numpy\.unique"):
         merge_clusters(np.array(labels, dtype=np.int32), three.rows)
-
-
-def test_no_genes_are_refused(three):
-    with pytest.raises(ValueError, match="None of the 250 genes takes part"):
-        three.merge(three.groups, genes=np.zeros(250, dtype=bool))
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,17 @@ def test_clusters_without_a_batch_in_common_stay_and_a_warning_says_so(cells):
     assert apart["evidence"].isna().all()
 
 
+def test_a_stray_cell_of_a_batch_makes_two_clusters_no_more_comparable(cells):
+    adata = cells.copy()
+    batch = np.where(adata.obs["group"] == "group0", "one", "two")
+    batch[np.flatnonzero(batch == "one")[:4]] = "two"
+    adata.obs["batch"] = batch
+    quietly(recall_py.tl.merge_clusters, adata, "group", batch_key="batch")
+    assert adata.obs["group_merged"].nunique() == 3
+    clusters = recall_py.get.clusters(adata, "group_merged").set_index("cluster")
+    assert not clusters.loc["group0", "supported"]
+
+
 def test_genes_can_be_left_out(cells):
     found = quietly(
         recall_py.tl.leiden, cells, 3, genes=cells.var_names[cells.var["marker_of"] == ""], copy=True, **BY_IGRAPH
@@ -329,6 +340,10 @@ def with_column_of_others(adata):
     adata.obs["leiden_start"] = "mine"
 
 
+def with_the_new_name_outside(adata):
+    adata.obs["half"] = pd.Categorical(np.where(np.arange(adata.n_obs) < 90, "a", "a,0"))
+
+
 def with_incomplete_labels(adata):
     adata.obs["half"] = pd.Categorical(np.where(np.arange(adata.n_obs) < 9, None, "a"))
 
@@ -342,7 +357,9 @@ REFUSED = {
     "no such entry": (None, {"neighbors_key": "wnn"}, r"uns\['wnn'\] does not exist"),
     "a cell each": (None, {"resolution": 1e9}, "label of its own for each of the 180 cells"),
     "missing labels": (with_incomplete_labels, {"restrict_to": ("half", ["a"])}, "has no label for 9 cells"),
-    "start of others": (with_column_of_others, {}, "Pass another key_added"),
+    "start of others": (with_column_of_others, {}, r"Pass another key_added, or remove it: del adata\.obs"),
+    "name outside": (with_the_new_name_outside, {"restrict_to": ("half", ["a"])}, "outside the restriction .* a,0"),
+    "no edge": (None, {"adjacency": sparse.csr_matrix((180, 180))}, "No edge of adjacency joins two of the 180 cells"),
     "no batches": (None, {"batch_key": "donor"}, r"obs\['donor'\] does not exist"),
     "modality of an AnnData": (None, {"modality": "rna"}, "has no modalities"),
     "unknown method": (None, {"method": "magic"}, "Available: pairs, knockoffs"),
@@ -428,6 +445,23 @@ def test_louvain_takes_a_resolution_and_leaves_to_scanpy_what_is_scanpys(cells, 
     monkeypatch.setattr("recall_py.tl._louvain._scanpy_louvain", scanpys_louvain)
     quietly(recall_py.tl.louvain, cells, flavor="vtraag", directed=False, copy=True)
     assert given == {"random_state": 0, "flavor": "vtraag", "use_weights": True, "directed": False}
+
+
+def test_flavors_of_packages_that_are_not_there_say_so(cells):
+    with pytest.raises(ValueError, match=r"flavor='rapids' needs a package that is absent.*flavor='igraph'"):
+        recall_py.tl.louvain(cells, flavor="rapids", copy=True)
+
+
+def test_search_takes_the_start_of_earlier_labels_away(merged):
+    adata = merged.copy()
+    quietly(recall_py.tl.leiden, adata, 0.5, method="knockoffs", **BY_IGRAPH)
+    assert "leiden_start" not in adata.obs
+    assert "iterations" in adata.uns["leiden"]["recall"]
+
+
+def test_tests_do_not_take_the_place_of_the_record_of_labels(merged):
+    with pytest.raises(ValueError, match=r"holds the record of the labels obs\['leiden'\]"):
+        recall_py.tl.test_clusters(merged.copy(), "leiden", key_added="leiden")
 
 
 def test_tests_answer_without_merging(merged):

@@ -21,6 +21,8 @@ from recall_py.method.threads import map_blocks, one_blas_thread
 
 Rows = Callable[[NDArray[np.int64]], sparse.csr_array]
 """(n_cells, n_genes) raw counts of given cells, in their order."""
+_LEAST_IN_BATCH = 5
+"""Cells that each of two clusters has in a batch by which they can be compared."""
 Members = tuple[int, ...]
 """Codes at the start of the clusters that one is made of, ascending."""
 
@@ -35,11 +37,11 @@ class StartClusters:
 
     Parameters
     ----------
-    labels, rows, genes
+    labels, rows
         As in :func:`recall_py.method.merging.merge_clusters`.
     """
 
-    def __init__(self, labels: NDArray[np.integer], rows: Rows, genes: NDArray[np.bool_] | None) -> None:
+    def __init__(self, labels: NDArray[np.integer], rows: Rows) -> None:
         self.sizes = np.bincount(labels) if labels.size and labels.min() >= 0 else np.zeros(1, dtype=np.int64)
         if not self.sizes.all():
             msg = (
@@ -47,11 +49,7 @@ class StartClusters:
                 "Pass numpy.unique(labels, return_inverse=True)[1]."
             )
             raise ValueError(msg)
-        if genes is not None and not genes.any():
-            msg = f"None of the {genes.size} genes takes part; `genes` is True where one does."
-            raise ValueError(msg)
         self.labels = labels
-        self.genes = None if genes is None else np.flatnonzero(genes)
         self._rows = rows
         self._cells = np.split(np.argsort(labels, kind="stable"), np.cumsum(self.sizes)[:-1])
         self._samples: dict[Members, tuple[NDArray[np.int64], sparse.csr_array]] = {}
@@ -77,8 +75,6 @@ class StartClusters:
                     "for, in their order, of the cells that the labels belong to."
                 )
                 raise ValueError(msg)
-            if self.genes is not None:
-                counts = counts[:, self.genes]
             told = np.asarray(counts.sum(axis=1)).ravel() > 0
             self._samples[members] = cells[told], counts[told]
         cells, counts = self._samples[members]
@@ -141,11 +137,13 @@ class Outcomes:
         return self._outcome(joined, pair, self._sides(joined, pair), "small")
 
     def _share_a_batch(self, first: Members, second: Members) -> bool:
-        """Whether a batch has cells of both."""
+        """Whether a batch has enough cells of both, among those that are read; or both are too small to have them."""
         if self._batches is None:
             return True
-        one, other = (self._batches[self._clusters.cells(side)] for side in (first, second))
-        return np.intersect1d(one, other).size > 0
+        sides = [self._batches[self._clusters.sample(side)[0]] for side in (first, second)]
+        least = min(_LEAST_IN_BATCH, *(side.size for side in sides))
+        one, other = (np.bincount(side, minlength=self._batches.max() + 1) for side in sides)
+        return bool(((one >= least) & (other >= least)).any())
 
     def _sides(self, joined: NDArray[np.int64], pair: Sequence[int]) -> tuple[Members, Members]:
         """What the larger cluster of a pair is made of, and the smaller."""
@@ -192,6 +190,5 @@ class Outcomes:
         )
         rng = np.random.default_rng([params.seed, *pair.key])
         comparison = compare(pooled, rng, n_draws=params.n_draws, n_best=params.n_best)
-        genes = np.flatnonzero(present)[comparison.genes]
-        comparison = comparison._replace(genes=genes if clusters.genes is None else clusters.genes[genes])
+        comparison = comparison._replace(genes=np.flatnonzero(present)[comparison.genes])
         return comparison.turned() if pair.swapped else comparison
