@@ -225,7 +225,7 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     >>> adata = adata[adata.obs["annotation"].isin(["CD8+ Cytotoxic T", "CD56+ NK", "CD19+ B"])].copy()
     >>> recall_py.tl.merge_clusters(adata, "annotation")
     >>> recall_py.get.clusters(adata, "annotation_merged")["start"].tolist()
-    [['CD8+ Cytotoxic T', 'CD56+ NK'], ['CD19+ B']]
+    [['CD19+ B'], ['CD8+ Cytotoxic T', 'CD56+ NK']]
     """
     record = find_record(adata, key)
     if not holds_merging(record):

@@ -16,6 +16,7 @@ import numpy as np
 import scanpy as sc
 from scipy import sparse
 
+from benchmarks import clusterings
 from benchmarks.pbmc3k.runs import FLAVORS, quiet
 from benchmarks.scale.stages import Meter, Timed
 from recall_py.datasets import pbmc68k
@@ -143,7 +144,7 @@ def calibrated(adata, method, resolution, meter):
         stack.enter_context(mock.patch("recall_py.run.cluster._observer", return_value=Announced(meter)))
         # The preparation lasts until the first stage is announced; the record is written in the last one.
         with meter.stage("prepare"):
-            search(adata, resolution=resolution, key_added="clusters", **LEIDEN, **KNOCKOFFS[method])
+            clusterings.search(adata, resolution=resolution, key_added="clusters", **LEIDEN, **KNOCKOFFS[method])
     return adata
 
 

@@ -6,6 +6,7 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 
 from recall_py.adata.stored import StoredMerging, StoredRun, read_result
@@ -129,7 +130,10 @@ def result_summary(adata: AnnData, key: str, source: Path, target: Path) -> dict
         "start_sizes": {str(label): int(size) for label, size in start.items()},
         "clusters": rows_of(get.clusters(adata, key)),
         "merges": rows_of(get.merges(adata, key)),
-        "clustering": dict(result.clustering),
+        "clustering": {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in result.clustering.items()
+        },
     }
 
 

@@ -36,7 +36,7 @@ def _needs_python(result: StoredMerging) -> bool:
     graph = str(how.get("graph", result.around.get("connectivities", "")))
     column, *names = np.asarray(how.get("restrict_to", ("",))).astype(str).tolist()
     unspeakable = ":" in column or any("," in name for name in names)
-    named = str(result.record["selection"]) == _BY_NAME or result.modality is not None
+    named = str(result.record["selection"]) == _BY_NAME or str({**result.around, **how}.get("modality", "")) != ""
     return bool(unknown) or graph == "adjacency" or named or unspeakable
 
 

@@ -63,8 +63,8 @@ def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     if n_apart:
         which = f"{n_apart} pairs of neighbours have" if n_apart > 1 else "1 pair of neighbours has"
         found.append(
-            f"{which} no batch in which both have 5 cells: whether they are types or a batch effect cannot be told, "
-            "and they stay. Integrate the batches before clustering."
+            f"{which} no batch in common with 5 cells of each: whether they are types or a batch effect cannot be "
+            "told, and they stay. Integrate the batches before clustering."
         )
     return found
 
@@ -85,7 +85,9 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
     if pair["kind"] == "small":
         return f"{second} has too few cells to be compared, so it joined its nearest, {first}."
     if pair["kind"] == "batch":
-        return f"{first} and {second} have no batch in which both have 5 cells, so they were not compared, and stay."
+        return (
+            f"{first} and {second} have no batch in common with 5 cells of each, so they were not compared, and stay."
+        )
     middle = len(pair["ranks"]) // 2
     rank, real, null = (pair[name][middle] for name in ("ranks", "real", "null"))
     more = "better" if pair["evidence"] >= 0 else "worse"

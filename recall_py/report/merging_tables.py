@@ -91,7 +91,7 @@ def parameters_table(result: StoredMerging) -> Table:
         "counts from": record["source"],
         "genes": f"{len(record['genes']):,}, {record['selection']}",
     }
-    asked = dict(sorted({**result.around, **result.clustering}.items()))
+    asked = dict(sorted({**result.clustering, **result.around}.items()))
     rows |= {
         name: value
         for name, value in asked.items()

@@ -130,9 +130,7 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
     if outcome.kind == "small":
         return f"{of_cells} joined: too few cells to be tested"
     if outcome.kind == "batch":
-        return (
-            f"{of_cells} stay: they have no batch in which both have 5 cells, so types and batches cannot be told apart"
-        )
+        return f"{of_cells} stay, not compared: they have no batch in common with 5 cells of each"
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
     return f"{of_cells} {became}: {outcome.excess:.2f} decades beyond null cells, threshold {outcome.threshold:g}{near}"
@@ -142,8 +140,9 @@ def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> li
     """What the user must know about how merging given labels ended."""
     messages = _small_stay(merging.untested, [joined_name(names, side) for side in merging.members])
     if len(names) > 1 and len(merging.members) == 1:
-        text = f"{_one_left(merging)} (obs[{{column!r}}])."
-        messages.append(CalibrationWarning(text, n_start=len(names), column=groupby))
+        text = "One cluster is left of the {n_start} in obs[{column!r}]: {why}."
+        why = _why_one_is_left(merging)
+        messages.append(CalibrationWarning(text, n_start=len(names), column=groupby, why=why))
     if _all_stood(merging):
         text = (
             "Every pair of neighbours in obs[{column!r}] stands at the start, so it may be too coarse: merging cannot "
@@ -157,11 +156,11 @@ def start_warnings(merging: Merging, names: Sequence[str]) -> list[CalibrationWa
     """What the user must know about how calibrating a clustering ended."""
     messages = []
     if len(names) == 1:
-        messages.append(
-            CalibrationWarning("The start is one cluster, so nothing was tested. Pass a higher {resolution}.")
-        )
+        text = "The start is one cluster, so nothing was tested. Pass a higher {resolution}."
+        messages.append(CalibrationWarning(text))
     elif len(merging.members) == 1:
-        messages.append(CalibrationWarning(f"{_one_left(merging)}.", n_start=len(names)))
+        text = "One cluster is left of the {n_start} at the start: {why}."
+        messages.append(CalibrationWarning(text, n_start=len(names), why=_why_one_is_left(merging)))
     elif _all_stood(merging):
         text = (
             "Every pair of neighbours stands at the start, so it may be too coarse: merging cannot split. "
@@ -182,12 +181,10 @@ def _all_stood(merging: Merging) -> bool:
     return not merging.merges and any(outcome.kind == "pair" for outcome in merging.standing)
 
 
-def _one_left(merging: Merging) -> str:
-    """Why one cluster is left."""
-    begin = "One cluster is left of the {n_start} at the start: "
+def _why_one_is_left(merging: Merging) -> str:
     if all(outcome.kind == "small" for outcome in merging.merges):
-        return begin + "the others have too few cells to be tested"
-    return begin + "no two neighbours were told apart by more than null cells are"
+        return "the others have too few cells to be tested"
+    return "no two neighbours were told apart by more than null cells are"
 
 
 _TOO_SMALL = "Too small to be tested: {named}."
@@ -204,7 +201,7 @@ def _batches_apart(outcomes: Sequence[PairOutcome]) -> list[CalibrationWarning]:
     """A word about pairs that were not compared because they have no batch in common."""
     n_apart = sum(outcome.kind == "batch" for outcome in outcomes)
     text = (
-        "{pairs} no batch in which both have 5 cells: whether they are types or a batch effect cannot be told, and "
+        "{pairs} no batch in common with 5 cells of each: whether they are types or a batch effect cannot be told, and "
         "they stay. Integrate the batches before clustering (docs: Batches)."
     )
     pairs = "1 pair of neighbours has" if n_apart == 1 else f"{n_apart} pairs of neighbours have"

@@ -448,8 +448,8 @@ def test_louvain_takes_a_resolution_and_leaves_to_scanpy_what_is_scanpys(cells, 
 
 
 def test_flavors_of_packages_that_are_not_there_say_so(cells):
-    with pytest.raises(ValueError, match=r"flavor='rapids' needs a package that is absent.*flavor='igraph'"):
-        recall_py.tl.louvain(cells, flavor="rapids", copy=True)
+    with pytest.raises(ValueError, match=r"flavor='vtraag' needs a package that is absent.*flavor='igraph'"):
+        recall_py.tl.louvain(cells, flavor="vtraag", copy=True)
 
 
 def test_search_takes_the_start_of_earlier_labels_away(merged):
