@@ -58,7 +58,7 @@ def _as_from_r(
     progress: bool = False,
     **options: Any,
 ) -> AnnData | None:
-    of_leiden = {name: options.pop(name) for name in ("flavor", "n_iterations") if name in options}
+    of_leiden = {name: options.pop(name) for name in ("flavor", "n_iterations", "directed") if name in options}
     calibration = Calibration(
         start=resolution,
         partition=PartitionParams(algorithm="leiden", **of_leiden),
