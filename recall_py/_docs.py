@@ -84,7 +84,7 @@ layer
     Layer with raw counts.
 batch_key
     Column of ``obs`` with batches: null cells keep the means of each batch, so that batches alone hold no pair apart.
-    Two clusters without a batch in common cannot be compared; they stay, and a warning says so.
+    Two clusters that share no batch with 5 cells of each cannot be compared; they stay, and a warning says so.
 genes
     Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most 2,000,
     else the 2,000 that scanpy's ``seurat_v3`` selects. Leave out genes that should make no clusters, such as those of

@@ -53,7 +53,8 @@ def merge_clusters(
         Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_merged"`` added.
     batch_key
         Column of ``obs`` with batches: null cells keep the means of each batch, so that batches alone hold no pair
-        apart. Two clusters without a batch in common cannot be compared; they stay, and a warning says so.
+        apart. Two clusters that share no batch with 5 cells of each cannot be compared: they
+        stay, and a warning says so.
     layer
         Layer with the raw counts.
     genes
