@@ -40,6 +40,39 @@ def restricted_cells(adata: AnnData, restrict_to: tuple[str, Sequence[str]]) -> 
     return labels.isin(list(categories)).to_numpy()
 
 
+def restricted_prefix(restrict_to: tuple[str, Sequence[str]] | None) -> str:
+    """What the names of a restricted clustering begin with, as in scanpy; nothing where all cells are clustered."""
+    return "" if restrict_to is None else f"{'-'.join(restrict_to[1])},"
+
+
+def labels_everywhere(
+    adata: AnnData, restrict_to: tuple[str, Sequence[str]], cells: NDArray[np.bool_], labels: NDArray[Any]
+) -> NDArray[np.object_]:
+    """(n_obs,) the new labels of the `cells` that a clustering is restricted to; those of the others stay.
+
+    Raises
+    ------
+    ValueError
+        If a label of the others is called as a new one.
+    """
+    column, _ = restrict_to
+    everywhere = read_labels(adata, column).astype(str).to_numpy(dtype=object)
+    taken = set(labels.tolist()) & set(everywhere[~cells].tolist())
+    if taken:
+        msg = (
+            f"obs[{column!r}] has cells outside the restriction that are called {listed(sorted(taken))}, as the new "
+            "clusters would be. Rename them first."
+        )
+        raise ValueError(msg)
+    everywhere[cells] = labels
+    return everywhere
+
+
+def told_restriction(restrict_to: tuple[str, Sequence[str]] | None) -> dict[str, str]:
+    """The entry ``restrict_to`` of ``uns[key]["params"]``, where there is one."""
+    return {} if restrict_to is None else {"restrict_to": f"{restrict_to[0]}:{','.join(restrict_to[1])}"}
+
+
 def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> pd.Series[Any] | None:
     """The batches of some or all cells."""
     return None if column is None else read_labels(adata, column, cells).cat.remove_unused_categories()

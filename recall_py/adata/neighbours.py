@@ -31,11 +31,9 @@ class CellGraph(NamedTuple):
     name: str
     """Where it was found, such as ``obsp['connectivities']``."""
 
-    def among(self, cells: NDArray[np.bool_] | None) -> Any:
+    def among(self, cells: NDArray[np.bool_] | None) -> CellGraph:
         """The graph of some of the cells, or of all."""
-        if cells is None:
-            return self.stored
-        return sparse.csr_matrix(self.stored)[cells][:, cells]
+        return self if cells is None else self._replace(stored=sparse.csr_matrix(self.stored)[cells][:, cells])
 
 
 def recorded_graph(

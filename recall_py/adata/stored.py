@@ -96,6 +96,8 @@ class StoredMerging(StoredResult):
 
     start_column: str
     """Column of ``obs`` with the labels at the start."""
+    merges_clusters: bool
+    """Whether clusters were to be merged, rather than tested alone."""
 
     @property
     def start_names(self) -> NDArray[np.str_]:
@@ -113,11 +115,6 @@ class StoredMerging(StoredResult):
         table = self.record[keys.OUTCOMES]
         last = ~np.asarray(table["merged"], dtype=bool)
         return {name: np.asarray(column)[last] for name, column in table.items()}
-
-    @property
-    def merges_clusters(self) -> bool:
-        """Whether clusters were to be merged, rather than tested alone."""
-        return self.column == self.key
 
     @property
     def clustering(self) -> Mapping[str, Any]:
@@ -204,8 +201,8 @@ def read_run(adata: AnnData, key: str) -> StoredRun:
 
 def _merging_of(adata: AnnData, key: str, record: Mapping[str, Any]) -> StoredMerging:
     around = adata.uns[key][keys.PARAMS]
-    own_labels = bool(keys.CLUSTERING in record or "merge_small" in around)
-    column = key if own_labels else str(around["groupby"])
+    merges = merges_clusters(record, around)
+    column = key if merges else str(around["groupby"])
     start = key + keys.START_SUFFIX if keys.CLUSTERING in record else str(around["groupby"])
     names = np.asarray(record["labels"]).astype(str)
     codes = pd.Index(names).get_indexer(read_labels(adata, column).astype(str)).astype(np.int32)
@@ -221,6 +218,7 @@ def _merging_of(adata: AnnData, key: str, record: Mapping[str, Any]) -> StoredMe
         seed=int(record[keys.PARAMS]["seed"]),
         batch_key=str(asked.get("batch_key", "")) or None,
         start_column=start,
+        merges_clusters=merges,
     )
     recorded = np.asarray(record["sizes"])
     for name, size, before in zip(names, result.sizes, recorded, strict=True):
@@ -283,6 +281,11 @@ def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
 def holds_merging(record: Mapping[str, Any]) -> bool:
     """Whether a record is of pairs that were compared by null cells of their own, rather than by the filter."""
     return keys.OUTCOMES in record
+
+
+def merges_clusters(record: Mapping[str, Any], around: Mapping[str, Any]) -> bool:
+    """Whether such a record is of clusters that were to be merged, rather than of tests; `around` is what was asked."""
+    return keys.CLUSTERING in record or "merge_small" in around
 
 
 def _with_plain_text(stored: Mapping[str, Any]) -> dict[str, Any]:

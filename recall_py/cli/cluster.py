@@ -63,10 +63,8 @@ class GraphRequest:
     def __post_init__(self) -> None:
         one_of("algorithm", self.algorithm, RESOLUTION_CLUSTERERS)
         keys.refuse_unusable(self.key_added)
-        for name in ("n_orders",) if self.algorithm == "leiden" else ("n_iterations", "directed", "partition_type"):
-            if name in self.others:
-                msg = f"--{name.replace('_', '-')} means nothing to --algorithm {self.algorithm}. Leave it out."
-                raise ValueError(msg)
+        of_others = ("n_orders",) if self.algorithm == "leiden" else ("n_iterations", "directed", "partition_type")
+        _refuse_meaningless([name for name in of_others if name in self.others], self.algorithm)
 
     @property
     def final_key(self) -> str:
@@ -119,12 +117,9 @@ class SearchRequest:
         one_of("algorithm", self.algorithm, CLUSTERERS)
         keys.refuse_unusable(self.key_added)
         by_number = self.algorithm not in RESOLUTION_CLUSTERERS
-        unused = ("resolution_start", "graph", "neighbors_key") if by_number else ("num_clusters_start",)
-        for name in unused:
-            if getattr(self, name) is not None:
-                option = name.removesuffix("_start") if name == "resolution_start" else name
-                msg = f"--{option.replace('_', '-')} means nothing to --algorithm {self.algorithm}. Leave it out."
-                raise ValueError(msg)
+        options = {"resolution": self.resolution_start, "graph": self.graph, "neighbors_key": self.neighbors_key}
+        of_others = given(**(options if by_number else {"num_clusters_start": self.num_clusters_start}))
+        _refuse_meaningless(list(of_others), self.algorithm)
 
     @property
     def final_key(self) -> str:
@@ -177,6 +172,13 @@ class MergeRequest:
 
         tl.merge_clusters(adata, self.groupby, key_added=self.key_added, genes=gene_names(self.genes), **self.others)
         return PlotSlots()
+
+
+def _refuse_meaningless(given_options: list[str], algorithm: str) -> None:
+    """Refuse options that were given and are of other algorithms."""
+    if given_options:
+        msg = f"--{given_options[0].replace('_', '-')} means nothing to --algorithm {algorithm}. Leave it out."
+        raise ValueError(msg)
 
 
 def categories(restrict_to: str | None) -> tuple[str, list[str]] | None:

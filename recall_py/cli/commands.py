@@ -44,6 +44,7 @@ from recall_py.cli.options import (
 )
 from recall_py.cli.paths import PAGE, target_file
 from recall_py.method import params
+from recall_py.run.removed import OF_OLD_TESTS
 
 
 def _examples(*commands: str) -> str:
@@ -459,8 +460,6 @@ def doctor() -> None:
 
 def _moved(option: str) -> str:
     """Where an option of ``cluster`` or ``test`` went, which was theirs once; empty for others."""
-    from recall_py.tl._removed import OF_OLD_TESTS
-
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if option == "--preset" and command == "cluster":
         return "--preset is gone: what calibrated did is the default now, on the graph in the file; leave it out"

@@ -144,27 +144,21 @@ def _labels(adata: AnnData) -> str:
 def _results(adata: AnnData) -> str:
     from recall_py.adata.stored import find_record, results
 
-    return "; ".join(f"{key}: {_outcome(find_record(adata, key))}" for key in results(adata)) or "none of recall_py"
+    told = (f"{key}: {_outcome(find_record(adata, key), adata.uns[key][keys.PARAMS])}" for key in results(adata))
+    return "; ".join(told) or "none of recall_py"
 
 
-def _outcome(record: Any) -> str:
-    from recall_py.adata.stored import holds_merging
+def _outcome(record: Any, around: Any) -> str:
+    from recall_py.adata.stored import holds_merging, merges_clusters
 
-    if holds_merging(record):
-        return _of_merging(record)
-    if "converged" not in record:
-        passes = record["pairs"]["passes"]
+    merging = holds_merging(record)
+    if merging and merges_clusters(record, around):
+        return f"{len(record['labels'])} clusters, merged from {len(record['start_labels'])}"
+    if merging or "converged" not in record:
+        passes = (record[keys.OUTCOMES] if merging else record["pairs"])["passes"]
         return f"{int(passes.sum())} of {len(passes)} pairs supported"
     state = "calibrated" if record["converged"] else "NOT CALIBRATED"
     return f"{record['n_clusters']} clusters, {state}"
-
-
-def _of_merging(record: Any) -> str:
-    passes = record["outcomes"]["passes"]
-    n_start, n_final = len(record["start_labels"]), len(record["labels"])
-    if keys.CLUSTERING in record or record["params"]["merge_small"] or n_start != n_final:
-        return f"{n_final} clusters, merged from {n_start}"
-    return f"{int(passes.sum())} of {len(passes)} pairs supported"
 
 
 def _version(name: str, absent: str = "NOT INSTALLED") -> str:

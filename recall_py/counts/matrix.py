@@ -58,6 +58,8 @@ class CountMatrix:
         n_cells = matrix.shape[0] if self._cells is None else int(np.count_nonzero(self._cells))
         self.shape: tuple[int, int] = (n_cells, matrix.shape[1])
         self._last: tuple[NDArray[np.intp], sparse.csc_array] | None = None
+        self.most_variable: dict[int, tuple[NDArray[np.bool_], str]] = {}
+        """By number of genes: those that were selected, so that a file is read for them once."""
         self._by_rows: tuple[sparse.csc_array, sparse.csr_array] | None = None
 
     def holds(self, matrix: Any, cells: NDArray[np.bool_] | None) -> bool:

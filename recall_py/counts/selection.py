@@ -26,6 +26,12 @@ def most_variable(counts: CountMatrix, n_top_genes: int) -> tuple[NDArray[np.boo
     ValueError
         If no span does.
     """
+    if n_top_genes not in counts.most_variable:
+        counts.most_variable[n_top_genes] = _selected(counts, n_top_genes)
+    return counts.most_variable[n_top_genes]
+
+
+def _selected(counts: CountMatrix, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
     n_cells = counts.shape[0]
     mean = counts.survey.sums / n_cells
     variance = (counts.survey.squares / n_cells - mean**2) * (n_cells / (n_cells - 1))

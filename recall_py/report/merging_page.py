@@ -18,7 +18,9 @@ from recall_py.report.merging_tables import (
 from recall_py.report.parts import (
     Page,
     Section,
+    how_to_repeat,
     made_with,
+    marker_dots,
     picture,
     reason,
     table_part,
@@ -114,11 +116,7 @@ def _tables(adata: AnnData, result: StoredMerging, pairs: pd.DataFrame, clusters
         lambda: pl.pairs(adata, key, return_fig=True),
         "What holds each pair of neighbours apart. Clusters that little holds apart stand side by side.",
     )
-    dots = picture(
-        lambda: pl.markers(adata, key, return_fig=True),
-        "Expression of the strongest markers. Shade: mean; size: share of cells that express the gene.",
-        missing=no_counts,
-    )
+    dots = marker_dots(adata, result, no_counts)
     markers = reason(no_counts) if no_counts else table_part(marker_genes_table(adata, result))
     return [
         Section("clusters", "Clusters", table_part(clusters_table(adata, result, clusters))),
@@ -128,10 +126,8 @@ def _tables(adata: AnnData, result: StoredMerging, pairs: pd.DataFrame, clusters
 
 
 def _how_it_was_made(result: StoredMerging, source: str, target: str) -> list[Section]:
-    command = escape(repeat(result, source, target))
-    how = f"<p>The same input, versions and seed give the same labels.</p><pre>{command}</pre>"
     return [
         Section("parameters", "Parameters", table_part(parameters_table(result))),
-        Section("reproduce", "How to repeat it", how),
+        Section("reproduce", "How to repeat it", how_to_repeat(repeat(result, source, target))),
         *made_with(result),
     ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from recall_py import pl
 from recall_py.adata.stored import ChangedError, recorded_counts
 from recall_py.report.sentences import CITATION
 
@@ -65,6 +66,20 @@ def drawing() -> Iterator[None]:
         finally:
             plt.close("all")
             plt.switch_backend(backend)
+
+
+def marker_dots(adata: AnnData, result: StoredResult, no_counts: str | None) -> str:
+    """The picture of the strongest markers."""
+    return picture(
+        lambda: pl.markers(adata, result.key, return_fig=True),
+        "Expression of the strongest markers. Shade: mean; size: share of cells that express the gene.",
+        missing=no_counts,
+    )
+
+
+def how_to_repeat(command: str) -> str:
+    """The command, and what it gives."""
+    return f"<p>The same input, versions and seed give the same labels.</p><pre>{escape(command)}</pre>"
 
 
 def made_with(result: StoredResult) -> list[Section]:

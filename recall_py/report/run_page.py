@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from recall_py import pl
@@ -10,7 +9,9 @@ from recall_py.report.command import reproduce
 from recall_py.report.parts import (
     Page,
     Section,
+    how_to_repeat,
     made_with,
+    marker_dots,
     picture,
     reason,
     table_part,
@@ -67,11 +68,7 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[Section]:
         "Genes that tell each pair of clusters apart better than null genes do. The fewer, the less sure. Clusters "
         "that few genes tell apart stand side by side.",
     )
-    dots = picture(
-        lambda: pl.markers(adata, key, return_fig=True),
-        "Expression of the strongest markers. Shade: mean; size: share of cells that express the gene.",
-        missing=no_counts,
-    )
+    dots = marker_dots(adata, run, no_counts)
     nulls = picture(
         lambda: pl.knockoffs(adata, key, return_fig=True),
         "The weakest pair: every gene against its null gene, and how well the null counts fit the real ones. Sound "
@@ -89,10 +86,8 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[Section]:
 
 
 def _how_it_was_made(run: StoredRun, source: str, target: str) -> list[Section]:
-    command = escape(reproduce(run, source, target))
-    how = f"<p>The same input, versions and seed give the same labels.</p><pre>{command}</pre>"
     return [
-        Section("reproduce", "Command to reproduce", how),
+        Section("reproduce", "Command to reproduce", how_to_repeat(reproduce(run, source, target))),
         Section("parameters", "Parameters", table_part(parameters_table(run))),
         *made_with(run),
     ]

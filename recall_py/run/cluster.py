@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.adata.labels import read_labels, restricted_cells
+from recall_py.adata.labels import labels_everywhere, restricted_cells, restricted_prefix, told_restriction
 from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_clusters
@@ -96,18 +96,15 @@ def read_cluster_write(
         result, sketched = cluster_data(data, params, observer, knockoffs), None
         codes = result.search.partition.labels
     search = result.search
-    names = [str(code) for code in range(search.partition.n_clusters)]
+    prefix = restricted_prefix(restrict_to)
+    names = [f"{prefix}{code}" for code in range(search.partition.n_clusters)]
     labels = np.asarray(names)[codes]
-    if restrict_to is not None:
-        column, categories = restrict_to
-        names = [f"{'-'.join(categories)},{name}" for name in names]
-        everywhere = read_labels(adata, column).astype(str).to_numpy(dtype=object)
-        everywhere[cells] = np.asarray(names, dtype=object)[codes]
-        labels = everywhere.astype(np.str_)
-    if sketched is not None and cells is not None:
-        among_all = cells.copy()
-        among_all[cells] = sketched
-        sketched = among_all
+    if restrict_to is not None and cells is not None:
+        labels = labels_everywhere(adata, restrict_to, cells, labels).astype(np.str_)
+        if sketched is not None:
+            among_all = cells.copy()
+            among_all[cells] = sketched
+            sketched = among_all
     target = adata.copy() if copy else adata
     recorded = _scanpy_params(calibration, params, restrict_to)
     write_clusters(target, key_added, names, labels, data, params, result, recorded, sketched)
@@ -157,8 +154,7 @@ def _scanpy_params(
     recorded: dict[str, Any] = {start: params.search.start, "random_state": params.seed}
     if params.partition.algorithm == "leiden":
         recorded["n_iterations"] = params.partition.n_iterations
-    if restrict_to is not None:
-        recorded["restrict_to"] = f"{restrict_to[0]}:{','.join(restrict_to[1])}"
+    recorded |= told_restriction(restrict_to)
     return recorded | given(batch_key=calibration.batch_key, neighbors_key=calibration.neighbors_key)
 
 

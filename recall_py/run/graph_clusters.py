@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from natsort import natsorted
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.adata.labels import read_labels, restricted_cells
+from recall_py.adata.labels import labels_everywhere, restricted_cells, restricted_prefix, told_restriction
 from recall_py.adata.merged import write_calibrated
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
@@ -22,7 +22,6 @@ from recall_py.adata.write import refuse_occupied, refuse_start_of_others
 from recall_py.method.params import MergeParams
 from recall_py.run.merge import neighbours_on, refuse_too_many
 from recall_py.run.observe import MergeLog, start_warnings, warn
-from recall_py.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,17 +69,21 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     refuse_occupied(adata, key)
     refuse_start_of_others(adata, key)
     cells = None if asked.restrict_to is None else restricted_cells(adata, asked.restrict_to)
-    graph = _graph(adata, asked)
+    graph = _graph(adata, asked).among(cells)
     data = read_counts(
         counts, layer=asked.layer, batch_key=asked.batch_key, cells=cells, only=asked.genes, by_rows=True
     )
     begun = time.perf_counter()
-    labels, entry = _clustered(adata, cluster, graph, cells, key)
+    cell_names = adata.obs_names if cells is None else adata.obs_names[cells]
+    labels, entry = _clustered(cell_names, cluster, graph, key)
     clustered = time.perf_counter()
-    prefix = "" if asked.restrict_to is None else f"{'-'.join(asked.restrict_to[1])},"
+    prefix = restricted_prefix(asked.restrict_to)
     names = [f"{prefix}{name}" for name in labels.cat.categories]
-    everywhere = _everywhere(adata, labels, names, cells, asked)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
+    everywhere = labels
+    if asked.restrict_to is not None and cells is not None:
+        of_all = labels_everywhere(adata, asked.restrict_to, cells, np.asarray(names, dtype=object)[codes])
+        everywhere = pd.Series(pd.Categorical(of_all, categories=natsorted(set(of_all))), index=adata.obs_names)
     refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
     n_cells, n_genes = data.shape
     start = logging.info(
@@ -91,7 +94,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     merging = merge_clusters(
         codes,
         data.rows,
-        neighbours_on(graph, cells, codes),
+        neighbours_on(graph, codes),
         params,
         batches=data.batches,
         observer=MergeLog(names, progress=asked.progress),
@@ -112,7 +115,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         data,
         params,
         merging,
-        {**entry, keys.PARAMS: {**entry[keys.PARAMS], **_restriction(asked)}},
+        {**entry, keys.PARAMS: {**entry[keys.PARAMS], **told_restriction(asked.restrict_to)}},
         {**clustering, "seconds": seconds},
     )
     warn(start_warnings(merging, names), stacklevel=4)
@@ -141,54 +144,20 @@ def _graph(adata: AnnData, asked: GraphClustering) -> CellGraph:
     raise ValueError(msg)
 
 
-def _clustered(
-    adata: AnnData, cluster: Cluster, graph: CellGraph, cells: NDArray[np.bool_] | None, key: str
-) -> tuple[pd.Series[Any], dict[str, Any]]:
-    """Labels as categories and what ``uns`` has of them, of the cells that take part; `adata` is not touched."""
+def _clustered(cells: pd.Index, cluster: Cluster, graph: CellGraph, key: str) -> tuple[pd.Series[Any], dict[str, Any]]:
+    """Labels of the named `cells` as categories, and what ``uns`` has of them; the user's object is not touched."""
     import anndata as ad
 
-    names = adata.obs_names if cells is None else adata.obs_names[cells]
-    among = graph.among(cells)
-    if len(names) > 1 and not sparse.csr_array(among).count_nonzero():
-        msg = f"No edge of {graph.name} joins two of the {len(names)} cells that are to be clustered."
+    if len(cells) > 1 and not sparse.csr_array(graph.stored).count_nonzero():
+        msg = f"No edge of {graph.name} joins two of the {len(cells)} cells that are to be clustered."
         raise ValueError(msg)
     holder = ad.AnnData(
-        obs=pd.DataFrame(index=names),
-        obsp={"connectivities": among},
+        obs=pd.DataFrame(index=cells),
+        obsp={"connectivities": graph.stored},
         uns={keys.NEIGHBORS: {"connectivities_key": "connectivities", "distances_key": "distances", "params": {}}},
     )
     cluster(holder, key)
     return holder.obs[key], dict(holder.uns[key])
-
-
-def _everywhere(
-    adata: AnnData,
-    labels: pd.Series[Any],
-    names: Sequence[str],
-    cells: NDArray[np.bool_] | None,
-    asked: GraphClustering,
-) -> pd.Series[Any]:
-    """(n_obs,) labels at the start; those of other cells stay as they were, as in scanpy."""
-    if asked.restrict_to is None or cells is None:
-        return labels
-    from natsort import natsorted
-
-    everywhere = read_labels(adata, asked.restrict_to[0]).astype(str).to_numpy(dtype=object)
-    taken = set(names) & set(everywhere[~cells].tolist())
-    if taken:
-        msg = (
-            f"obs[{asked.restrict_to[0]!r}] has cells outside the restriction that are called {listed(sorted(taken))}, "
-            "as the new clusters would be. Rename them first."
-        )
-        raise ValueError(msg)
-    everywhere[cells] = np.asarray(names, dtype=object)[labels.cat.codes]
-    return pd.Series(pd.Categorical(everywhere, categories=natsorted(set(everywhere))), index=adata.obs_names)
-
-
-def _restriction(asked: GraphClustering) -> dict[str, Any]:
-    if asked.restrict_to is None:
-        return {}
-    return {"restrict_to": f"{asked.restrict_to[0]}:{','.join(asked.restrict_to[1])}"}
 
 
 def _given_names(asked: GraphClustering) -> dict[str, str]:

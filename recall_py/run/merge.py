@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_unusab
 from recall_py.adata.write import refuse_labels_of_others, refuse_occupied, refuse_record_of_labels
 from recall_py.method.pairs.table import MAX_CLUSTERS
 from recall_py.method.params import MergeParams
+from recall_py.method.results import Merging, Tested
 from recall_py.run.observe import MergeLog, finding_warnings, merging_warnings, warn
 
 if TYPE_CHECKING:
@@ -29,62 +32,54 @@ if TYPE_CHECKING:
     from recall_py.method.pairs.neighbours import Neighbours
 
 
+_Found = TypeVar("_Found", Merging, Tested)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelComparison:
+    """What is asked of given labels."""
+
+    groupby: str
+    external: bool
+    all_pairs: bool
+    batch_key: str | None
+    layer: str | None
+    genes: Sequence[str] | None
+    neighbors_key: str | None
+    obsp: str | None
+    modality: str | None
+    seed: int
+    n_jobs: int | None
+    copy: bool
+
+
 class GivenLabels(NamedTuple):
     """Labels to be compared, the counts of their cells, and which of them are neighbours."""
 
     names: list[str]
     codes: NDArray[np.int32]
     data: CountData
+    graph: CellGraph | None
     neighbours: Neighbours | None
 
 
-def merge_adata(
-    adata: AnnData,
-    groupby: str,
-    *,
-    key_added: str | None = None,
-    external: bool = False,
-    all_pairs: bool = False,
-    batch_key: str | None = None,
-    layer: str | None = None,
-    genes: Sequence[str] | None = None,
-    neighbors_key: str | None = None,
-    obsp: str | None = None,
-    modality: str | None = None,
-    merge_small: bool = False,
-    seed: int = 0,
-    n_jobs: int | None = None,
-    copy: bool = False,
-) -> AnnData | None:
+def merge_adata(adata: AnnData, asked: LabelComparison, *, key_added: str | None, merge_small: bool) -> AnnData | None:
     """Merge the labels of ``obs[groupby]``; see :func:`recall_py.tl.merge_clusters`."""
     from scanpy import logging
 
     from recall_py.method.merging import merge_clusters
 
-    key_added = f"{groupby}{keys.MERGED_SUFFIX}" if key_added is None else key_added
-    counts = _accepted(adata, key_added, modality, copy=copy)
-    refuse_labels_of_others(adata, key_added, groupby)
-    graph = None if all_pairs else recorded_graph(adata, neighbors_key, obsp)
-    given = _given_labels(adata, counts, groupby, graph, all_pairs, layer=layer, batch_key=batch_key, genes=genes)
-    start = _begin("merging", groupby, given, graph, all_pairs=all_pairs)
-    params = MergeParams(merge_small=merge_small, external=external, seed=seed)
-    merging = merge_clusters(
-        given.codes,
-        given.data.rows,
-        given.neighbours,
-        params,
-        batches=given.data.batches,
-        observer=MergeLog(given.names),
-        n_jobs=n_jobs,
-    )
-    target = adata.copy() if copy else adata
-    asked = {
-        **_asked(groupby, batch_key, layer, modality, graph, external=external, all_pairs=all_pairs),
-        "merge_small": merge_small,
-        "random_state": seed,
-    }
-    write_merging(target, key_added, groupby, given.names, given.data, params, merging, asked)
-    warn(merging_warnings(merging, given.names, groupby), stacklevel=4)
+    key_added = f"{asked.groupby}{keys.MERGED_SUFFIX}" if key_added is None else key_added
+    counts = _accepted(adata, key_added, asked)
+    refuse_labels_of_others(adata, key_added, asked.groupby)
+    given = _given_labels(adata, counts, asked)
+    start = _begin("merging", given, asked)
+    params = MergeParams(merge_small=merge_small, external=asked.external, seed=asked.seed)
+    merging = _compared(merge_clusters, given, params, asked)
+    target = adata.copy() if asked.copy else adata
+    recorded = {**_recorded(given, asked), "merge_small": merge_small}
+    write_merging(target, key_added, asked.groupby, given.names, given.data, params, merging, recorded)
+    warn(merging_warnings(merging, given.names, asked.groupby), stacklevel=4)
     logging.info(
         "    finished",
         time=start,
@@ -93,53 +88,25 @@ def merge_adata(
             f"    {key_added!r}, the merged labels (adata.obs, categorical), and why (adata.uns)"
         ),
     )
-    return target if copy else None
+    return target if asked.copy else None
 
 
-def test_adata(
-    adata: AnnData,
-    groupby: str,
-    *,
-    key_added: str = keys.PAIR_TESTS,
-    external: bool = False,
-    all_pairs: bool = False,
-    batch_key: str | None = None,
-    layer: str | None = None,
-    genes: Sequence[str] | None = None,
-    neighbors_key: str | None = None,
-    obsp: str | None = None,
-    modality: str | None = None,
-    seed: int = 0,
-    n_jobs: int | None = None,
-    copy: bool = False,
-) -> AnnData | None:
+def test_adata(adata: AnnData, asked: LabelComparison, *, key_added: str) -> AnnData | None:
     """Test the labels of ``obs[groupby]``; see :func:`recall_py.tl.test_clusters`."""
     from scanpy import logging
 
     from recall_py.method.merging import test_clusters
 
-    counts = _accepted(adata, key_added, modality, copy=copy)
+    counts = _accepted(adata, key_added, asked)
     refuse_record_of_labels(adata, key_added)
-    graph = None if all_pairs else recorded_graph(adata, neighbors_key, obsp)
-    given = _given_labels(adata, counts, groupby, graph, all_pairs, layer=layer, batch_key=batch_key, genes=genes)
-    params = MergeParams(merge_small=False, external=external, seed=seed)
-    _refuse_no_pair(given, groupby, params.min_cells)
-    start = _begin("testing", groupby, given, graph, all_pairs=all_pairs)
-    tested = test_clusters(
-        given.codes,
-        given.data.rows,
-        given.neighbours,
-        params,
-        batches=given.data.batches,
-        observer=MergeLog(given.names),
-        n_jobs=n_jobs,
-    )
-    target = adata.copy() if copy else adata
-    asked = {
-        **_asked(groupby, batch_key, layer, modality, graph, external=external, all_pairs=all_pairs),
-        "random_state": seed,
-    }
-    write_tested(target, key_added, given.names, given.data, params, tested, np.bincount(given.codes), asked)
+    given = _given_labels(adata, counts, asked)
+    params = MergeParams(merge_small=False, external=asked.external, seed=asked.seed)
+    sizes = np.bincount(given.codes)
+    _refuse_no_pair(sizes, params.min_cells, asked.groupby)
+    start = _begin("testing", given, asked)
+    tested = _compared(test_clusters, given, params, asked)
+    target = adata.copy() if asked.copy else adata
+    write_tested(target, key_added, given.names, given.data, params, tested, sizes, _recorded(given, asked))
     warn(finding_warnings(tested, given.names), stacklevel=4)
     n_failing = sum(not outcome.stands for outcome in tested.outcomes)
     logging.info(
@@ -147,7 +114,7 @@ def test_adata(
         time=start,
         deep=f"{n_failing} of {len(tested.outcomes)} pairs are not supported; added uns[{key_added!r}]",
     )
-    return target if copy else None
+    return target if asked.copy else None
 
 
 test_adata.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
@@ -167,83 +134,83 @@ def refuse_too_many(sizes: NDArray[np.int64], least: int, where: str) -> None:
         raise ValueError(msg)
 
 
-def neighbours_on(graph: CellGraph | None, cells: NDArray[np.bool_] | None, codes: NDArray[np.int32]) -> Any:
-    """Which clusters are neighbours on a graph; None without one."""
+def neighbours_on(graph: CellGraph, codes: NDArray[np.int32]) -> Neighbours:
+    """Which clusters are neighbours on a graph of their cells."""
     from recall_py.method.pairs.neighbours import EdgeWeights
 
-    return None if graph is None else EdgeWeights(sparse.csr_array(graph.among(cells)), codes)
+    return EdgeWeights(sparse.csr_array(graph.stored), codes)
 
 
-def _accepted(adata: AnnData, key_added: str, modality: str | None, *, copy: bool) -> AnnData:
+def _accepted(adata: AnnData, key_added: str, asked: LabelComparison) -> AnnData:
     """The object with the counts, once nothing speaks against the work."""
     keys.refuse_unusable(key_added)
-    counts = with_counts(adata, modality)
+    counts = with_counts(adata, asked.modality)
     refuse_unusable(counts)
-    refuse_copy_of_file(counts, copy=copy)
+    refuse_copy_of_file(counts, copy=asked.copy)
     refuse_occupied(adata, key_added)
     return counts
 
 
-def _given_labels(
-    adata: AnnData,
-    counts: AnnData,
-    groupby: str,
-    graph: CellGraph | None,
-    all_pairs: bool,
-    *,
-    layer: str | None,
-    batch_key: str | None,
-    genes: Sequence[str] | None,
-) -> GivenLabels:
+def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison) -> GivenLabels:
     from recall_py.method.pairs.neighbours import AllPairs
 
-    labels = read_clusters(adata, groupby)
+    graph = None if asked.all_pairs else recorded_graph(adata, asked.neighbors_key, asked.obsp)
+    labels = read_clusters(adata, asked.groupby)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
-    refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"obs[{groupby!r}]")
-    neighbours = AllPairs() if all_pairs else neighbours_on(graph, None, codes)
-    data = read_counts(counts, layer=layer, batch_key=batch_key, only=genes, by_rows=True)
-    return GivenLabels(labels.cat.categories.tolist(), codes, data, neighbours)
+    refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"obs[{asked.groupby!r}]")
+    neighbours: Neighbours | None = AllPairs() if asked.all_pairs else None
+    if graph is not None:
+        neighbours = neighbours_on(graph, codes)
+    data = read_counts(counts, layer=asked.layer, batch_key=asked.batch_key, only=asked.genes, by_rows=True)
+    return GivenLabels(labels.cat.categories.tolist(), codes, data, graph, neighbours)
 
 
-def _refuse_no_pair(given: GivenLabels, groupby: str, least: int) -> None:
-    if len(given.names) < 2:
+def _compared(
+    compare: Callable[..., _Found], given: GivenLabels, params: MergeParams, asked: LabelComparison
+) -> _Found:
+    """What merging or testing finds."""
+    return compare(
+        given.codes,
+        given.data.rows,
+        given.neighbours,
+        params,
+        batches=given.data.batches,
+        observer=MergeLog(given.names),
+        n_jobs=asked.n_jobs,
+    )
+
+
+def _refuse_no_pair(sizes: NDArray[np.int64], least: int, groupby: str) -> None:
+    if sizes.size < 2:
         msg = f"obs[{groupby!r}] has one label; at least two are needed to test a pair."
         raise ValueError(msg)
-    if (np.bincount(given.codes) >= least).sum() < 2:
+    if (sizes >= least).sum() < 2:
         msg = (
-            f"Fewer than two of the {len(given.names)} labels in obs[{groupby!r}] have {least} cells or more, so there "
+            f"Fewer than two of the {sizes.size} labels in obs[{groupby!r}] have {least} cells or more, so there "
             "is no pair to test. Is this the column of the clusters?"
         )
         raise ValueError(msg)
 
 
-def _begin(doing: str, groupby: str, given: GivenLabels, graph: CellGraph | None, *, all_pairs: bool) -> Any:
+def _begin(doing: str, given: GivenLabels, asked: LabelComparison) -> Any:
     from scanpy import logging
 
-    near_by = "all pairs" if all_pairs else f"neighbours by {'their counts' if graph is None else graph.name}"
+    near_by = f"neighbours by {'their counts' if given.graph is None else given.graph.name}"
     n_cells, n_genes = given.data.shape
     return logging.info(
-        f"{doing} obs[{groupby!r}]: {len(given.names)} labels of {n_cells} cells, {n_genes} genes "
-        f"({given.data.selection}), counts from {given.data.source}, {near_by}"
+        f"{doing} obs[{asked.groupby!r}]: {len(given.names)} labels of {n_cells} cells, {n_genes} genes "
+        f"({given.data.selection}), counts from {given.data.source}, {'all pairs' if asked.all_pairs else near_by}"
     )
 
 
-def _asked(
-    groupby: str,
-    batch_key: str | None,
-    layer: str | None,
-    modality: str | None,
-    graph: CellGraph | None,
-    *,
-    external: bool,
-    all_pairs: bool,
-) -> dict[str, Any]:
+def _recorded(given: GivenLabels, asked: LabelComparison) -> dict[str, Any]:
     return {
-        "groupby": groupby,
-        "batch_key": batch_key or "",
-        "layer": layer or "",
-        "modality": modality or "",
-        "connectivities": "" if graph is None else graph.name,
-        "external": external,
-        "all_pairs": all_pairs,
+        "groupby": asked.groupby,
+        "batch_key": asked.batch_key or "",
+        "layer": asked.layer or "",
+        "modality": asked.modality or "",
+        "connectivities": "" if given.graph is None else given.graph.name,
+        "external": asked.external,
+        "all_pairs": asked.all_pairs,
+        "random_state": asked.seed,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from recall_py.adata.merged import joined_name
 from recall_py.arguments import Named, NamesArguments
@@ -98,29 +98,22 @@ class MergeLog:
         """Say how many pairs are compared next."""
         from scanpy import logging
 
-        said = f"comparing {n_pairs} pair{'' if n_pairs == 1 else 's'} of clusters with null cells"
-        if self._prints:
-            self._print(said)
-        else:
-            logging.hint(said)
+        self._say(f"comparing {n_pairs} pair{'' if n_pairs == 1 else 's'} of clusters with null cells", logging.hint)
 
     def outcome(self, outcome: PairOutcome) -> None:
         """Say what was merged, and which pairs nearly were."""
         from scanpy import logging
 
-        if outcome.stands and not outcome.near and outcome.kind != "batch":
-            return
-        said = f"    {describe_outcome(outcome, self._names)}"
+        if not outcome.stands or outcome.near or outcome.kind == "batch":
+            self._say(f"    {describe_outcome(outcome, self._names)}", logging.info)
+
+    def _say(self, said: str, log: Callable[[str], object]) -> None:
         if self._prints:
-            self._print(said)
+            from rich.console import Console
+
+            Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
         else:
-            logging.info(said)
-
-    @staticmethod
-    def _print(said: str) -> None:
-        from rich.console import Console
-
-        Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
+            log(said)
 
 
 def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from recall_py.method.params import PartitionParams, one_of, resolve_seed
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters
 from recall_py.run.options import Calibration
-from recall_py.tl._removed import refuse_removed_from_clustering
+from recall_py.run.removed import refuse_removed_from_clustering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

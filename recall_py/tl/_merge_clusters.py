@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recall_py.method.params import resolve_seed
-from recall_py.run.merge import merge_adata
+from recall_py.run.merge import LabelComparison, merge_adata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,18 +115,20 @@ def merge_clusters(
     """
     return merge_adata(
         adata,
-        groupby,
+        LabelComparison(
+            groupby=groupby,
+            external=external,
+            all_pairs=all_pairs,
+            batch_key=batch_key,
+            layer=layer,
+            genes=genes,
+            neighbors_key=neighbors_key,
+            obsp=obsp,
+            modality=modality,
+            seed=resolve_seed(random_state, rng),
+            n_jobs=n_jobs,
+            copy=copy,
+        ),
         key_added=key_added,
-        batch_key=batch_key,
-        layer=layer,
-        genes=genes,
-        external=external,
-        all_pairs=all_pairs,
-        neighbors_key=neighbors_key,
-        obsp=obsp,
-        modality=modality,
         merge_small=merge_small,
-        seed=resolve_seed(random_state, rng),
-        n_jobs=n_jobs,
-        copy=copy,
     )

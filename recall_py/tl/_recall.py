@@ -9,7 +9,7 @@ from recall_py.adata import keys
 from recall_py.method.params import PartitionParams, resolve_seed
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.options import Calibration
-from recall_py.tl._removed import refuse_removed_from_recall
+from recall_py.run.removed import refuse_removed_from_recall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from recall_py.adata import keys
 from recall_py.method.params import resolve_seed
-from recall_py.run.merge import test_adata
-from recall_py.tl._removed import refuse_removed_from_test
+from recall_py.run.merge import LabelComparison, test_adata
+from recall_py.run.removed import refuse_removed_from_test
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,19 +98,21 @@ def test_clusters(
     refuse_removed_from_test(removed)
     return test_adata(
         adata,
-        groupby,
+        LabelComparison(
+            groupby=groupby,
+            external=external,
+            all_pairs=all_pairs,
+            batch_key=batch_key,
+            layer=layer,
+            genes=genes,
+            neighbors_key=neighbors_key,
+            obsp=obsp,
+            modality=modality,
+            seed=resolve_seed(random_state, rng),
+            n_jobs=n_jobs,
+            copy=copy,
+        ),
         key_added=key_added,
-        external=external,
-        all_pairs=all_pairs,
-        batch_key=batch_key,
-        layer=layer,
-        genes=genes,
-        neighbors_key=neighbors_key,
-        obsp=obsp,
-        modality=modality,
-        seed=resolve_seed(random_state, rng),
-        n_jobs=n_jobs,
-        copy=copy,
     )
 
 

@@ -476,6 +476,25 @@ def test_tests_answer_without_merging(merged):
     assert set(adata.obs) == set(merged.obs)
 
 
+def test_tests_under_the_name_of_the_labels_are_still_tests(cells):
+    from recall_py.adata.stored import read_merging
+
+    adata = cells.copy()
+    recall_py.tl.test_clusters(adata, "group", key_added="group")
+    assert not read_merging(adata, "group").merges_clusters
+    with pytest.raises(KeyError, match="which merge nothing"):
+        recall_py.pl.merges(adata, "group")
+
+
+@pytest.mark.parametrize("method", ["pairs", "knockoffs"])
+def test_new_names_are_never_those_of_cells_outside_the_restriction(cells, method):
+    adata = cells.copy()
+    with_the_new_name_outside(adata)
+    with pytest.raises(ValueError, match=r"outside the restriction .* a,0"):
+        recall_py.tl.leiden(adata, 0.2, restrict_to=("half", ["a"]), method=method, **BY_IGRAPH)
+    assert "leiden_R" not in adata.obs
+
+
 def test_external_labels_are_not_cut_anew_and_every_pair_is_compared_on_request(cells):
     adata = cells.copy()
     adata.obs["random"] = np.random.default_rng(0).choice(["x", "y", "z"], adata.n_obs)

@@ -209,6 +209,12 @@ def test_what_reads_a_search_says_that_there_is_none(merged, cells, tmp_path):
     told = CliRunner().invoke(app, ["info", str(path)])
     assert told.exit_code == 0
     assert "cut_merged: 2 clusters, merged from 3" in told.output
+    adata = cells.copy()
+    quietly(adata, "group")
+    recall_py.tl.test_clusters(adata, "group")
+    adata.write_h5ad(path)
+    told = CliRunner().invoke(app, ["info", str(path)])
+    assert "group_merged: 2 clusters, merged from 2; recall_test: 1 of 1 pairs supported" in told.output
 
 
 def test_near_outcomes_are_flagged_in_the_log():
