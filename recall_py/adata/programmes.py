@@ -1,0 +1,114 @@
+"""Known programmes of genes among the genes of the data: which genes belong to one, and whether it can be judged.
+
+The table ``programmes.csv`` has one row for each name of a gene: its symbol, or a former symbol that data still use,
+its Ensembl id, its species and the published list that it is from.
+
+=================  ======================================================================================
+programme          list
+=================  ======================================================================================
+``cycle_s``        S phase, 43 genes: Tirosh I et al., Science 2016, doi 10.1126/science.aad0501
+``cycle_g2m``      G2 and M phase, 54 genes: the same paper
+``cycle_hallmark`` E2F targets and G2M checkpoint, 327 genes: MSigDB 7.5.1 hallmark sets (Liberzon A et al.,
+                   Cell Syst 2015, doi 10.1016/j.cels.2015.12.004), CC BY 4.0
+``cycle_macosko``  five phases, 558 genes: Macosko EZ et al., Cell 2015, doi 10.1016/j.cell.2015.05.002
+``dissociation``   induced by dissociating tissue, heat shock and early genes among them, 140 genes of mouse: van
+                   den Brink SC et al., Nat Methods 2017, doi 10.1038/nmeth.4437
+``ribosomal``      proteins of the cytoplasmic ribosome, 78 genes: GENCODE v34 and vM25
+``mitochondrial``  the mitochondrial chromosome, 37 genes: GENCODE v34 and vM25
+=================  ======================================================================================
+
+A list of one species has the orthologues in the other. ``data/README.md`` says how the table is made and under which
+licences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from recall_py.words import listed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MIN_GENES = 10
+"""With fewer genes of a programme in the data, nothing is said about it."""
+
+_ENSEMBL_VERSION = r"^(ENS[A-Z]*G\d+)\.\d+$"
+_MADE_UNIQUE = r"-\d+$"
+"""What ``var_names_make_unique`` puts behind the second and later genes of one name."""
+
+
+@dataclass(frozen=True)
+class Presence:
+    """How much of a programme the data have."""
+
+    programme: str
+    n_genes: int
+    """Genes of the data that belong to the programme."""
+
+    @property
+    def assessable(self) -> bool:
+        """Whether there are enough genes to judge the programme by."""
+        return self.n_genes >= MIN_GENES
+
+    def __str__(self) -> str:
+        """The programme in words, as reports and messages have it."""
+        genes = "1 gene" if self.n_genes == 1 else f"{self.n_genes} genes"
+        return f"{self.programme}: {genes}" if self.assessable else f"{self.programme}: not assessable ({genes})"
+
+
+@cache
+def table() -> pd.DataFrame:
+    """The table of programmes: ``programme``, ``symbol``, ``ensembl``, ``species``, ``source``, all strings.
+
+    ``ensembl`` is empty where no id is known. Do not change it: every caller gets the same one.
+    """
+    with (files("recall_py.adata") / "programmes.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def programmes() -> tuple[str, ...]:
+    """Names of the programmes in the table."""
+    return tuple(table()["programme"].unique())
+
+
+def programme_genes(names: pd.Index, programme: str) -> NDArray[np.bool_]:
+    """Genes of the data that belong to a programme.
+
+    Parameters
+    ----------
+    names
+        Names of the genes, ``adata.var_names``: symbols of human (``TOP2A``) or mouse (``Top2a``), case-sensitive, or
+        Ensembl ids of genes, with or without a version (``ENSG00000131747.15``). What ``var_names_make_unique`` puts
+        behind a name (``TOP2A-1``) is ignored.
+    programme
+        A name of :func:`programmes`.
+
+    Returns
+    -------
+    (n_vars,) True for each gene that belongs to the programme, in either species.
+
+    Raises
+    ------
+    ValueError
+        If there is no such programme.
+    """
+    members = table()[table()["programme"] == programme]
+    if members.empty:
+        msg = f"there is no programme {programme!r}. There are: {listed(programmes())}."
+        raise ValueError(msg)
+    known = (set(members["symbol"]) | set(members["ensembl"])) - {""}
+    given = pd.Series(names.astype(str))
+    plain = given.str.replace(_MADE_UNIQUE, "", regex=True).str.replace(_ENSEMBL_VERSION, r"\1", regex=True)
+    return (given.isin(known) | plain.isin(known)).to_numpy(dtype=np.bool_)
+
+
+def presence(names: pd.Index) -> tuple[Presence, ...]:
+    """How much of each programme the genes called `names` have, in the order of :func:`programmes`."""
+    return tuple(Presence(name, int(programme_genes(names, name).sum())) for name in programmes())
