@@ -23,6 +23,7 @@ licences.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -39,9 +40,8 @@ if TYPE_CHECKING:
 MIN_GENES = 10
 """With fewer genes of a programme in the data, nothing is said about it."""
 
-_ENSEMBL_VERSION = r"^(ENS[A-Z]*G\d+)\.\d+$"
-_MADE_UNIQUE = r"-\d+$"
-"""What ``var_names_make_unique`` puts behind the second and later genes of one name."""
+_ADDED = re.compile(r"(?:(?P<ensembl>ENS[A-Z]*G\d+)\.\d+(?:-\d+)?|(?P<symbol>.+)-\d+)", re.ASCII)
+"""A version behind an Ensembl id, and what ``var_names_make_unique`` puts behind the later genes of one name."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,13 @@ def programme_genes(names: pd.Index, programme: str) -> NDArray[np.bool_]:
         msg = f"there is no programme {programme!r}. There are: {listed(programmes())}."
         raise ValueError(msg)
     known = (set(members["symbol"]) | set(members["ensembl"])) - {""}
-    given = pd.Series(names.astype(str))
-    plain = given.str.replace(_MADE_UNIQUE, "", regex=True).str.replace(_ENSEMBL_VERSION, r"\1", regex=True)
-    return (given.isin(known) | plain.isin(known)).to_numpy(dtype=np.bool_)
+    return np.fromiter((name in known or _plain(name) in known for name in map(str, names)), np.bool_, len(names))
+
+
+def _plain(name: str) -> str:
+    """A name without the version of an Ensembl id and without what makes it unique."""
+    match = _ADDED.fullmatch(name)
+    return name if match is None else match["ensembl"] or match["symbol"]
 
 
 def presence(names: pd.Index) -> tuple[Presence, ...]:
