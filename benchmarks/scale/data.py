@@ -124,10 +124,15 @@ def real_profiles(source, n_genes, n_selected):
 
     # The programmes are those of the selected genes; what they explain is no longer in the gamma factor.
     present = np.flatnonzero(selected & (np.asarray(counts.sum(axis=0)).ravel() > 0))
-    strata = [np.flatnonzero(kind == code) for code in range(kind.max() + 1)]
     one_cluster = np.ones(kind.size, dtype=bool)
     with threadpool_limits(1):  # more threads wait for each other on a busy machine, and change the last bits
-        population = fit_population(counts[:, present].toarray(), strata, kind, one_cluster, np.random.default_rng(0))
+        population = fit_population(
+            sparse.csc_array(counts[:, present], dtype=np.float32),
+            kind.astype(np.int32),
+            kind,
+            one_cluster,
+            np.random.default_rng(0),
+        )
     dispersion[present] = np.minimum(population.rest, MAX_DISPERSION)
     varying = np.full(n_genes, -1, dtype=np.int64)
     varying[present] = np.arange(present.size)

@@ -135,3 +135,37 @@ def standardise_pairs(u, ties, sizes, first, second, above, z):
             corrected = max(abs(deviation) - 0.5, 0.0)
             score = corrected / np.sqrt(n_a * n_b / 12.0 * (n + 1.0) * (1.0 - tied))
             z[q, g] = score if deviation > 0.0 else -score
+
+
+@jit
+def count_two(indptr, keys, n_first, n_cells, u, ties):
+    """Mann-Whitney count of the first part over the second, and sum of t^3 - t over tie groups, of each gene.
+
+    `keys` are the non-zeros of each gene in ascending order, none negative; the last bit tells whether a cell is of the
+    first part, the others the value.
+    """
+    for gene in range(u.size):
+        begin = indptr[gene]
+        end = indptr[gene + 1]
+        n_zeros = n_cells - (end - begin)
+        zeros_first = n_first
+        for at in range(begin, end):
+            zeros_first -= int(keys[at] & 1)
+        below = n_zeros - zeros_first
+        over = 0.5 * zeros_first * below
+        tied = float(n_zeros) ** 3 - n_zeros
+        at = begin
+        while at < end:
+            stop = at
+            first = 0
+            while stop < end and keys[stop] >> 1 == keys[at] >> 1:
+                first += int(keys[stop] & 1)
+                stop += 1
+            second = stop - at - first
+            over += first * (below + 0.5 * second)
+            below += second
+            size = float(stop - at)
+            tied += size**3 - size
+            at = stop
+        u[gene] = over
+        ties[gene] = tied

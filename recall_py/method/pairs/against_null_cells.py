@@ -156,8 +156,8 @@ class SyntheticTest:
             log10_p_null=test.log10_p_null,
             w=test.w,
             selection=test.selection,
-            real=sparse.csc_array(_spread(pair.counts, present, 0.0)),
-            null=sparse.csc_array(_spread(null.counts, present, 0.0)),
+            real=_among_all(pair.counts, present),
+            null=_among_all(null.counts, present),
             null_side=np.where(null.is_first, 1, 0) if cells.swapped else np.where(null.is_first, 0, 1),
         )
 
@@ -248,3 +248,10 @@ def _spread(values: NDArray[Any], present: NDArray[np.bool_], elsewhere: float) 
     spread = np.full((*values.shape[:-1], present.size), elsewhere, dtype=values.dtype)
     spread[..., present] = values
     return spread
+
+
+def _among_all(counts: sparse.csc_array, present: NDArray[np.bool_]) -> sparse.csc_array:
+    """Counts of the genes that are `present` in the pair among those of all genes."""
+    stored = _spread(np.diff(counts.indptr), present, 0)
+    indptr = np.concatenate(([0], np.cumsum(stored)))
+    return sparse.csc_array((counts.data.astype(np.float64), counts.indices, indptr), (counts.shape[0], present.size))

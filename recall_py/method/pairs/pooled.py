@@ -12,20 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.method.clustering.components import MAX_SCALED
-from recall_py.method.normalisation import log_normalised_block
-from recall_py.method.pairs.population import (
-    Strata,
-    cut,
-    draw_population,
-    fit_population,
-    leading_eigenvectors,
-    strata_of,
-)
-from recall_py.method.pairs.rank_sum import rank_sum, sort_genes
+from recall_py.method.normalisation import TARGET_TOTAL
+from recall_py.method.pairs.cut import ScaledGenes, cut_in_two
+from recall_py.method.pairs.population import draw_population, fit_population
+from recall_py.method.pairs.rank_sum import two_sample_test
 from recall_py.method.pairs.rank_sum_exact import exact_log10_p
-
-_COMPONENTS = 20
 
 
 class PairOfCells(NamedTuple):
@@ -59,7 +50,7 @@ class GenesOfCut(NamedTuple):
 class NullCut(NamedTuple):
     """Null cells, cut in two."""
 
-    counts: NDArray[np.float64]
+    counts: sparse.csc_array
     """(n_cells, n_genes)."""
     is_first: NDArray[np.bool_]
     """(n_cells,) the first part, of as many cells as the real one."""
@@ -70,8 +61,8 @@ class NullCut(NamedTuple):
 class PooledPair:
     """Cells of two clusters."""
 
-    counts: NDArray[np.float64]
-    """(n_cells, n_genes), every gene with at least one count."""
+    counts: sparse.csc_array
+    """(n_cells, n_genes) of float32, every gene with at least one count."""
     is_first: NDArray[np.bool_]
     """(n_cells,) which of the two clusters a cell is in."""
     pieces: NDArray[np.int64]
@@ -95,11 +86,12 @@ class PooledPair:
         recut: bool = True,
     ) -> tuple[PooledPair, NDArray[np.bool_]]:
         """The pair whose first cluster has the first `n_first` cells, and which genes have a count in it."""
-        dense = counts.toarray().astype(np.float64)
-        present = dense.any(axis=0)
+        by_gene = sparse.csc_array(counts, dtype=np.float32)
+        by_gene.eliminate_zeros()
+        present = np.diff(by_gene.indptr) > 0
         pair = cls(
-            counts=dense[:, present],
-            is_first=np.arange(len(dense)) < n_first,
+            counts=by_gene[:, present],
+            is_first=np.arange(counts.shape[0]) < n_first,
             pieces=codes_by_appearance(pieces),
             batches=batches,
             exact=exact,
@@ -108,34 +100,35 @@ class PooledPair:
         return pair, present
 
     @cached_property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> sparse.csc_array:
         """(n_cells, n_genes) log-normalised counts."""
         return _normalised(self.counts)
 
     def real_cut(self) -> GenesOfCut:
         """Compare the two clusters."""
-        return _rank_sum(self.values, self.is_first, exact=self.exact)
+        return _test(self.values, self.is_first, exact=self.exact)
 
     def log2_fold_changes(self, genes: NDArray[np.int64]) -> NDArray[np.float64]:
         """log2 of the ratio of mean normalised counts of some genes, each plus 1, first cluster over second."""
-        values = np.expm1(self.values[:, genes])
+        values = np.expm1(self.values[:, genes].toarray().astype(np.float64))
         return np.asarray(
             np.log2((1.0 + values[self.is_first].mean(axis=0)) / (1.0 + values[~self.is_first].mean(axis=0)))
         )
 
     def null_cuts(self, rng: np.random.Generator) -> Iterator[NullCut]:
         """Fit one population to all cells; each draw from it is cut where the real cells are, or where it is best."""
-        strata = strata_of(self.batches, self.is_first.size)
-        population = fit_population(self.counts, strata, self.pieces, self.is_first, rng)
-        scaled = _scaled(self.values)
-        direction = scaled[self.is_first].mean(axis=0) - scaled[~self.is_first].mean(axis=0)
+        stratum = np.zeros(self.is_first.size, dtype=np.int32)
+        if self.batches is not None:
+            stratum = np.unique(self.batches, return_inverse=True)[1].astype(np.int32)
+        population = fit_population(self.counts, stratum, self.pieces, self.is_first, rng)
+        direction = ScaledGenes.of(self.values, stratum).difference(self.is_first)
         while True:
             counts = draw_population(population, rng)
             values = _normalised(counts)
             is_first = self.is_first
             if self.recut:
-                is_first = _cut_null(values, self.is_first, direction, strata, rng)
-            yield NullCut(counts, is_first, _rank_sum(values, is_first, exact=self.exact))
+                is_first = cut_in_two(ScaledGenes.of(values, stratum), self.is_first, direction, rng)
+            yield NullCut(counts, is_first, _test(values, is_first, exact=self.exact))
 
 
 def codes_by_appearance(codes: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -144,38 +137,14 @@ def codes_by_appearance(codes: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.argsort(np.argsort(first))[inverse]
 
 
-def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return log_normalised_block(counts, counts.sum(axis=1), np.float64)
+def _normalised(counts: sparse.csc_array) -> sparse.csc_array:
+    """Log-normalised counts, in single precision."""
+    total = np.asarray(counts.sum(axis=1), dtype=np.float32)
+    values = np.log1p(counts.data * np.float32(TARGET_TOTAL) / total[counts.indices])
+    return sparse.csc_array((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
-def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    deviation = values.std(axis=0, ddof=1)
-    return np.minimum((values - values.mean(axis=0)) / np.where(deviation > 0, deviation, np.inf), MAX_SCALED)
-
-
-def _cut_null(
-    values: NDArray[np.float64],
-    is_first: NDArray[np.bool_],
-    direction: NDArray[np.float64],
-    strata: Strata,
-    rng: np.random.Generator,
-) -> NDArray[np.bool_]:
-    """Cut null cells on their own components, from where the real cells are cut and from random starts.
-
-    Batches are centred and keep their share of each part, so that the null is not cut along them.
-    """
-    scaled = _scaled(values)
-    if len(strata) > 1:
-        for cells in strata:
-            scaled[cells] -= scaled[cells].mean(axis=0)
-    single = scaled.astype(np.float32)
-    variance, vectors = leading_eigenvectors(single @ single.T, min(_COMPONENTS, len(values) - 1))
-    scores = vectors * np.sqrt(np.maximum(variance, 0.0))
-    return cut(scores, single, is_first, scaled @ direction, strata, rng)
-
-
-def _rank_sum(values: NDArray[np.float64], is_first: NDArray[np.bool_], *, exact: bool) -> GenesOfCut:
-    csc = sparse.csc_array(values)
-    sums = rank_sum(sort_genes(csc), (~is_first).astype(np.int32))
-    auc = sums.u[0] / (is_first.sum() * (~is_first).sum())
-    return GenesOfCut(exact_log10_p(csc, is_first) if exact else sums.log10_p[0], auc)
+def _test(values: sparse.csc_array, is_first: NDArray[np.bool_], *, exact: bool) -> GenesOfCut:
+    u, log10_p = two_sample_test(values, is_first)
+    auc = u / (is_first.sum() * (~is_first).sum())
+    return GenesOfCut(exact_log10_p(values, is_first) if exact else log10_p, auc)

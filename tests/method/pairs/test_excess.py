@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import stats
+from scipy import sparse, stats
 
 from recall_py.method.pairs.excess import compare, excess
 from recall_py.method.pairs.pooled import PooledPair
@@ -55,13 +55,15 @@ def pair_of(shift: float, n_genes: int = 40) -> PooledPair:
     is_first = np.arange(60) < 25
     rate = np.full((60, n_genes), 3.0)
     rate[np.ix_(is_first, np.arange(8))] *= shift
-    return PooledPair(counts=rng.poisson(rate).astype(float), is_first=is_first, pieces=(~is_first).astype(np.int64))
+    counts = sparse.csc_array(rng.poisson(rate).astype(np.float32))
+    return PooledPair(counts=counts, is_first=is_first, pieces=(~is_first).astype(np.int64))
 
 
 def test_a_comparison_names_the_best_genes_with_their_direction():
     pair = pair_of(6.0)
     found = compare(pair, np.random.default_rng(0), n_draws=3, n_best=6)
-    values = np.log1p(pair.counts / pair.counts.sum(axis=1, keepdims=True) * 1e4)
+    counts = pair.counts.toarray().astype(float)
+    values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
     sides = values[pair.is_first], values[~pair.is_first]
     tested = stats.mannwhitneyu(*sides, method="asymptotic")
     order, first_has_more = np.argsort(tested.pvalue, kind="stable"), tested.statistic > 25 * 35 / 2
