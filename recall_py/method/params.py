@@ -223,7 +223,7 @@ class MergeParams:
     near: float = 1.0
     """Decades from the threshold within which an outcome is called near."""
     n_draws: int = 7
-    """Null draws, the best of which a pair has to exceed."""
+    """Null draws, the best of which a pair has to exceed; fewer where the first few leave no doubt."""
     min_cells: int = 3
     """Clusters with fewer cells are not tested."""
     merge_small: bool = True

@@ -189,6 +189,8 @@ class Outcomes:
             counts, cells[0].size, clusters.labels[chosen], batches, exact=exact, recut=not params.external
         )
         rng = np.random.default_rng([params.seed, *pair.key])
-        comparison = compare(pooled, rng, n_draws=params.n_draws, n_best=params.n_best)
+        comparison = compare(
+            pooled, rng, threshold=params.threshold, n_draws=params.n_draws, n_best=params.n_best
+        )
         comparison = comparison._replace(genes=np.flatnonzero(present)[comparison.genes])
         return comparison.turned() if pair.swapped else comparison
