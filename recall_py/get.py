@@ -159,11 +159,12 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``distance``
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``
-        Decades of p by which the best genes exceed those of null cells, a mean over ``ranks``.
+        (real + 3) / (null + 3) at the rank where it is largest: how many times the decades of p of null cells the best
+        genes reach.
     ``threshold``
         The pair stands where ``evidence`` is above it.
     ``near``
-        Whether ``evidence`` is within one decade of it, so that another seed may turn the outcome.
+        Whether ``evidence`` is within 0.15 of it, so that another seed may turn the outcome.
     ``passes``
         Whether the pair stands.
     ``group_start``, ``reference_start``

@@ -122,7 +122,9 @@ def true_pairs(name, rng, most=10):
         wanted = [(n, n, 0.0) for n in SIZES if n <= fits]
         wanted += [(20, 150, 0.0)] * (cells[1].size >= 150) + [(80, 80, 0.1)] * (fits >= 88)
         for n_first, n_second, mixed in wanted:
-            one, other = (rng.choice(group, n, replace=False) for group, n in zip(cells, (n_first, n_second)))
+            one, other = (
+                rng.choice(group, n, replace=False) for group, n in zip(cells, (n_first, n_second), strict=True)
+            )
             n_mixed = int(mixed * n_first)
             one[:n_mixed], other[:n_mixed] = other[:n_mixed].copy(), one[:n_mixed].copy()
             yield Pair(

@@ -227,7 +227,7 @@ def _outcome_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]
         "n_reference": sizes[:, 1],
         "kind": np.array([outcome.kind for outcome in outcomes], dtype=np.str_),
         "distance": np.array([outcome.distance for outcome in outcomes], dtype=np.float64),
-        "evidence": np.array([outcome.excess for outcome in outcomes], dtype=np.float64),
+        "evidence": np.array([outcome.lead for outcome in outcomes], dtype=np.float64),
         "threshold": np.array([outcome.threshold for outcome in outcomes], dtype=np.float64),
         "near": np.array([outcome.near for outcome in outcomes], dtype=np.bool_),
         "passes": np.array([outcome.stands for outcome in outcomes], dtype=np.bool_),
@@ -253,7 +253,7 @@ def _best_gene_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any
 
 def _rank_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]:
     """-log10 p at the ranks that decide."""
-    found = [comparison.excess for comparison in _comparisons(outcomes)]
+    found = [comparison.lead for comparison in _comparisons(outcomes)]
     return _stacked([{"rank": one.ranks, "real": one.real, "null": one.null} for one in found], outcomes)
 
 

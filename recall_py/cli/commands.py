@@ -466,7 +466,7 @@ def _moved(option: str) -> str:
     if option == "--pair-test" and command in ("cluster", "test"):
         return "--pair-test is gone: null cells for each pair are the default; leave it out"
     if command == "test" and option[2:].replace("-", "_") in OF_OLD_TESTS:
-        return f"{option} is gone: labels are tested against null cells, by the excess in decades; leave it out"
+        return f"{option} is gone: labels are tested against null cells, by the lead of their genes; leave it out"
     if command == "cluster" and option.startswith("--") and option[2:].replace("-", "_") in _parameters(recall):
         return f"{option} belongs to the search with knockoff genes: recall-py recall ... {option}"
     return ""

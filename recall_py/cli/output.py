@@ -61,15 +61,15 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
             {
                 "clusters": merges["group"] + " and " + merges["reference"],
                 "cells": merges["n_group"].astype(str) + " and " + merges["n_reference"].astype(str),
-                "decades": [
-                    "too few cells" if kind == "small" else f"{evidence:.1f}{' near' if near else ''}"
+                "evidence": [
+                    "too few cells" if kind == "small" else f"{evidence:.2f}{' near' if near else ''}"
                     for kind, evidence, near in zip(merges["kind"], merges["evidence"], merges["near"], strict=True)
                 ],
                 "best genes": [", ".join(genes[:_NAMED]) for genes in merges["genes"]],
             }
         )
         least = f"{merges['threshold'].iloc[0]:g}"
-        print_table(f"merges (a pair stands with more than {least} decades of p beyond null cells)", shown)
+        print_table(f"merges (a pair stands above {least} times the decades of p of null cells)", shown)
     clusters = get.clusters(adata, result.key)
     shown = pd.DataFrame(
         {
@@ -77,16 +77,16 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
             "cells": clusters["n_cells"],
             "made of": [" + ".join(start) for start in clusters["start"]],
             "nearest to being one with": clusters["weakest"],
-            "decades": [
-                _decades(value, near) for value, near in zip(clusters["evidence"], clusters["near"], strict=True)
+            "evidence": [
+                _evidence(value, near) for value, near in zip(clusters["evidence"], clusters["near"], strict=True)
             ],
         }
     )
     print_table(f"{len(result.start_names)} clusters at the start, {len(clusters)} now", shown)
 
 
-def _decades(evidence: float, near: bool) -> str:
-    return "" if evidence != evidence else f"{evidence:.1f}{' near' if near else ''}"
+def _evidence(evidence: float, near: bool) -> str:
+    return "" if evidence != evidence else f"{evidence:.2f}{' near' if near else ''}"
 
 
 def print_table(title: str, frame: pd.DataFrame) -> None:

@@ -218,10 +218,10 @@ def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | No
 class MergeParams:
     """What decides which clusters are merged; see :func:`recall_py.method.merging.merge_clusters`."""
 
-    threshold: float = 3.5
-    """Excess in decades above which a pair stands."""
-    near: float = 1.0
-    """Decades from the threshold within which an outcome is called near."""
+    threshold: float = 1.65
+    """Lead above which a pair stands; see :mod:`recall_py.method.pairs.lead`."""
+    near: float = 0.15
+    """Difference to the threshold within which an outcome is called near."""
     n_draws: int = 7
     """Null draws, the best of which a pair has to exceed; fewer where the first few leave no doubt."""
     min_cells: int = 3
@@ -245,8 +245,8 @@ class MergeParams:
                 msg = f"{name} is {value!r}; a whole number from {least} on is needed."
                 raise ValueError(msg)
         if math.isnan(self.threshold):
-            msg = "threshold is nan; a number of decades is needed, for example 3.5."
+            msg = "threshold is nan; a lead is needed, for example 1.65."
             raise ValueError(msg)
         if not self.near >= 0.0:
-            msg = f"near is {self.near}; a number of decades from 0 on is needed."
+            msg = f"near is {self.near}; a difference from 0 on is needed."
             raise ValueError(msg)

@@ -179,13 +179,13 @@ class Augmented:
         return self.counts.shape[1] // (1 + self.n_draws)
 
 
-class Excess(NamedTuple):
+class Lead(NamedTuple):
     """How much better the genes of one cut are than those of null cuts."""
 
-    decades: float
-    """Mean over the ranks of real less null."""
+    times: float
+    """(real + 3) / (null + 3) at the rank where it is largest."""
     ranks: NDArray[np.int64]
-    """(n_ranks,) 5, 10 and 20; as many of them as there are genes for, or else the last gene."""
+    """(n_ranks,) from 3 to 200, as many of them as there are genes for, or else the last gene."""
     real: NDArray[np.float64]
     """(n_ranks,) -log10 p of the real genes at these ranks."""
     null: NDArray[np.float64]
@@ -195,7 +195,7 @@ class Excess(NamedTuple):
 class Comparison(NamedTuple):
     """Real genes of a pair of clusters beside null genes."""
 
-    excess: Excess
+    lead: Lead
     genes: NDArray[np.int64]
     """(n_best,) the best genes that are higher in the first cluster and in the second, by p-value."""
     log10_p: NDArray[np.float64]
@@ -229,21 +229,21 @@ class PairOutcome:
     """``"pair"``: compared with null cells; ``"small"``: one of the two is too small for that; ``"batch"``: they have
     no batch in common, so that types and batches cannot be told apart, and they stay."""
     threshold: float
-    """Excess in decades above which the pair would stand."""
+    """Lead above which the pair would stand."""
     near: bool
-    """Whether the excess is so near to the threshold that another seed may turn it."""
+    """Whether the lead is so near to the threshold that another seed may turn it."""
     comparison: Comparison | None
     """Real and null genes; None where the two were not compared."""
 
     @property
-    def excess(self) -> float:
-        """Decades by which the best genes exceed those of null cells; NaN where none were drawn."""
-        return math.nan if self.comparison is None else self.comparison.excess.decades
+    def lead(self) -> float:
+        """How many times the decades of null cells the best genes reach; NaN where none were drawn."""
+        return math.nan if self.comparison is None else self.comparison.lead.times
 
     @property
     def stands(self) -> bool:
         """Whether the two are told apart by more than null cells would be, or cannot be compared for their batches."""
-        return self.excess > self.threshold or self.kind == "batch"
+        return self.lead > self.threshold or self.kind == "batch"
 
 
 @dataclass(frozen=True, kw_only=True)

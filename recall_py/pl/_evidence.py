@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py.adata.stored import read_merging
-from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead, with_minus, with_plot_docs
-from recall_py.words import ordinal, shortened
+from recall_py.method.pairs.lead import needed
+from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead, with_plot_docs
+from recall_py.words import shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def evidence(
     """Why clusters were merged: real and null marker strength, a panel for each merge and each near pair that stands.
 
     The 12 nearest to the threshold are shown, the nearest first. Of tests alone: the pairs that fail, and near ones.
-    The dotted line is the null and the threshold together: on average the real genes have to lie above it.
+    The dotted line is the null and the threshold together: somewhere the real genes have to lie above it.
 
     Parameters
     ----------
@@ -107,10 +108,10 @@ def _panel(axis: Axes, pair: pd.Series[Any]) -> None:
     axis.fill_between(x, null, real, color=PASSING, alpha=0.15, lw=0)
     axis.plot(x, real, color=PASSING, marker="^", ms=6, lw=1.4, label="between the two clusters")
     axis.plot(x, null, color=NULL, marker="o", ms=5, lw=1.4, label="among null cells, the best draw")
-    axis.plot(x, null + pair["threshold"], color="0.2", lw=1, ls=":", label="needed on average to stand")
-    axis.set_xticks(x, [ordinal(rank) for rank in pair["ranks"]])
+    axis.plot(x, needed(null, pair["threshold"]), color="0.2", lw=1, ls=":", label="to be passed somewhere, to stand")
+    axis.set_xticks(x, [str(rank) for rank in pair["ranks"]])
     axis.set(xlim=(-0.25, real.size - 0.75), ylim=(0, None))
-    axis.set_xlabel("gene by p", fontsize=8)
+    axis.set_xlabel("genes, the best first", fontsize=8)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title(_title(pair), size=9, color=FAILING if pair["near"] else "black")
@@ -119,7 +120,7 @@ def _panel(axis: Axes, pair: pd.Series[Any]) -> None:
 def _title(pair: pd.Series[Any]) -> str:
     sign = "|" if pair["passes"] else "+"
     names = f" {sign} ".join(_bracketed(str(pair[side])) for side in ("group", "reference"))
-    said = f"{with_minus(pair['evidence'], 2 if pair['near'] else 1)} of {pair['threshold']:g} decades"
+    said = f"{pair['evidence']:.2f} of {pair['threshold']:g}"
     if pair["near"]:
         said += ", near"
     if pair["passes"]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recall_py.method.pairs.lead import ADDED, RANKS
 from recall_py.words import counted, in_one, ordinal
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) ->
         pair = weakest.iloc[0]
         found.append(
             f"The weakest pair that stands is {pair['group']} and {pair['reference']}, with "
-            f"{_decades(pair['evidence'], near=pair['near'])} where more than {pair['threshold']:g} are needed."
+            f"{pair['evidence']:.2f} times the decades of p of null cells, where more than {pair['threshold']:g} is "
+            "needed."
         )
     return found
 
@@ -75,8 +77,7 @@ def explained(result: StoredMerging, pairs: pd.DataFrame, clusters: pd.DataFrame
         first = ("What became of the start", _joined(clusters))
     else:
         first = ("Labels that are not supported", _unsupported(clusters))
-    ranks = next(iter(pairs["ranks"]), [5, 10, 20]) or [5, 10, 20]
-    return [first, ("Why", _rule(result, ranks)), ("How sure", _sureness(result))]
+    return [first, ("Why", _rule(result)), ("How sure", _sureness(result))]
 
 
 def why(pair: pd.Series[Any], result: StoredMerging) -> str:
@@ -88,21 +89,24 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
         return (
             f"{first} and {second} have no batch in common with 5 cells of each, so they were not compared, and stay."
         )
-    middle = len(pair["ranks"]) // 2
-    rank, real, null = (pair[name][middle] for name in ("ranks", "real", "null"))
-    more = "better" if pair["evidence"] >= 0 else "worse"
-    places = in_one([ordinal(place) for place in pair["ranks"]])
+    rank, real, null = best_rank(pair)
     text = (
         f"{first} and {second}: the {ordinal(rank)} best gene reaches p = {_p(real)} between them; among null cells, "
-        f"{_cut(result)}, the best of {result.params['n_draws']} draws reaches {_p(null)}. Over the {places} best gene "
-        f"that is {_decades(abs(pair['evidence']), near=pair['near'])} {more} on average, where more than "
-        f"{pair['threshold']:g} are needed."
+        f"{_cut(result)}, the best draw reaches {_p(null)}. With {ADDED:g} decades added to both that is "
+        f"{pair['evidence']:.2f} times as many, at no rank more, where above {pair['threshold']:g} is needed."
     )
     if pair["genes"]:
         text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
     if pair["near"]:
-        text += f" That is within {_decades(float(result.params['near']))} of the threshold: another seed may turn it."
+        text += f" That is within {result.params['near']:g} of the threshold: another seed may turn it."
     return text
+
+
+def best_rank(pair: pd.Series[Any]) -> tuple[int, float, float]:
+    """The rank at which two clusters lead most, and -log10 p there of their genes and of null cells."""
+    real, null = (np.asarray(pair[name], dtype=float) for name in ("real", "null"))
+    at = int(np.argmax((real + ADDED) / (null + ADDED)))
+    return int(pair["ranks"][at]), float(real[at]), float(null[at])
 
 
 def _of_merging(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
@@ -167,13 +171,13 @@ def _unsupported(clusters: pd.DataFrame) -> str:
     )
 
 
-def _rule(result: StoredMerging, ranks: list[int]) -> str:
+def _rule(result: StoredMerging) -> str:
     became = "became one, the nearest first" if result.merges_clusters else "would be one"
     return (
         "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
-        f"null cells were drawn from it {result.params['n_draws']} times and {_cut(result)}. Two clusters stand if "
-        f"their best genes (a mean over the {in_one([ordinal(rank) for rank in ranks])}) beat those of the best draw "
-        f"by more than {result.params['threshold']:g} decades of p; else they {became}."
+        f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Two clusters stand "
+        f"if at some rank, from the {RANKS[0]}rd to the {RANKS[-1]}th best gene, -log10 p reaches more than "
+        f"{result.params['threshold']:g} times that of the best draw, {ADDED:g} added to both; else they {became}."
     )
 
 
@@ -181,7 +185,7 @@ def _sureness(result: StoredMerging) -> str:
     fair = "" if bool(result.params["external"]) else " Labels may come from these very counts: null cells are cut too."
     apart = "the start does" if result.merges_clusters else "the labels do"
     return (
-        f"An outcome within {_decades(float(result.params['near']))} of the threshold is called near: another seed "
+        f"An outcome within {result.params['near']:g} of the threshold is called near: another seed "
         f"draws other null cells and may turn it. What stays under three seeds is surer than what one shows.{fair} "
         f"Nothing is split, so types that {apart} not separate are not found."
     )
@@ -198,10 +202,6 @@ def _finer(result: StoredMerging) -> str:
 
 def _cut(result: StoredMerging) -> str:
     return "cut as the labels are" if bool(result.params["external"]) else "cut in two as a clustering would"
-
-
-def _decades(value: float, *, near: bool = False) -> str:
-    return f"{value:.2f} decades" if near else "1 decade" if value == 1 else f"{value:.1f} decades"
 
 
 def _p(minus_log10: float) -> str:

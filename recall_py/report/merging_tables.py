@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _MEANING = {
     "seed": "seed of the null cells",
     "n_draws": "null draws of each pair",
-    "threshold": "threshold in decades",
-    "near": "decades that are called near",
+    "threshold": "threshold of the evidence",
+    "near": "difference to it that is called near",
     "min_cells": "cells needed to be compared",
     "exact_below": "exact p-values below so many cells",
     "merge_small": "smaller clusters join their nearest",
@@ -34,7 +34,7 @@ _KINDS = {"pair": "null cells", "small": "too small to compare", "batch": "no ba
 
 def merges_table(merges: pd.DataFrame) -> Table:
     """Every merge, in their order."""
-    note = f"In their order: of the pairs with {_threshold(merges)} decades or less, the nearest first."
+    note = f"In their order: of the pairs with evidence of {_threshold(merges)} or less, the nearest first."
     return Table("merges", _named(merges, passes=False), note)
 
 
@@ -42,7 +42,7 @@ def pairs_table(pairs: pd.DataFrame) -> Table:
     """Every pair that was compared last, the weakest first."""
     order = pairs.sort_values("evidence", kind="stable")
     note = (
-        "Evidence: decades of p by which the best genes of the two exceed those of null cells. A pair stands above "
+        "Evidence: how many times the decades of p of null cells the best genes of the two reach. A pair stands above "
         f"{_threshold(pairs)}. Only neighbours are compared, unless all pairs were asked for."
     )
     if len(pairs) > MOST_PAIRS:

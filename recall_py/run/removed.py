@@ -62,7 +62,7 @@ def refuse_removed_from_test(others: Mapping[str, Any]) -> None:
         if name in OF_OLD_TESTS:
             text = (
                 "tl.test_clusters takes no {name} any more: pairs are compared with null cells, and stand by their "
-                "excess in decades. Leave {name} out; for labels that do not come from the counts, external=True"
+                "lead over null cells. Leave {name} out; for labels that do not come from the counts, external=True"
             )
             raise RemovedError(text, name=name)
         if name == "n_top_genes":

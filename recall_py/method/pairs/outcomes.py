@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.method.normalisation import log_normalised_block
-from recall_py.method.pairs.excess import compare
+from recall_py.method.pairs.lead import compare
 from recall_py.method.pairs.neighbours import Centroids
 from recall_py.method.pairs.pooled import PairOfCells, PooledPair
 from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, limited
@@ -170,7 +170,7 @@ class Outcomes:
             distance=self._clusters.profiles.ward(joined, *pair, most=MAX_CELLS),
             kind=kind,
             threshold=threshold,
-            near=comparison is not None and abs(comparison.excess.decades - threshold) <= self._params.near,
+            near=comparison is not None and abs(comparison.lead.times - threshold) <= self._params.near,
             comparison=comparison,
         )
 
@@ -189,8 +189,6 @@ class Outcomes:
             counts, cells[0].size, clusters.labels[chosen], batches, exact=exact, recut=not params.external
         )
         rng = np.random.default_rng([params.seed, *pair.key])
-        comparison = compare(
-            pooled, rng, threshold=params.threshold, n_draws=params.n_draws, n_best=params.n_best
-        )
+        comparison = compare(pooled, rng, threshold=params.threshold, n_draws=params.n_draws, n_best=params.n_best)
         comparison = comparison._replace(genes=np.flatnonzero(present)[comparison.genes])
         return comparison.turned() if pair.swapped else comparison

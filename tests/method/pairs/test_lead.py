@@ -1,4 +1,4 @@
-"""The excess in decades, beside a slow twin, and what a comparison tells of genes."""
+"""The lead over null cells, beside a slow twin, and what a comparison tells of genes."""
 
 from __future__ import annotations
 
@@ -9,45 +9,56 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse, stats
 
-from recall_py.method.pairs.excess import compare, excess
+from recall_py.method.pairs.lead import compare, lead, needed
 from recall_py.method.pairs.pooled import PooledPair
 
 LOG10_P = st.floats(-300.0, 0.0)
 
 
-def slow_excess(log10_p, log10_p_null):
+def slow_lead(log10_p, log10_p_null):
     """Rank by rank, in plain Python."""
     n_genes = len(log10_p)
-    ranks = [rank for rank in (5, 10, 20) if rank <= n_genes] or [n_genes]
-    differences = []
+    ranks = [rank for rank in (3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200) if rank <= n_genes] or [n_genes]
+    leads = []
     for rank in ranks:
         real = sorted((-value for value in log10_p), reverse=True)[rank - 1]
         best_null = max(sorted((-value for value in draw), reverse=True)[rank - 1] for draw in log10_p_null)
-        differences.append(real - best_null)
-    return sum(differences) / len(differences)
+        leads.append((real + 3) / (best_null + 3))
+    return max(leads)
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), n_genes=st.integers(1, 30), n_draws=st.integers(1, 7))
-def test_excess_is_that_of_the_slow_twin(data, n_genes, n_draws):
+def test_lead_is_that_of_the_slow_twin(data, n_genes, n_draws):
     log10_p = data.draw(arrays(float, n_genes, elements=LOG10_P))
     null = data.draw(arrays(float, (n_draws, n_genes), elements=LOG10_P))
-    found = excess(log10_p, null)
-    assert found.decades == pytest.approx(slow_excess(log10_p.tolist(), null.tolist()), abs=1e-9)
-    assert found.decades == pytest.approx((found.real - found.null).mean(), abs=1e-9)
-    assert excess(log10_p[::-1], null[::-1, ::-1]).decades == pytest.approx(found.decades, abs=1e-9)
+    found = lead(log10_p, null)
+    assert found.times == pytest.approx(slow_lead(log10_p.tolist(), null.tolist()), rel=1e-9)
+    assert lead(log10_p[::-1], null[::-1, ::-1]).times == pytest.approx(found.times, rel=1e-9)
+    for threshold in (found.times * 0.999, found.times * 1.001):
+        assert (found.times > threshold) == bool((found.real > needed(found.null, threshold)).any())
 
 
-@pytest.mark.parametrize(("n_genes", "ranks"), [(3, [3]), (5, [5]), (12, [5, 10]), (20, [5, 10, 20])])
+@pytest.mark.parametrize(("n_genes", "ranks"), [(2, [2]), (3, [3]), (12, [3, 5, 7, 10]), (29, [3, 5, 7, 10, 15, 20])])
 def test_fewer_genes_have_fewer_ranks(n_genes, ranks):
-    assert excess(np.zeros(n_genes), np.zeros((2, n_genes))).ranks.tolist() == ranks
+    assert lead(np.zeros(n_genes), np.zeros((2, n_genes))).ranks.tolist() == ranks
 
 
 @given(arrays(float, (4, 25), elements=LOG10_P))
-def test_more_draws_never_raise_the_excess(null):
+def test_more_draws_never_raise_the_lead(null):
     log10_p = np.linspace(-40.0, 0.0, 25)
-    by_draws = [excess(log10_p, null[:n]).decades for n in (1, 2, 3, 4)]
+    by_draws = [lead(log10_p, null[:n]).times for n in (1, 2, 3, 4)]
     assert by_draws == sorted(by_draws, reverse=True)
+
+
+def test_three_perfect_markers_lead_and_so_do_many_weaker_genes():
+    null = np.linspace(-8.0, -1.0, 300)[np.newaxis]
+    three, many = null[0].copy(), null[0].copy()
+    three[:3] = -30.0
+    many[:] = np.minimum(many, -12.0)  # no gene is better than saturation allows
+    assert lead(three, null).times == pytest.approx(33 / (3 - np.sort(null[0])[2]))
+    assert lead(many, null).ranks[-1] == 200
+    assert lead(many, null).times > 1.65 > lead(null[0], null).times
 
 
 def pair_of(shift: float, n_genes: int = 40) -> PooledPair:
@@ -61,7 +72,7 @@ def pair_of(shift: float, n_genes: int = 40) -> PooledPair:
 
 def test_a_comparison_names_the_best_genes_with_their_direction():
     pair = pair_of(6.0)
-    found = compare(pair, np.random.default_rng(0), n_draws=3, n_best=6)
+    found = compare(pair, np.random.default_rng(0), threshold=1.65, n_draws=3, n_best=6)
     counts = pair.counts.toarray().astype(float)
     values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
     sides = values[pair.is_first], values[~pair.is_first]
@@ -83,7 +94,26 @@ def test_a_comparison_names_the_best_genes_with_their_direction():
 
 
 def test_clusters_with_markers_exceed_the_null_and_others_do_not():
-    decades = [
-        compare(pair_of(shift), np.random.default_rng(0), n_draws=3, n_best=0).excess.decades for shift in (6, 1)
+    times = [
+        compare(pair_of(shift), np.random.default_rng(0), threshold=1.65, n_draws=3, n_best=0).lead.times
+        for shift in (6, 1)
     ]
-    assert decades[0] > 3.5 > decades[1]
+    assert times[0] > 1.65 > times[1]
+
+
+def test_an_obvious_pair_is_settled_after_three_draws():
+    """The same draws are made, but no more than three where they leave no doubt."""
+    drawn = []
+
+    class Counted(PooledPair):
+        def null_cuts(self, rng):
+            for null in super().null_cuts(rng):
+                drawn.append(null)
+                yield null
+
+    for shift, threshold, n_draws in ((6.0, 1.65, 3), (1.0, 1.65, 3), (1.0, 1.0, 7)):
+        pair = pair_of(shift)
+        counted = Counted(counts=pair.counts, is_first=pair.is_first, pieces=pair.pieces)
+        drawn.clear()
+        compare(counted, np.random.default_rng(0), threshold=threshold, n_draws=7, n_best=0)
+        assert len(drawn) == n_draws
