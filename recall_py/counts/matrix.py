@@ -136,6 +136,7 @@ class CountMatrix:
         free = ends[:-1].copy()
         for cells, genes, values in self.entries():
             place(cells, genes, values, column, free, indices, data)
+        self._held = None
         counts = sparse.csc_array((data, indices, ends), shape=(n_cells, positions.size))
         counts.sort_indices()
         return counts

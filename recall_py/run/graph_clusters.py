@@ -90,6 +90,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         wait.doing("reading counts")
         data = read_counts(counts, sampled=sampled_cells(codes), **where)
         read = time.perf_counter()
+        wait.doing("finding neighbours")
         start = logging.info(
             f"calibrating {len(names)} clusters of {codes.size} cells: {data.genes.size} genes ({data.selection}), "
             f"counts from {data.source}, neighbours by {graph.name}"

@@ -179,6 +179,7 @@ def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison, wait:
     data = read_counts(
         counts, layer=asked.layer, batch_key=asked.batch_key, only=asked.genes, sampled=sampled_cells(codes)
     )
+    wait.doing("finding neighbours")
     return GivenLabels(labels.cat.categories.tolist(), codes, data, graph, neighbours)
 
 

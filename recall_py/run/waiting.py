@@ -51,8 +51,9 @@ class Waiting:
         self.clear()
 
     def doing(self, what: str) -> None:
-        """Tell what begins, where it is not the comparison of pairs."""
-        self._doing = what
+        """Tell what begins."""
+        self.clear()
+        self._doing, self._begun = what, time.perf_counter()
 
     def comparing(self, n_pairs: int) -> None:
         """Tell that so many more pairs are compared."""
