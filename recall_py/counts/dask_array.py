@@ -77,6 +77,13 @@ class DaskCounts(CountMatrix):
             totals[block.cells] += part
         return totals
 
+    def glance(self) -> str | None:
+        """What makes the first values no counts, or None; see :meth:`CountMatrix.glance`."""
+        first = type(self)(self.matrix, self._first_cells(), few=True)
+        return next(
+            (CountMatrix(rows).glance() for rows in dask.compute(*(block.values for block in first._blocks))), None
+        )
+
     def sums_below(self, ceiling: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums of the values up to a ceiling; see :meth:`CountMatrix.sums_below`."""
         parts = self._on_blocks(lambda counts, of_genes: counts.sums_below(of_genes), ceiling)

@@ -169,12 +169,16 @@ class CountMatrix:
             yield Entries(cells + np.int32(first_cell), genes + np.int32(first_gene), values)
 
     def glance(self) -> str | None:
-        """What makes the first values no counts, or None: those of a few cells, or of genes if they lie by gene."""
-        if self.kind == "csc":
-            return next((_problem(block.values) for block in self.entries()), None)
+        """What makes the first values no counts, or None: those of a few cells, or of genes if they lie by gene.
+
+        A single cell may be wrong, and may then not be among those that are read: all must be.
+        """
+        of_few = self if self.kind == "csc" else type(self)(self.matrix, self._first_cells())
+        return next((_problem_of_all(block) for block in of_few.entries() if block.values.size), None)
+
+    def _first_cells(self) -> NDArray[np.bool_]:
         cells = np.ones(self.matrix.shape[0], dtype=np.bool_) if self._cells is None else self._cells
-        first = cells & (np.cumsum(cells) <= _GLANCE)
-        return type(self)(self.matrix, first).survey.problem
+        return cells & (np.cumsum(cells) <= _GLANCE)
 
     def _read_blocks(self) -> Iterable[tuple[int, int, Any]]:
         """Blocks of the cells that take part, and the first cell and gene of each."""
@@ -195,6 +199,13 @@ class CountMatrix:
 def as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:
     """Genes given as a mask or as positions, as positions."""
     return np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
+
+
+def _problem_of_all(entries: Entries) -> str | None:
+    """What makes values of every cell no counts, or None if the values of a cell are counts."""
+    wrong = ~(np.isfinite(entries.values) & (entries.values >= 0) & (entries.values == np.rint(entries.values)))
+    has_values, has_wrong = np.bincount(entries.cells) > 0, np.bincount(entries.cells, wrong) > 0
+    return _problem(entries.values) if has_wrong[has_values].all() else None
 
 
 def _problem(values: NDArray[np.floating[Any]]) -> str | None:
