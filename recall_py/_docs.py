@@ -87,14 +87,15 @@ batch_key
     Two clusters that share no batch with 5 cells of each cannot be compared; they stay, and a warning says so.
 genes
     Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most 2,000,
-    else the 2,000 that scanpy's ``seurat_v3`` selects. Leave out genes that should make no clusters, such as those of
-    the cell cycle.
+    else the 2,000 that scanpy's ``seurat_v3`` selects on the cells that are read. Leave out genes that should make no
+    clusters, such as those of the cell cycle.
 modality
     Of a MuData: the modality with the counts. The graph is that of the MuData, and labels go to its ``obs``.
 n_jobs
     Threads that compare pairs; all cores by default. Decides only the speed.
 progress
-    Print merges as they are made, on standard error. Nothing at scanpy's verbosity 0.""",
+    Print merges as they are made, on standard error. Nothing at scanpy's verbosity 0. What takes above two seconds
+    shows how many pairs are done and the time left, with or without it.""",
     "calibrated_returns": """\
 Returns
 -------

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _ALL_GENES = "all genes"
 _NAMED_GENES = "genes by name"
+Look = Literal["all", "few", "glance"]
+"""Whether all counts are looked at, those of few cells, or so many that wrong ones are likely to be seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +49,20 @@ class CountData:
     batches: NDArray[np.int32] | None = None
     """(n_cells,) code of each cell's batch."""
     batch_names: tuple[str, ...] = ()
+    sampled: NDArray[np.int64] | None = None
+    """(n_sampled,) ascending positions of the cells that `matrix` has, among those of `batches`; all if None."""
 
     def read(self) -> Cells:
         """The cells with their counts in memory."""
         return Cells(self.matrix.columns(self.chosen), self.depth, self.batches)
 
     def rows(self, cells: NDArray[np.int64]) -> sparse.csr_array:
-        """(n_given, n_genes) counts of some of the cells, by their ascending positions."""
-        return self.matrix.rows(cells, self.chosen)
+        """(n_given, n_genes) counts of some of the sampled cells, by their ascending positions."""
+        return self._by_cell[cells if self.sampled is None else np.searchsorted(self.sampled, cells)]
+
+    @cached_property
+    def _by_cell(self) -> sparse.csr_array:
+        return sparse.csr_array(self.matrix.columns(self.chosen))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,15 +93,15 @@ def read_counts(
     batch_key: str | None = None,
     cells: NDArray[np.bool_] | None = None,
     only: Sequence[str] | None = None,
-    by_rows: bool = False,
+    sampled: NDArray[np.int64] | None = None,
 ) -> CountData:
     """Raw counts of the selected genes, read in blocks where they are in a file.
 
     Counts are looked for in `layer` if given, else in ``layers["counts"]``, else in ``raw`` and ``X`` if those hold
     integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
     `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts; or `only` those that are named. `cells` is a mask
-    of the cells that take part. Where a few rows alone are read later, `by_rows`, cells without counts are accepted and
-    nothing is kept in memory.
+    of the cells that take part. Where `sampled` has ascending positions among these, all of this is judged by those
+    cells, no other is read, and cells without counts are accepted.
 
     Raises
     ------
@@ -103,15 +112,32 @@ def read_counts(
     """
     refuse_unusable(adata, cells)
     batches = read_batches(adata, batch_key, cells)
-    counts, names, source = find_counts(adata, layer, cells)
-    if only is None:
-        chosen, selection = _select_genes(adata, counts, names, n_top_genes)
-    else:
-        chosen, selection = _named_genes(names, only, source), _NAMED_GENES
-    data = count_data((counts, names, source), chosen, selection, batches)
-    if not by_rows:
+    read = cells if sampled is None else _mask_of(sampled, cells, adata.n_obs)
+    found = find_counts(adata, layer, read, "all" if sampled is None else "few")
+    counts, names, source = found
+    told = _genes_told(adata, names, source, only)
+    chosen, selection = told or _select_genes(counts, n_top_genes)
+    n_cells = adata.n_obs if cells is None else np.count_nonzero(cells)
+    if told is None and selection != _ALL_GENES and counts.shape[0] < n_cells:
+        selection += f", on {counts.shape[0]} sampled cells"
+    data = count_data(found, chosen, selection, batches)
+    if sampled is None:
         _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells])
-    return data
+    return replace(data, sampled=sampled)
+
+
+def refuse_no_counts(
+    adata: AnnData,
+    *,
+    layer: str | None,
+    batch_key: str | None,
+    cells: NDArray[np.bool_] | None,
+    only: Sequence[str] | None,
+) -> None:
+    """Refuse at a glance what :func:`read_counts` will refuse, before it is known which cells are read."""
+    read_batches(adata, batch_key, cells)
+    _, names, source = find_counts(adata, layer, cells, "glance")
+    _genes_told(adata, names, source, only)
 
 
 def count_data(
@@ -165,7 +191,7 @@ def refuse_copy_of_file(adata: AnnData, *, copy: bool) -> None:
 
 
 def find_counts(
-    adata: AnnData, layer: str | None, cells: NDArray[np.bool_] | None = None
+    adata: AnnData, layer: str | None, cells: NDArray[np.bool_] | None = None, look: Look = "all"
 ) -> tuple[CountMatrix, pd.Index, str]:
     """The counts of some or all cells, the names of their genes and where they were found."""
     if layer is not None and layer not in adata.layers:
@@ -175,10 +201,10 @@ def find_counts(
     if layer is not None or keys.COUNTS_LAYER in adata.layers:
         name = layer or keys.COUNTS_LAYER
         source = f"layers[{name!r}]"
-        return accept_counts(adata.layers[name], source, cells), adata.var_names, source
+        return accept_counts(adata.layers[name], source, cells, look), adata.var_names, source
     if adata.raw is not None:
-        raw = _surveyed(adata.raw.X, "raw.X", cells)
-        if raw.survey.problem is None:
+        raw, problem = _looked_at(adata.raw.X, "raw.X", cells, look)
+        if problem is None:
             if not adata.raw.var_names.is_unique:
                 text = (
                     "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass "
@@ -186,16 +212,16 @@ def find_counts(
                 )
                 raise ArgumentError(text)
             return raw, adata.raw.var_names, "raw.X"
-    return accept_counts(adata.X, "X", cells), adata.var_names, "X"
+    return accept_counts(adata.X, "X", cells, look), adata.var_names, "X"
 
 
-def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = None) -> CountMatrix:
+def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = None, look: Look = "all") -> CountMatrix:
     """The matrix, if it holds raw counts."""
+    problem: str | None = "nothing"
     if matrix is not None:
-        counts = _surveyed(matrix, source, cells)
-        if counts.survey.problem is None:
+        counts, problem = _looked_at(matrix, source, cells, look)
+        if problem is None:
             return counts
-    problem = "nothing" if matrix is None else counts.survey.problem
     text = (
         "{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
         "distributions. Pass the layer that has them, {layer:'...'}, or keep them before normalising: "
@@ -204,32 +230,45 @@ def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = No
     raise ArgumentError(text, source=source, problem=problem)
 
 
-def _surveyed(matrix: Any, source: str, cells: NDArray[np.bool_] | None) -> CountMatrix:
-    """The matrix, all of it read once."""
-    counts = count_matrix(matrix, cells)
+def _looked_at(matrix: Any, source: str, cells: NDArray[np.bool_] | None, look: Look) -> tuple[CountMatrix, str | None]:
+    """The matrix, and what makes its values no counts."""
+    counts = count_matrix(matrix, cells, few=look == "few")
     try:
-        _ = counts.survey
+        return counts, counts.glance() if look == "glance" else counts.survey.problem
     except DamagedError as error:
         what, _ = error.args
         raise DamagedError(what, source) from error
-    return counts
 
 
-def _select_genes(
-    adata: AnnData, counts: CountMatrix, names: pd.Index, n_top_genes: int
-) -> tuple[NDArray[np.bool_], str]:
+def _mask_of(sampled: NDArray[np.int64], cells: NDArray[np.bool_] | None, n_obs: int) -> NDArray[np.bool_]:
+    """(n_obs,) mask of cells that are given by their positions among the `cells`."""
+    mask = np.zeros(n_obs, dtype=np.bool_)
+    mask[sampled if cells is None else np.flatnonzero(cells)[sampled]] = True
+    return mask
+
+
+def _genes_told(
+    adata: AnnData, names: pd.Index, source: str, only: Sequence[str] | None
+) -> tuple[NDArray[np.bool_], str] | None:
+    """Which columns take part, and by what rule, where genes are named or marked."""
+    if only is not None:
+        return _named_genes(names, only, source), _NAMED_GENES
+    if keys.HIGHLY_VARIABLE not in adata.var:
+        return None
+    flagged = adata.var_names[(adata.var[keys.HIGHLY_VARIABLE] == True).to_numpy(dtype=bool)]  # noqa: E712  NaN is no
+    if not len(flagged):
+        msg = "var['highly_variable'] marks no gene. Select again: sc.pp.highly_variable_genes(adata, ...)"
+        raise ValueError(msg)
+    return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
+
+
+def _select_genes(counts: CountMatrix, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
     """Which columns of `counts` take part, and by what rule."""
-    if keys.HIGHLY_VARIABLE in adata.var:
-        flagged = adata.var_names[(adata.var[keys.HIGHLY_VARIABLE] == True).to_numpy(dtype=bool)]  # noqa: E712  NaN is no
-        if not len(flagged):
-            msg = "var['highly_variable'] marks no gene. Select again: sc.pp.highly_variable_genes(adata, ...)"
-            raise ValueError(msg)
-        return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
     if n_top_genes < 1:
         text = "{n_top_genes} is {value}; at least 1 is needed."
         raise ArgumentError(text, value=n_top_genes)
-    if len(names) <= n_top_genes:
-        return np.ones(len(names), dtype=bool), _ALL_GENES
+    if counts.shape[1] <= n_top_genes:
+        return np.ones(counts.shape[1], dtype=bool), _ALL_GENES
     return most_variable(counts, n_top_genes)
 
 

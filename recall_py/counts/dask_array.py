@@ -38,14 +38,14 @@ class _Block(NamedTuple):
 class DaskCounts(CountMatrix):
     """A dask array that may hold counts; see :class:`CountMatrix`. Sums are made on the scheduler that is active."""
 
-    def __init__(self, matrix: Any, cells: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, matrix: Any, cells: NDArray[np.bool_] | None = None, *, few: bool = False) -> None:
         if np.isnan(matrix.shape).any() or np.isnan(np.concatenate(matrix.chunks)).any():
             msg = (
                 "The dask array does not know the sizes of its chunks. Let dask find them out: "
                 "adata.X = adata.X.compute_chunk_sizes()"
             )
             raise ValueError(msg)
-        super().__init__(matrix, cells)
+        super().__init__(matrix, cells, few=few)
 
     @property
     def kind(self) -> str:
@@ -77,6 +77,13 @@ class DaskCounts(CountMatrix):
             totals[block.cells] += part
         return totals
 
+    def glance(self) -> str | None:
+        """What makes the first values no counts, or None; see :meth:`CountMatrix.glance`."""
+        first = type(self)(self.matrix, self._first_cells(), few=True)
+        return next(
+            (CountMatrix(rows).glance() for rows in dask.compute(*(block.values for block in first._blocks))), None
+        )
+
     def sums_below(self, ceiling: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums of the values up to a ceiling; see :meth:`CountMatrix.sums_below`."""
         parts = self._on_blocks(lambda counts, of_genes: counts.sums_below(of_genes), ceiling)
@@ -99,7 +106,7 @@ class DaskCounts(CountMatrix):
 
     @cached_property
     def _blocks(self) -> list[_Block]:
-        """All blocks, row by row."""
+        """All blocks, row by row. Of blocks with few cells that take part these alone are kept, where they are."""
         tops, lefts = (np.concatenate([[0], np.cumsum(sizes)]).tolist() for sizes in self.matrix.chunks)
         blocks = []
         taken = 0
@@ -107,8 +114,13 @@ class DaskCounts(CountMatrix):
             mask = None if self._cells is None else self._cells[tops[i] : tops[i + 1]]
             n_taken = tops[i + 1] - tops[i] if mask is None else int(mask.sum())
             cells = slice(taken, taken + n_taken)
+            if self._few and not n_taken:
+                continue
             blocks += [_Block(values, mask, cells, slice(*lefts[j : j + 2])) for j, values in enumerate(row)]
             taken += n_taken
+        if self._few and self._cells is not None:
+            kept = dask.persist(*(dask.delayed(_few_rows)(block.values, block.taking_part) for block in blocks))
+            blocks = [block._replace(values=rows, taking_part=None) for block, rows in zip(blocks, kept, strict=True)]
         return blocks
 
     def _on_blocks(self, work: Callable[..., _Result], *of_genes: NDArray[Any]) -> tuple[_Result, ...]:
@@ -145,6 +157,12 @@ class DaskCounts(CountMatrix):
             order = np.argsort(np.searchsorted(edges, part, side="right"), kind="stable")
             assembled.append(join(stacks, np.argsort(order)))
         return assembled
+
+
+def _few_rows(values: Any, taking_part: NDArray[np.bool_]) -> sparse.csr_array:
+    """Few rows of a block, in memory."""
+    cells, genes, found = map(np.concatenate, zip(*CountMatrix(values, taking_part).entries(), strict=True))
+    return sparse.csr_array((found, (cells, genes)), shape=(int(taking_part.sum()), values.shape[1]))
 
 
 def _cut(

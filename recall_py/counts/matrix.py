@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.counts.blocks import read_tile, tiles
+from recall_py.counts.blocks import read_rows, read_tile, tiles
+
+_GLANCE = 20
+"""Cells that tell at a glance whether a matrix holds counts."""
 
 
 class Entries(NamedTuple):
@@ -49,10 +52,12 @@ class CountMatrix:
         (n_obs, n_genes) array, sparse matrix, or one of these in an open file: an HDF5 dataset, a zarr array, or what
         :func:`anndata.io.sparse_dataset` returns.
     cells
-        (n_obs,) mask of the cells that take part, all if None.
+        (n_obs,) mask of the cells that take part, all if None; of others nothing is looked at.
+    few
+        Whether those are few cells, so that a matrix that lies by columns should be passed over once for them.
     """
 
-    def __init__(self, matrix: Any, cells: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, matrix: Any, cells: NDArray[np.bool_] | None = None, *, few: bool = False) -> None:
         self.matrix = matrix
         self._cells = None if cells is None or cells.all() else cells
         n_cells = matrix.shape[0] if self._cells is None else int(np.count_nonzero(self._cells))
@@ -60,7 +65,8 @@ class CountMatrix:
         self._last: tuple[NDArray[np.intp], sparse.csc_array] | None = None
         self.most_variable: dict[int, tuple[NDArray[np.bool_], str]] = {}
         """By number of genes: those that were selected, so that a file is read for them once."""
-        self._by_rows: tuple[sparse.csc_array, sparse.csr_array] | None = None
+        self._few = few
+        self._held: list[tuple[int, int, Any]] | None = None
 
     def holds(self, matrix: Any, cells: NDArray[np.bool_] | None) -> bool:
         """Whether it is made of the same matrix and cells."""
@@ -130,22 +136,10 @@ class CountMatrix:
         free = ends[:-1].copy()
         for cells, genes, values in self.entries():
             place(cells, genes, values, column, free, indices, data)
+        self._held = None
         counts = sparse.csc_array((data, indices, ends), shape=(n_cells, positions.size))
         counts.sort_indices()
         return counts
-
-    def rows(self, cells: NDArray[np.int64], chosen: NDArray[Any]) -> sparse.csr_array:
-        """(n_given, n_chosen) counts of some cells, by their ascending positions among those that take part.
-
-        Of row-compressed matrices no other cells are read.
-        """
-        if self.kind != "csr":
-            counts = self.columns(chosen)
-            if self._by_rows is None or self._by_rows[0] is not counts:
-                self._by_rows = counts, sparse.csr_array(counts)
-            return self._by_rows[1][cells]
-        at = cells if self._cells is None else np.flatnonzero(self._cells)[cells]
-        return sparse.csr_array(self.matrix[at])[:, as_positions(chosen)]
 
     def totals_over(self, chosen: NDArray[Any]) -> NDArray[np.float64]:
         """(n_cells,) sum of each cell over some genes."""
@@ -165,23 +159,53 @@ class CountMatrix:
         return sums
 
     def entries(self) -> Iterator[Entries]:
-        """Stored values of the cells that take part, block by block."""
-        renumbered = None if self._cells is None else np.cumsum(self._cells, dtype=np.int32) - 1
-        for rows, columns in tiles(self.matrix):
-            block = read_tile(self.matrix, rows, columns)
+        """Stored values of the cells that take part, block by block; those of the same place are added up."""
+        for first_cell, first_gene, block in self._read_blocks():
+            if hasattr(block, "sum_duplicates"):
+                block.sum_duplicates()
             entries = sparse.coo_array(block)
             cells, genes = (at.astype(np.int32, copy=False) for at in entries.coords)
             values = entries.data if entries.dtype == np.float32 else entries.data.astype(np.float64, copy=False)
-            cells, genes = cells + np.int32(rows.start), genes + np.int32(columns.start)
-            if self._cells is not None and renumbered is not None:
-                kept = self._cells[cells]
-                cells, genes, values = renumbered[cells[kept]], genes[kept], values[kept]
-            yield Entries(cells, genes, values)
+            yield Entries(cells + np.int32(first_cell), genes + np.int32(first_gene), values)
+
+    def glance(self) -> str | None:
+        """What makes the first values no counts, or None: those of a few cells, or of genes if they lie by gene.
+
+        A single cell may be wrong, and may then not be among those that are read: all must be.
+        """
+        of_few = self if self.kind == "csc" else type(self)(self.matrix, self._first_cells())
+        return next((_problem_of_all(block) for block in of_few.entries() if block.values.size), None)
+
+    def _first_cells(self) -> NDArray[np.bool_]:
+        cells = np.ones(self.matrix.shape[0], dtype=np.bool_) if self._cells is None else self._cells
+        return cells & (np.cumsum(cells) <= _GLANCE)
+
+    def _read_blocks(self) -> Iterable[tuple[int, int, Any]]:
+        """Blocks of the cells that take part, and the first cell and gene of each."""
+        if self._held is not None:
+            return self._held
+        if self._cells is None:
+            return (
+                (rows.start, columns.start, read_tile(self.matrix, rows, columns))
+                for rows, columns in tiles(self.matrix)
+            )
+        blocks = read_rows(self.matrix, np.flatnonzero(self._cells))
+        if self._few and self.kind == "csc":
+            self._held = list(blocks)
+            return self._held
+        return blocks
 
 
 def as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:
     """Genes given as a mask or as positions, as positions."""
     return np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
+
+
+def _problem_of_all(entries: Entries) -> str | None:
+    """What makes values of every cell no counts, or None if the values of a cell are counts."""
+    wrong = ~(np.isfinite(entries.values) & (entries.values >= 0) & (entries.values == np.rint(entries.values)))
+    has_values, has_wrong = np.bincount(entries.cells) > 0, np.bincount(entries.cells, wrong) > 0
+    return _problem(entries.values) if has_wrong[has_values].all() else None
 
 
 def _problem(values: NDArray[np.floating[Any]]) -> str | None:

@@ -43,8 +43,8 @@ def read_indptr(matrix: Any) -> NDArray[np.integer[Any]]:
     return indptr
 
 
-def read_lines(matrix: Any, lines: slice) -> Any:
-    """Some rows of a CSR matrix, or columns of a CSC matrix, of which :func:`read_indptr` found no fault.
+def read_lines(matrix: Any, starts: NDArray[np.integer[Any]], stops: NDArray[np.integer[Any]]) -> Any:
+    """Some rows of a CSR matrix, or columns of a CSC matrix, by where they begin and end; see :func:`read_indptr`.
 
     Raises
     ------
@@ -52,13 +52,53 @@ def read_lines(matrix: Any, lines: slice) -> Any:
         If an index leads outside the matrix, or the file cannot be read there.
     """
     place = place_of(matrix)
-    indptr = read(_stored(matrix, "indptr"), slice(lines.start, lines.stop + 1), place)
-    extent = slice(int(indptr[0]), int(indptr[-1]))
-    indices, data = (read(_stored(matrix, name), extent, place) for name in ("indices", "data"))
+    indices, data = (read_stretches(_stored(matrix, name), starts, stops, place) for name in ("indices", "data"))
     _refuse_indices(matrix, indices, place)
     kind, (_, across) = _kind(matrix), _lengths(matrix)
-    shape = (lines.stop - lines.start, across)
-    return kind((data.copy(), indices, indptr - indptr[0]), shape=shape if matrix.format == "csr" else shape[::-1])
+    shape = (starts.size, across)
+    ends = np.concatenate([[0], np.cumsum(stops - starts)])
+    return kind((data, indices, ends), shape=shape if matrix.format == "csr" else shape[::-1])
+
+
+def read_edges(matrix: Any, lines: slice) -> NDArray[np.integer[Any]]:
+    """Where some adjoining rows of a CSR matrix, or columns of a CSC matrix, begin, and where the last one ends."""
+    found: NDArray[np.integer[Any]] = read(
+        _stored(matrix, "indptr"), slice(lines.start, lines.stop + 1), place_of(matrix)
+    )
+    return found
+
+
+def read_stretches(
+    stored: Any, starts: NDArray[np.integer[Any]], stops: NDArray[np.integer[Any]], place: str, *across: slice
+) -> NDArray[Any]:
+    """Stretches of an array along its first axis, ascending, one behind the other.
+
+    Nothing else is read, but for what lies between two of them in one chunk of a file, which is unpacked whole anyway.
+
+    Raises
+    ------
+    DamagedError
+        If the file that holds it cannot be read there.
+    """
+    apart = starts[1:] != stops[:-1]
+    begins, ends = starts[np.r_[True, apart][: starts.size]], stops[np.r_[apart, True][: stops.size]]
+    chunk = (getattr(stored, "chunks", None) or (1,))[0]
+    spans: list[list[tuple[int, int]]] = []
+    for start, stop in zip(begins.tolist(), ends.tolist(), strict=True):
+        if spans and _in_one_chunk(spans[-1][0][0], spans[-1][-1][1], start, stop, chunk):
+            spans[-1].append((start, stop))
+        elif start < stop:
+            spans.append([(start, stop)])
+    widths = [len(range(*part.indices(size))) for part, size in zip(across, stored.shape[1:], strict=True)]
+    found = np.empty((int((ends - begins).sum()), *widths), dtype=stored.dtype)
+    free = 0
+    for span in spans:
+        first = span[0][0]
+        values = read(stored, (slice(first, span[-1][1]), *across), place)
+        for start, stop in span:
+            found[free : free + stop - start] = values[start - first : stop - first]
+            free += stop - start
+    return found
 
 
 def read(stored: Any, where: Any, place: str) -> Any:
@@ -78,6 +118,11 @@ def read(stored: Any, where: Any, place: str) -> Any:
 def place_of(matrix: Any) -> str:
     """Where a matrix lies in its file, such as ``layers/counts``."""
     return getattr(getattr(matrix, "group", matrix), "name", "The matrix").strip("/")
+
+
+def _in_one_chunk(first: int, last: int, start: int, stop: int, chunk: int) -> bool:
+    """Whether a stretch is read with what comes before, from `first` to `last`, because it begins in the same chunk."""
+    return start // chunk == (last - 1) // chunk and stop - first <= 2 * chunk
 
 
 def _stored(matrix: Any, name: str) -> Any:

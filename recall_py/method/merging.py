@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from recall_py.method.clustering.partition import by_decreasing_size
 from recall_py.method.pairs.neighbours import Neighbours
-from recall_py.method.pairs.outcomes import Outcomes, Rows, StartClusters, members_of
+from recall_py.method.pairs.outcomes import CompareEach, Outcomes, Rows, StartClusters, members_of
 from recall_py.method.params import MergeParams
 from recall_py.method.results import Merging, PairOutcome, Tested
 from recall_py.method.stages import MergeObserver, Silent
-from recall_py.method.threads import resolve_n_jobs
+from recall_py.method.threads import each_done, resolve_n_jobs
 
 
 def merge_clusters(
@@ -31,6 +31,7 @@ def merge_clusters(
     batches: NDArray[np.int32] | None = None,
     observer: MergeObserver | None = None,
     n_jobs: int | None = None,
+    compare_each: CompareEach | None = None,
 ) -> Merging:
     """Merge clusters until every pair of neighbours stands.
 
@@ -57,6 +58,8 @@ def merge_clusters(
         Told of each merge when it is made, and of the pairs that stand.
     n_jobs
         Threads, which take pairs; the result is the same for any number.
+    compare_each
+        What takes pairs in the place of threads.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def merge_clusters(
     params, observer = params or MergeParams(), observer or Silent()
     clusters = StartClusters(labels, rows)
     neighbours = neighbours or clusters.profiles
-    outcomes_of = Outcomes(clusters, batches, params, observer, resolve_n_jobs(n_jobs))
+    outcomes_of = Outcomes(clusters, batches, params, observer, compare_each or _on_threads(n_jobs))
     joined = np.arange(clusters.sizes.size)
     merges: list[PairOutcome] = []
     if params.merge_small:
@@ -106,6 +109,7 @@ def test_clusters(
     batches: NDArray[np.int32] | None = None,
     observer: MergeObserver | None = None,
     n_jobs: int | None = None,
+    compare_each: CompareEach | None = None,
 ) -> Tested:
     """Compare neighbours with null cells of their own, and merge nothing.
 
@@ -115,7 +119,7 @@ def test_clusters(
     params, observer = params or MergeParams(), observer or Silent()
     clusters = StartClusters(labels, rows)
     neighbours = neighbours or clusters.profiles
-    outcomes_of = Outcomes(clusters, batches, params, observer, resolve_n_jobs(n_jobs))
+    outcomes_of = Outcomes(clusters, batches, params, observer, compare_each or _on_threads(n_jobs))
     joined, large = np.arange(clusters.sizes.size), clusters.n_read >= params.min_cells
     outcomes = outcomes_of(joined, _pairs(joined, clusters, neighbours, large))
     for outcome in outcomes:
@@ -124,6 +128,11 @@ def test_clusters(
 
 
 test_clusters.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
+
+
+def _on_threads(n_jobs: int | None) -> CompareEach:
+    n_threads = resolve_n_jobs(n_jobs)
+    return lambda compare, pairs: each_done(lambda pair: compare(*pair), pairs, n_threads)
 
 
 def _by_distance(outcome: PairOutcome) -> tuple[float, tuple[int, ...], tuple[int, ...]]:

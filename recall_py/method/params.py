@@ -218,7 +218,7 @@ def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | No
 class MergeParams:
     """What decides which clusters are merged; see :func:`recall_py.method.merging.merge_clusters`."""
 
-    threshold: float = 1.65
+    threshold: float = 1.8
     """Lead above which a pair stands; see :mod:`recall_py.method.pairs.lead`."""
     near: float = 0.15
     """Difference to the threshold within which an outcome is called near."""
@@ -245,7 +245,7 @@ class MergeParams:
                 msg = f"{name} is {value!r}; a whole number from {least} on is needed."
                 raise ValueError(msg)
         if math.isnan(self.threshold):
-            msg = "threshold is nan; a lead is needed, for example 1.65."
+            msg = "threshold is nan; a lead is needed, for example 1.8."
             raise ValueError(msg)
         if not self.near >= 0.0:
             msg = f"near is {self.near}; a difference from 0 on is needed."

@@ -185,7 +185,7 @@ class Lead(NamedTuple):
     times: float
     """(real + 3) / (null + 3) at the rank where it is largest."""
     ranks: NDArray[np.int64]
-    """(n_ranks,) from 3 to 200, as many of them as there are genes for, or else the last gene."""
+    """(n_ranks,) from 2 to 100, as many of them as there are genes for, or else the last gene."""
     real: NDArray[np.float64]
     """(n_ranks,) -log10 p of the real genes at these ranks."""
     null: NDArray[np.float64]

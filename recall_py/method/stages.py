@@ -31,6 +31,10 @@ class MergeObserver(Protocol):
         """Call before so many pairs are compared with null cells."""
         ...
 
+    def compared(self) -> None:
+        """Call when one of them is done."""
+        ...
+
     def outcome(self, outcome: PairOutcome) -> None:
         """Call for each merge, and at the end for each pair that stands."""
         ...
@@ -46,6 +50,9 @@ class Silent:
         """Ignore it."""
 
     def comparing(self, n_pairs: int) -> None:
+        """Ignore it."""
+
+    def compared(self) -> None:
         """Ignore it."""
 
     def outcome(self, outcome: PairOutcome) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -29,14 +29,27 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
 
 def map_blocks(work: Callable[[_Task], _Result], tasks: Iterable[_Task], n_jobs: int) -> list[_Result]:
     """``[work(task) for task in tasks]``, on `n_jobs` threads, in order."""
+    return list(each_done(work, tasks, n_jobs))
+
+
+def each_done(work: Callable[[_Task], _Result], tasks: Iterable[_Task], n_jobs: int) -> Generator[_Result, None, None]:
+    """What :func:`map_blocks` gives, one by one as they are done.
+
+    After an error what has not begun does not begin. On Ctrl-C, and where no more are asked for, what has begun is not
+    waited for.
+    """
     if n_jobs == 1:
-        return [work(task) for task in tasks]
-    with ThreadPoolExecutor(n_jobs) as pool:
-        try:
-            return list(pool.map(work, tasks))
-        except BaseException:  # Ctrl-C above all: what has not begun must not begin
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        yield from map(work, tasks)
+        return
+    pool = ThreadPoolExecutor(n_jobs)
+    wait = True
+    try:
+        yield from pool.map(work, tasks)
+    except (KeyboardInterrupt, GeneratorExit):
+        wait = False
+        raise
+    finally:
+        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 _BLAS_LOCK = threading.Lock()

@@ -17,11 +17,11 @@ from recall_py.adata.labels import labels_everywhere, restricted_cells, restrict
 from recall_py.adata.merged import write_calibrated
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
-from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_unusable
+from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_no_counts, refuse_unusable
 from recall_py.adata.write import refuse_occupied, refuse_start_of_others
 from recall_py.method.params import MergeParams
-from recall_py.run.merge import neighbours_on, refuse_too_many
-from recall_py.run.observe import MergeLog, start_warnings, warn
+from recall_py.run.merge import compare_each_on, neighbours_on, refuse_too_many
+from recall_py.run.observe import MergeLog, start_warnings, waiting, warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +60,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     from scanpy import logging
 
     from recall_py.method.merging import merge_clusters
+    from recall_py.method.pairs.outcomes import sampled_cells
 
     key = asked.key_added
     keys.refuse_unusable(key)
@@ -70,37 +71,42 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     refuse_start_of_others(adata, key)
     cells = None if asked.restrict_to is None else restricted_cells(adata, asked.restrict_to)
     graph = _graph(adata, asked).among(cells)
-    data = read_counts(
-        counts, layer=asked.layer, batch_key=asked.batch_key, cells=cells, only=asked.genes, by_rows=True
-    )
-    begun = time.perf_counter()
-    cell_names = adata.obs_names if cells is None else adata.obs_names[cells]
-    labels, entry = _clustered(cell_names, cluster, graph, key)
-    clustered = time.perf_counter()
-    prefix = restricted_prefix(asked.restrict_to)
-    names = [f"{prefix}{name}" for name in labels.cat.categories]
-    codes = labels.cat.codes.to_numpy().astype(np.int32)
-    everywhere = labels
-    if asked.restrict_to is not None and cells is not None:
-        of_all = labels_everywhere(adata, asked.restrict_to, cells, np.asarray(names, dtype=object)[codes])
-        everywhere = pd.Series(pd.Categorical(of_all, categories=natsorted(set(of_all))), index=adata.obs_names)
-    refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
-    n_cells, n_genes = data.shape
-    start = logging.info(
-        f"calibrating {len(names)} clusters of {n_cells} cells: {n_genes} genes ({data.selection}), counts from "
-        f"{data.source}, neighbours by {graph.name}"
-    )
-    params = MergeParams(seed=asked.seed)
-    merging = merge_clusters(
-        codes,
-        data.rows,
-        neighbours_on(graph, codes),
-        params,
-        batches=data.batches,
-        observer=MergeLog(names, progress=asked.progress),
-        n_jobs=asked.n_jobs,
-    )
-    seconds = {"cluster": clustered - begun, "merge": time.perf_counter() - clustered}
+    where: dict[str, Any] = {"layer": asked.layer, "batch_key": asked.batch_key, "cells": cells, "only": asked.genes}
+    refuse_no_counts(counts, **where)
+    with waiting(progress=asked.progress) as wait:
+        begun = time.perf_counter()
+        wait.doing("clustering")
+        cell_names = adata.obs_names if cells is None else adata.obs_names[cells]
+        labels, entry = _clustered(cell_names, cluster, graph, key)
+        clustered = time.perf_counter()
+        prefix = restricted_prefix(asked.restrict_to)
+        names = [f"{prefix}{name}" for name in labels.cat.categories]
+        codes = labels.cat.codes.to_numpy().astype(np.int32)
+        everywhere = labels
+        if asked.restrict_to is not None and cells is not None:
+            of_all = labels_everywhere(adata, asked.restrict_to, cells, np.asarray(names, dtype=object)[codes])
+            everywhere = pd.Series(pd.Categorical(of_all, categories=natsorted(set(of_all))), index=adata.obs_names)
+        refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
+        wait.doing("reading counts")
+        data = read_counts(counts, sampled=sampled_cells(codes), **where)
+        read = time.perf_counter()
+        wait.doing("finding neighbours")
+        start = logging.info(
+            f"calibrating {len(names)} clusters of {codes.size} cells: {data.genes.size} genes ({data.selection}), "
+            f"counts from {data.source}, neighbours by {graph.name}"
+        )
+        params = MergeParams(seed=asked.seed)
+        merging = merge_clusters(
+            codes,
+            data.rows,
+            neighbours_on(graph, codes),
+            params,
+            batches=data.batches,
+            observer=MergeLog(names, wait, progress=asked.progress),
+            n_jobs=asked.n_jobs,
+            compare_each=compare_each_on(data),
+        )
+    seconds = {"cluster": clustered - begun, "read": read - clustered, "merge": time.perf_counter() - read}
     target = adata.copy() if asked.copy else adata
     clustering = {**asked.recorded, "graph": graph.name, **_given_names(asked)}
     if asked.restrict_to is not None:

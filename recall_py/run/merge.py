@@ -20,7 +20,7 @@ from recall_py.adata.write import refuse_labels_of_others, refuse_occupied, refu
 from recall_py.method.pairs.table import MAX_CLUSTERS
 from recall_py.method.params import MergeParams
 from recall_py.method.results import Merging, Tested
-from recall_py.run.observe import MergeLog, finding_warnings, merging_warnings, warn
+from recall_py.run.observe import MergeLog, finding_warnings, merging_warnings, waiting, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from recall_py.adata.neighbours import CellGraph
     from recall_py.adata.read import CountData
     from recall_py.method.pairs.neighbours import Neighbours
+    from recall_py.method.pairs.outcomes import CompareEach
+    from recall_py.run.waiting import Waiting
 
 
 _Found = TypeVar("_Found", Merging, Tested)
@@ -72,10 +74,11 @@ def merge_adata(adata: AnnData, asked: LabelComparison, *, key_added: str | None
     key_added = f"{asked.groupby}{keys.MERGED_SUFFIX}" if key_added is None else key_added
     counts = _accepted(adata, key_added, asked)
     refuse_labels_of_others(adata, key_added, asked.groupby)
-    given = _given_labels(adata, counts, asked)
-    start = _begin("merging", given, asked)
     params = MergeParams(merge_small=merge_small, external=asked.external, seed=asked.seed)
-    merging = _compared(merge_clusters, given, params, asked)
+    with waiting() as wait:
+        given = _given_labels(adata, counts, asked, wait)
+        start = _begin("merging", given, asked)
+        merging = _compared(merge_clusters, given, params, asked, wait)
     target = adata.copy() if asked.copy else adata
     recorded = {**_recorded(given, asked), "merge_small": merge_small}
     write_merging(target, key_added, asked.groupby, given.names, given.data, params, merging, recorded)
@@ -99,12 +102,13 @@ def test_adata(adata: AnnData, asked: LabelComparison, *, key_added: str) -> Ann
 
     counts = _accepted(adata, key_added, asked)
     refuse_record_of_labels(adata, key_added)
-    given = _given_labels(adata, counts, asked)
     params = MergeParams(merge_small=False, external=asked.external, seed=asked.seed)
-    sizes = np.bincount(given.codes)
-    _refuse_no_pair(sizes, params.min_cells, asked.groupby)
-    start = _begin("testing", given, asked)
-    tested = _compared(test_clusters, given, params, asked)
+    with waiting() as wait:
+        given = _given_labels(adata, counts, asked, wait)
+        sizes = np.bincount(given.codes)
+        _refuse_no_pair(sizes, params.min_cells, asked.groupby)
+        start = _begin("testing", given, asked)
+        tested = _compared(test_clusters, given, params, asked, wait)
     target = adata.copy() if asked.copy else adata
     write_tested(target, key_added, given.names, given.data, params, tested, sizes, _recorded(given, asked))
     warn(finding_warnings(tested, given.names), stacklevel=4)
@@ -151,8 +155,18 @@ def _accepted(adata: AnnData, key_added: str, asked: LabelComparison) -> AnnData
     return counts
 
 
-def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison) -> GivenLabels:
+def compare_each_on(data: CountData) -> CompareEach | None:
+    """What compares pairs where the counts are: the workers of dask, if a client of theirs is in use."""
+    if data.matrix.kind != "dask":
+        return None
+    from recall_py.run.workers import pairs_on_workers
+
+    return pairs_on_workers()
+
+
+def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison, wait: Waiting) -> GivenLabels:
     from recall_py.method.pairs.neighbours import AllPairs
+    from recall_py.method.pairs.outcomes import sampled_cells
 
     graph = None if asked.all_pairs else recorded_graph(adata, asked.neighbors_key, asked.obsp)
     labels = read_clusters(adata, asked.groupby)
@@ -161,12 +175,16 @@ def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison) -> Gi
     neighbours: Neighbours | None = AllPairs() if asked.all_pairs else None
     if graph is not None:
         neighbours = neighbours_on(graph, codes)
-    data = read_counts(counts, layer=asked.layer, batch_key=asked.batch_key, only=asked.genes, by_rows=True)
+    wait.doing("reading counts")
+    data = read_counts(
+        counts, layer=asked.layer, batch_key=asked.batch_key, only=asked.genes, sampled=sampled_cells(codes)
+    )
+    wait.doing("finding neighbours")
     return GivenLabels(labels.cat.categories.tolist(), codes, data, graph, neighbours)
 
 
 def _compared(
-    compare: Callable[..., _Found], given: GivenLabels, params: MergeParams, asked: LabelComparison
+    compare: Callable[..., _Found], given: GivenLabels, params: MergeParams, asked: LabelComparison, wait: Waiting
 ) -> _Found:
     """What merging or testing finds."""
     return compare(
@@ -175,8 +193,9 @@ def _compared(
         given.neighbours,
         params,
         batches=given.data.batches,
-        observer=MergeLog(given.names),
+        observer=MergeLog(given.names, wait),
         n_jobs=asked.n_jobs,
+        compare_each=compare_each_on(given.data),
     )
 
 
@@ -196,7 +215,7 @@ def _begin(doing: str, given: GivenLabels, asked: LabelComparison) -> Any:
     from scanpy import logging
 
     near_by = f"neighbours by {'their counts' if given.graph is None else given.graph.name}"
-    n_cells, n_genes = given.data.shape
+    n_cells, n_genes = given.codes.size, given.data.genes.size
     return logging.info(
         f"{doing} obs[{asked.groupby!r}]: {len(given.names)} labels of {n_cells} cells, {n_genes} genes "
         f"({given.data.selection}), counts from {given.data.source}, {'all pairs' if asked.all_pairs else near_by}"

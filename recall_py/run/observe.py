@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from recall_py.adata.merged import joined_name
 from recall_py.arguments import Named, NamesArguments
@@ -11,6 +12,9 @@ from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
 from recall_py.method.results import Iteration, Merging, PairOutcome, Search, Tested
 from recall_py.words import listed
+
+if TYPE_CHECKING:
+    from recall_py.run.waiting import Waiting
 
 
 class CalibrationWarning(NamesArguments, UserWarning):
@@ -88,17 +92,21 @@ def outcome_warnings(search: Search, params: RunParams) -> list[CalibrationWarni
 class MergeLog:
     """Logs what a merging does as scanpy does, at its verbosity; or prints it, for who asked for `progress`."""
 
-    def __init__(self, names: Sequence[str], *, progress: bool = False) -> None:
-        from scanpy import settings
-
+    def __init__(self, names: Sequence[str], wait: Waiting, *, progress: bool = False) -> None:
         self._names = names
-        self._prints = progress and settings.verbosity > 0
+        self._wait = wait
+        self._prints = _prints(progress=progress)
 
     def comparing(self, n_pairs: int) -> None:
         """Say how many pairs are compared next."""
         from scanpy import logging
 
+        self._wait.comparing(n_pairs)
         self._say(f"comparing {n_pairs} pair{'' if n_pairs == 1 else 's'} of clusters with null cells", logging.hint)
+
+    def compared(self) -> None:
+        """Count a pair."""
+        self._wait.compared()
 
     def outcome(self, outcome: PairOutcome) -> None:
         """Say what was merged, and which pairs nearly were."""
@@ -108,12 +116,30 @@ class MergeLog:
             self._say(f"    {describe_outcome(outcome, self._names)}", logging.info)
 
     def _say(self, said: str, log: Callable[[str], object]) -> None:
-        if self._prints:
-            from rich.console import Console
+        self._wait.clear()
+        (_print if self._prints else log)(said)
 
-            Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
-        else:
-            log(said)
+
+def waiting(*, progress: bool = False) -> Waiting:
+    """What says how long a merging or a test still takes; at scanpy's verbosity 0 it keeps still."""
+    from scanpy import logging, settings
+
+    from recall_py.run.waiting import Waiting
+
+    return Waiting(_print if _prints(progress=progress) else logging.info, quiet=settings.verbosity <= 0)
+
+
+def _prints(*, progress: bool) -> bool:
+    """Whether what is done is printed, for who asked for that, and not logged."""
+    from scanpy import settings
+
+    return progress and settings.verbosity > 0
+
+
+def _print(said: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A run with knockoff genes on the dask scheduler that is active.
+"""A run on the dask scheduler that is active: with knockoff genes, or pairs of clusters with null cells.
 
 Genes are handed out in blocks: a worker has all cells of a few genes and their knockoffs. It fits, draws, normalises,
 sorts and tests them. For the components, values are cut anew into groups of cells. Graph and clustering are made here,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 from itertools import pairwise
@@ -49,7 +49,9 @@ from recall_py.method.threads import even_blocks, one_blas_thread
 if TYPE_CHECKING:
     from recall_py.counts.dask_array import DaskCounts
     from recall_py.method.clustering.graph import MakeGraph
+    from recall_py.method.pairs.outcomes import CompareEach
     from recall_py.method.params import RunParams
+    from recall_py.method.results import Comparison
     from recall_py.method.stages import Observer
 
 _FAN_IN = 4
@@ -144,6 +146,40 @@ class BlocksOfGenes:
             for name in ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change"):
                 getattr(described, name)[of_block] = getattr(found, name)
         return described
+
+
+def pairs_on_workers() -> CompareEach | None:
+    """Compares pairs of clusters on the workers of the client that is in use; None without one."""
+    client = _client()
+    if client is None:
+        return None
+    shared: dict[int, tuple[Any, Delayed]] = {}
+
+    def on_workers(part: Any) -> Any:
+        """Counts are sent once, for all pairs that they are in; what is known by its place is held."""
+        if not sparse.issparse(part):
+            return part
+        if id(part) not in shared:
+            shared[id(part)] = part, _share(part)
+        return shared[id(part)][1]
+
+    def compare_each(
+        compare: Callable[..., Comparison], pairs: Sequence[tuple[Any, ...]]
+    ) -> Generator[Comparison, None, None]:
+        task = dask.delayed(_alone)
+        futures = client.compute([task(compare, *map(on_workers, pair)) for pair in pairs])
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            client.cancel(futures)
+
+    return compare_each
+
+
+def _alone(compare: Callable[..., Comparison], *pair: Any) -> Comparison:
+    with one_blas_thread():
+        return compare(*pair)
 
 
 def _client() -> Any:

@@ -2,21 +2,29 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
 import anndata as ad
+import numpy as np
+import pandas as pd
 import pytest
 import scanpy as sc
 from rich.console import Console
 
 import recall_py
+from recall_py.method.pairs import outcomes
 from recall_py.method.params import RunParams, SearchParams
 from recall_py.method.results import Iteration
+from recall_py.run import waiting
 from recall_py.run.progress import ConsoleProgress, longest_left, memory_in_use
+from recall_py.run.waiting import Waiting
 from recall_py.words import in_words
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
@@ -99,6 +107,97 @@ def test_higher_verbosity_says_more():
     assert "pairs fail" in said[1]
     assert "recall: search" not in said[1]
     assert "recall: search" in said[2]
+
+
+def labelled():
+    adata = recall_py.datasets.simulate(90, 60, group_shares=(0.5, 0.5), n_markers=20, random_state=1)
+    adata.obs["label"] = pd.Categorical(adata.obs["group"].astype(str) + (np.arange(90) % 2).astype(str))
+    return adata
+
+
+@pytest.fixture
+def slow_pairs(monkeypatch):
+    """Pairs that take longer than the patience."""
+    compare = outcomes._compare
+
+    def slowly(*pair):
+        time.sleep(0.15)
+        return compare(*pair)
+
+    monkeypatch.setattr(outcomes, "_compare", slowly)
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.1)
+
+
+@pytest.mark.usefixtures("_verbosity", "slow_pairs")
+@pytest.mark.parametrize("run", ["leiden", "merge_clusters", "test_clusters"])
+def test_pairs_done_and_time_left_are_logged(run):
+    adata = labelled()
+    sc.pp.neighbors(adata, use_rep="X", method="gauss", transformer="sklearn")
+    sc.settings.verbosity = 2
+    sc.settings.logfile = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = {"flavor": "igraph", "resolution": 0.8} if run == "leiden" else {"groupby": "label"}
+        getattr(recall_py.tl, run)(adata, n_jobs=1, **given)
+    assert re.search(r"^    \d of \d+ pairs compared", sc.settings.logfile.getvalue(), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("slow_pairs")
+@pytest.mark.parametrize("place", ["Console.is_terminal", "_is_jupyter"])
+def test_one_line_shows_pairs_done_and_time_left_and_goes_in_the_end(place, capsys, monkeypatch):
+    monkeypatch.setattr(f"rich.console.{place}", True if place.startswith("Console") else lambda: True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        recall_py.tl.merge_clusters(labelled(), "label", n_jobs=1)
+    shown = capsys.readouterr().err
+    assert re.search(r"\r[1-6] of 6 pairs compared, \d+ s left +", shown)
+    assert shown.endswith("\r" + " " * waiting._WIDTH + "\r")
+
+
+@pytest.mark.usefixtures("_verbosity", "slow_pairs")
+def test_nothing_is_shown_of_pairs_at_verbosity_0(capfd, monkeypatch):
+    monkeypatch.setattr(Console, "is_terminal", True)
+    sc.settings.verbosity = 0
+    recall_py.tl.merge_clusters(labelled(), "label", n_jobs=1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_over_at_once_is_not_shown(capfd, monkeypatch):
+    monkeypatch.setattr(Console, "is_terminal", True)
+    with Waiting(print, quiet=False) as wait:
+        wait.doing("clustering")
+        assert wait.text == "clustering: 0 s"
+        wait.comparing(3)
+        assert wait.text == "0 of 3 pairs compared"
+        wait._comparing_since -= 10
+        wait.compared()
+        assert wait.text == "1 of 3 pairs compared, 20 s left"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_interrupt_ends_a_merging_at_once_and_writes_nothing(n_jobs, monkeypatch):
+    """Pairs that have begun are not waited for, and no other begins."""
+    begun = []
+
+    def never_done(*_):
+        begun.append(time.perf_counter())
+        if len(begun) == n_jobs:
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        time.sleep(3)
+
+    monkeypatch.setattr(outcomes, "_compare", never_done)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    adata = labelled()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            recall_py.tl.merge_clusters(adata, "label", n_jobs=n_jobs)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.perf_counter() - begun[-1] < 1.5
+    assert len(begun) == n_jobs
+    assert list(adata.uns) == ["simulate"]
+    assert "label_merged" not in adata.obs
 
 
 WORKING = """

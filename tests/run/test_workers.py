@@ -184,6 +184,63 @@ def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch, op
     same_result(found, expected)
 
 
+def with_graph(adata):
+    """The cells with a graph of their log-normalised values."""
+    log = adata.copy()
+    sc.pp.normalize_total(log, target_sum=1e4)
+    sc.pp.log1p(log)
+    sc.pp.pca(log, n_comps=10)
+    sc.pp.neighbors(log, method="gauss", transformer="sklearn")
+    return {"obsp": dict(log.obsp), "uns": {"neighbors": log.uns["neighbors"]}}
+
+
+@pytest.fixture
+def few_cells_of_a_cluster(monkeypatch):
+    for module in ("outcomes", "table"):
+        monkeypatch.setattr(f"recall_py.method.pairs.{module}.MAX_CELLS", 60)
+
+
+def test_pairs_are_compared_by_two_worker_processes_with_the_same_bits(
+    adata, workers, few_cells_of_a_cluster, monkeypatch, tmp_path
+):
+    graph = with_graph(adata)
+    expected = ad.AnnData(adata.X.copy(), obs=adata.obs.copy(), var=adata.var.copy(), **graph)
+    found = in_dask(adata)
+    found.obsp.update(graph["obsp"])
+    found.uns.update(graph["uns"])
+    options = {"resolution": 1.5, "flavor": "igraph", "n_iterations": 2, "batch_key": "batch"}
+    recall_py.tl.leiden(expected, **options)
+    monkeypatch.setattr("recall_py.method.merging.each_done", None)
+    recall_py.tl.leiden(found, **options)
+    assert expected.obs["leiden_start"].nunique() > expected.obs["leiden"].nunique() > 1
+    same_merges(found, expected)
+
+
+def same_merges(found, expected):
+    assert found.obs[["leiden", "leiden_start"]].equals(expected.obs[["leiden", "leiden_start"]])
+    for table in (recall_py.get.merges, recall_py.get.pairs, recall_py.get.markers):
+        pd.testing.assert_frame_equal(table(found), table(expected))
+
+
+def test_blocks_without_a_sampled_cell_are_not_computed_and_others_once(adata):
+    from recall_py.adata.read import read_counts
+
+    computed = []
+
+    def noted(block, block_info=None):
+        computed.append(block_info[0]["chunk-location"])
+        return sparse.csr_matrix(block)
+
+    found = ad.AnnData(obs=adata.obs.copy(), var=adata.var.copy())
+    found.X = da.from_array(adata.X.toarray(), chunks=(100, 400)).map_blocks(noted, dtype=np.float32, meta=found.X)
+    cells = np.array([3, 99, 250, 299])
+    with dask.config.set(scheduler="threads"):
+        data = read_counts(found, sampled=cells, n_top_genes=50)
+        rows = data.rows(cells)
+    np.testing.assert_array_equal(rows.toarray(), adata[cells, np.asarray(data.genes)].X.toarray())
+    assert sorted(computed) == [(i, j) for i in (0, 2) for j in range(-(-adata.n_vars // 400))]
+
+
 def test_what_workers_run_depends_on_the_kind_of_run(many_cells):
     search = SearchParams(start=1)
     assert fits_workers(RunParams(search=search), 101)

@@ -225,11 +225,6 @@ def test_counts_are_read_from_wherever_they_are(cells, merged, where, tmp_path):
     assert recall_py.get.pairs(adata).equals(recall_py.get.pairs(merged))
 
 
-def test_of_row_compressed_counts_only_sampled_cells_are_read(cells, monkeypatch):
-    monkeypatch.setattr("recall_py.counts.matrix.CountMatrix.columns", None)
-    recall_py.tl.leiden(cells, 1.5, copy=True, **BY_IGRAPH)
-
-
 def test_small_clusters_join_the_neighbour_with_most_edges(cells):
     adata = cells.copy()
     graph = adata.obsp["connectivities"].tolil()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, limited
 from recall_py.method.params import MergeParams
 from recall_py.method.results import Comparison, PairOutcome
 from recall_py.method.stages import MergeObserver
-from recall_py.method.threads import map_blocks, one_blas_thread
+from recall_py.method.threads import one_blas_thread
 
 Rows = Callable[[NDArray[np.int64]], sparse.csr_array]
 """(n_cells, n_genes) raw counts of given cells, in their order."""
@@ -27,13 +29,33 @@ Members = tuple[int, ...]
 """Codes at the start of the clusters that one is made of, ascending."""
 
 
+class CompareEach(Protocol):
+    """Compares pairs on threads, or on other machines."""
+
+    def __call__(
+        self, compare: Callable[..., Comparison], pairs: Sequence[tuple[Any, ...]]
+    ) -> Generator[Comparison, None, None]:
+        """``compare(*pair)`` for each pair, in order, as they are done; closed where no more are needed."""
+        ...
+
+
 def members_of(joined: NDArray[np.int64], code: int) -> Members:
     """The clusters at the start that have the code now."""
     return tuple(np.flatnonzero(joined == code).tolist())
 
 
+def sampled_cells(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Ascending positions of the cells whose counts are read: at most 300 of each of the clusters 0..k-1."""
+    return np.sort(np.concatenate([limited(cells, MAX_CELLS) for cells in _cells_of(labels)]))
+
+
+def _cells_of(labels: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """Ascending positions of the cells of each cluster."""
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+
+
 class StartClusters:
-    """The clusters at the start, and counts of the cells that take part.
+    """The clusters at the start, and counts of their :func:`sampled_cells`.
 
     Parameters
     ----------
@@ -50,8 +72,8 @@ class StartClusters:
             )
             raise ValueError(msg)
         self.labels = labels
-        self._rows = rows
-        self._cells = np.split(np.argsort(labels, kind="stable"), np.cumsum(self.sizes)[:-1])
+        self._cells = _cells_of(labels)
+        self._read = [_read(rows, limited(cells, MAX_CELLS)) for cells in self._cells]
         self._samples: dict[Members, tuple[NDArray[np.int64], sparse.csr_array]] = {}
         self.profiles = Centroids(np.array([self._profile((code,)) for code in range(self.sizes.size)]), self.sizes)
         self.n_read = np.array([self.sample((code,))[0].size for code in range(self.sizes.size)])
@@ -64,22 +86,28 @@ class StartClusters:
     def sample(self, members: Members, most: int = MAX_CELLS) -> tuple[NDArray[np.int64], sparse.csr_array]:
         """At most so many cells of a cluster, the same ones each time, and their (n_cells, n_genes) counts.
 
-        Cells without a count in these genes tell nothing and are left out.
+        Those of a union are drawn from those that were read of its parts. Cells without a count in these genes tell
+        nothing and are left out.
         """
         if members not in self._samples:
-            cells = limited(self.cells(members), MAX_CELLS)
-            counts = sparse.csr_array(self._rows(cells))
-            if counts.shape[0] != cells.size:
-                msg = (
-                    f"rows gave counts of {counts.shape[0]} cells for {cells.size}; it must give those it is asked "
-                    "for, in their order, of the cells that the labels belong to."
-                )
-                raise ValueError(msg)
+            cells, counts = self._drawn(members)
             told = np.asarray(counts.sum(axis=1)).ravel() > 0
             self._samples[members] = cells[told], counts[told]
         cells, counts = self._samples[members]
+        if cells.size <= most:
+            return cells, counts
         chosen = limited(np.arange(cells.size), most)
         return cells[chosen], counts[chosen]
+
+    def _drawn(self, members: Members) -> tuple[NDArray[np.int64], sparse.csr_array]:
+        """As many cells of each part as a sample of the whole has; a sample of a sample is one of the whole."""
+        whole = limited(self.cells(members), MAX_CELLS)
+        n_of_part = np.bincount(self.labels[whole], minlength=self.sizes.size)
+        parts = [(self._read[code], limited(np.arange(self._read[code][0].size), n_of_part[code])) for code in members]
+        cells = np.concatenate([read[chosen] for (read, _), chosen in parts])
+        counts = sparse.vstack([read[chosen] for (_, read), chosen in parts], format="csr")
+        order = np.argsort(cells)
+        return cells[order], counts[order]
 
     def _profile(self, members: Members) -> NDArray[np.float64]:
         """(n_genes,) mean log-normalised counts of the cells that are read."""
@@ -89,6 +117,18 @@ class StartClusters:
         return np.asarray(log_normalised_block(counts, np.asarray(counts.sum(axis=1)), np.float64).mean(axis=0))
 
 
+def _read(rows: Rows, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], sparse.csr_array]:
+    """Some cells and their counts."""
+    counts = sparse.csr_array(rows(cells))
+    if counts.shape[0] != cells.size:
+        msg = (
+            f"rows gave counts of {counts.shape[0]} cells for {cells.size}; it must give those it is asked "
+            "for, in their order, of the cells that the labels belong to."
+        )
+        raise ValueError(msg)
+    return cells, counts
+
+
 class Outcomes:
     """Compares pairs of clusters; what was compared once is remembered.
 
@@ -96,7 +136,7 @@ class Outcomes:
     ----------
     clusters
         Those at the start.
-    batches, params, observer, n_jobs
+    batches, params, observer, compare_each
         As in :func:`recall_py.method.merging.merge_clusters`.
     """
 
@@ -106,13 +146,13 @@ class Outcomes:
         batches: NDArray[np.int32] | None,
         params: MergeParams,
         observer: MergeObserver,
-        n_jobs: int,
+        compare_each: CompareEach,
     ) -> None:
         self._clusters = clusters
         self._batches = batches
         self._params = params
         self._observer = observer
-        self._n_jobs = n_jobs
+        self._compare_each = compare_each
         self._known: dict[tuple[Members, Members], PairOutcome] = {}
 
     def __call__(self, joined: NDArray[np.int64], pairs: NDArray[np.int64]) -> list[PairOutcome]:
@@ -124,12 +164,11 @@ class Outcomes:
             unknown.remove(members)
         if unknown:
             self._observer.comparing(len(unknown))
-        for side in {side for members in unknown for side in members}:
-            self._clusters.sample(side)  # counts are read by one thread alone
-        with one_blas_thread():
-            comparisons = map_blocks(self._compare, unknown, self._n_jobs)
-        for members, comparison in zip(unknown, comparisons, strict=True):
-            self._known[members] = self._outcome(joined, asked[members], members, "pair", comparison)
+        compared = [self._pair(members) for members in unknown]
+        with one_blas_thread(), closing(self._compare_each(_compare, compared)) as comparisons:
+            for members, comparison in zip(unknown, comparisons, strict=True):
+                self._known[members] = self._outcome(joined, asked[members], members, "pair", comparison)
+                self._observer.compared()
         return [self._known[members] for members in asked]
 
     def untested(self, joined: NDArray[np.int64], pair: tuple[int, int]) -> PairOutcome:
@@ -174,21 +213,39 @@ class Outcomes:
             comparison=comparison,
         )
 
-    def _compare(self, members: tuple[Members, Members]) -> Comparison:
-        """Compare two clusters with null cells of their own."""
+    def _pair(self, members: tuple[Members, Members]) -> tuple[sparse.csr_array, sparse.csr_array, _Pair]:
+        """What two clusters are compared by."""
         clusters, params = self._clusters, self._params
-        pair = PairOfCells.of(clusters.cells(members[0]), clusters.cells(members[1]), clusters.labels)
+        pair = PairOfCells.of(clusters.sample(members[0])[0], clusters.sample(members[1])[0], clusters.labels)
         exact = min(pair.first.size, pair.second.size) < params.exact_below
         most = EXACT_PARTNER if exact else MAX_CELLS
         in_order = members[::-1] if pair.swapped else members
-        cells, counts_of = zip(*(clusters.sample(side, most) for side in in_order), strict=True)
+        cells, (first, second) = zip(*(clusters.sample(side, most) for side in in_order), strict=True)
         chosen = np.concatenate(cells)
         batches = None if self._batches is None else self._batches[chosen]
-        counts = sparse.vstack(counts_of)
-        pooled, present = PooledPair.of(
-            counts, cells[0].size, clusters.labels[chosen], batches, exact=exact, recut=not params.external
-        )
-        rng = np.random.default_rng([params.seed, *pair.key])
-        comparison = compare(pooled, rng, threshold=params.threshold, n_draws=params.n_draws, n_best=params.n_best)
-        comparison = comparison._replace(genes=np.flatnonzero(present)[comparison.genes])
-        return comparison.turned() if pair.swapped else comparison
+        return first, second, _Pair(pair.key, clusters.labels[chosen], batches, exact, pair.swapped, params)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What is known of two clusters beside the counts of their cells."""
+
+    key: tuple[int, ...]
+    pieces: NDArray[np.integer]
+    batches: NDArray[np.int32] | None
+    exact: bool
+    swapped: bool
+    params: MergeParams
+
+
+def _compare(first: sparse.csr_array, second: sparse.csr_array, pair: _Pair) -> Comparison:
+    """Compare two clusters with null cells of their own."""
+    params = pair.params
+    counts = sparse.vstack((first, second))
+    pooled, present = PooledPair.of(
+        counts, first.shape[0], pair.pieces, pair.batches, exact=pair.exact, recut=not params.external
+    )
+    rng = np.random.default_rng([params.seed, *pair.key])
+    comparison = compare(pooled, rng, threshold=params.threshold, n_draws=params.n_draws, n_best=params.n_best)
+    comparison = comparison._replace(genes=np.flatnonzero(present)[comparison.genes])
+    return comparison.turned() if pair.swapped else comparison
