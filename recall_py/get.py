@@ -159,7 +159,7 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``distance``
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``
-        (real + 3) / (null + 3) at the rank where it is largest: how many times the decades of p of null cells the best
+        (real + 2) / (null + 2) at the rank where it is largest: how many times the decades of p of null cells the best
         genes reach.
     ``threshold``
         The pair stands where ``evidence`` is above it.

@@ -183,9 +183,9 @@ class Lead(NamedTuple):
     """How much better the genes of one cut are than those of null cuts."""
 
     times: float
-    """(real + 3) / (null + 3) at the rank where it is largest."""
+    """(real + 2) / (null + 2) at the rank where it is largest."""
     ranks: NDArray[np.int64]
-    """(n_ranks,) from 2 to 100, as many of them as there are genes for, or else the last gene."""
+    """(n_ranks,) from 3 to 100, as many of them as there are genes for, or else the last gene."""
     real: NDArray[np.float64]
     """(n_ranks,) -log10 p of the real genes at these ranks."""
     null: NDArray[np.float64]

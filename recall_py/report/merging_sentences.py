@@ -176,8 +176,8 @@ def _rule(result: StoredMerging) -> str:
     return (
         "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
         f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Two clusters stand "
-        f"if at some rank, from the {ordinal(RANKS[0])} to the {ordinal(RANKS[-1])} best gene, -log10 p reaches more than "
-        f"{result.params['threshold']:g} times that of the best draw, {ADDED:g} added to both; else they {became}."
+        f"if at some rank, from the {ordinal(RANKS[0])} to the {ordinal(RANKS[-1])} best gene, -log10 p reaches more "
+        f"than {result.params['threshold']:g} times that of the best draw, {ADDED:g} added to both; else they {became}."
     )
 
 

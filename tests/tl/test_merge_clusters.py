@@ -61,7 +61,7 @@ def test_every_merge_and_every_pair_that_stands_explains_itself(merged):
     for row in (merge, pair):
         assert 5 <= len(row["genes"]) == len(row["auc"]) == len(row["log10_p_null"]) <= 20
         assert set(row["genes"]) <= set(merged.var_names)
-        assert row["ranks"][:4] == [2, 3, 5, 7]
+        assert row["ranks"][:4] == [3, 5, 7, 10]
         assert row["evidence"] == pytest.approx(np.mean(np.subtract(row["real"], row["null"])))
 
 

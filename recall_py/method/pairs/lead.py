@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from recall_py.method.pairs.pooled import PooledPair
 from recall_py.method.results import Comparison, Lead
 
-RANKS = np.array([2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100])
+RANKS = np.array([3, 5, 7, 10, 15, 20, 30, 50, 75, 100])
 """Places among the genes of a cut, the best gene first."""
-ADDED = 3.0
+ADDED = 2.0
 """Decades added to both sides: a p-value of 0.1 against 0.5 is no lead."""
 FEW_DRAWS = 3
 """After so many, a pair that is far from the threshold is settled."""

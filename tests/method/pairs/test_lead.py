@@ -18,12 +18,12 @@ LOG10_P = st.floats(-300.0, 0.0)
 def slow_lead(log10_p, log10_p_null):
     """Rank by rank, in plain Python."""
     n_genes = len(log10_p)
-    ranks = [rank for rank in (2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100) if rank <= n_genes] or [n_genes]
+    ranks = [rank for rank in (3, 5, 7, 10, 15, 20, 30, 50, 75, 100) if rank <= n_genes] or [n_genes]
     leads = []
     for rank in ranks:
         real = sorted((-value for value in log10_p), reverse=True)[rank - 1]
         best_null = max(sorted((-value for value in draw), reverse=True)[rank - 1] for draw in log10_p_null)
-        leads.append((real + 3) / (best_null + 3))
+        leads.append((real + 2) / (best_null + 2))
     return max(leads)
 
 
@@ -39,7 +39,7 @@ def test_lead_is_that_of_the_slow_twin(data, n_genes, n_draws):
         assert (found.times > threshold) == bool((found.real > needed(found.null, threshold)).any())
 
 
-@pytest.mark.parametrize(("n_genes", "ranks"), [(1, [1]), (3, [2, 3]), (12, [2, 3, 5, 7, 10]), (29, [2, 3, 5, 7, 10, 15, 20])])
+@pytest.mark.parametrize(("n_genes", "ranks"), [(1, [1]), (3, [3]), (12, [3, 5, 7, 10])])
 def test_fewer_genes_have_fewer_ranks(n_genes, ranks):
     assert lead(np.zeros(n_genes), np.zeros((2, n_genes))).ranks.tolist() == ranks
 
@@ -56,7 +56,7 @@ def test_three_perfect_markers_lead_and_so_do_many_weaker_genes():
     three, many = null[0].copy(), null[0].copy()
     three[:3] = -30.0
     many[:] = np.minimum(many, -12.0)  # no gene is better than saturation allows
-    assert lead(three, null).times == pytest.approx(33 / (3 - np.sort(null[0])[2]))
+    assert lead(three, null).times == pytest.approx(32 / (2 - np.sort(null[0])[2]))
     assert lead(many, null).ranks[-1] == 100
     assert lead(many, null).times > 1.8 > lead(null[0], null).times
 

@@ -1,0 +1,168 @@
+"""What calibrating a clustering of one's own graph costs beside plain scanpy, in one process with warm kernels.
+
+``python -m benchmarks.own_graph [--cells 3000 10000 100000] [--million]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+import warnings
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from scipy import sparse
+
+from benchmarks.datasets import drop_empty, read
+from benchmarks.machine import describe_machine
+from benchmarks.scale.data import CACHE, counts_file
+from benchmarks.tables import RESULTS, write_csv, write_markdown
+from recall_py import get, tl
+from recall_py.datasets import simulate
+
+LEIDEN = {"flavor": "igraph", "n_iterations": 2}
+CLUSTERS = (10, 30, 100)
+LABELS_OF_A_MILLION = 40
+
+
+class Spent:
+    """CPU and wall seconds of what runs within."""
+
+    def __enter__(self):
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.cpu, self.wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", type=int, nargs="*", default=(10_000, 100_000), help="simulated cells")
+    parser.add_argument("--million", action="store_true", help="a million cells too, counts in a file")
+    parser.add_argument("--out", default=RESULTS)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    facts, machine = describe_machine()
+    tl.leiden(plain(simulate(300, 500, group_shares=(0.5, 0.5))), 1, **LEIDEN)  # compiles what there is to compile
+    rows = [beside_scanpy("pbmc3k", read("pbmc3k")), beside_scanpy("neurons10k", read("neurons10k_1000g"))]
+    for n_cells in args.cells:
+        rows.append(beside_scanpy(f"simulated {n_cells:,}", ad.read_h5ad(simulated(n_cells, 20_000))))
+    growth = [by_clusters(k) for k in CLUSTERS]
+    sections = [
+        ("Beside plain scanpy", BESIDE, rows),
+        (
+            "By the number of clusters",
+            "20,000 simulated cells x 2,000 genes, labels cut by 2-means within kinds.",
+            growth,
+        ),
+    ]
+    if args.million:
+        sections.append(
+            ("A million cells in a file", "Counts in CSR in an .h5ad file, backed; a graph at hand.", [million()])
+        )
+    write_csv([facts | row for _, _, part in sections for row in part], "own_graph", args.out)
+    command = "python -m benchmarks.own_graph" + (" --million" if args.million else "")
+    write_markdown(
+        sections, "own_graph", title="The cost of a calibration", machine=machine, command=command, folder=args.out
+    )
+
+
+BESIDE = (
+    "plain: most variable genes, totals, log1p, 50 components, 15 neighbours and Leiden at resolution 1 (igraph, two "
+    "iterations). calibration: what tl.leiden takes beyond that Leiden. Ratio: CPU of both over CPU of plain. The "
+    "neighbours from 8,192 cells on are approximate."
+)
+
+
+def simulated(n_cells, n_genes):
+    return counts_file(n_cells, argparse.Namespace(source="pbmc3k", genes=n_genes, selected=2_000, seed=0, cache=CACHE))
+
+
+def plain(adata):
+    """scanpy up to the graph; the counts stay in a layer."""
+    adata = drop_empty(adata)
+    adata.layers["counts"] = adata.X.copy()
+    sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=2000, layer="counts", span=0.5)
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=min(50, adata.n_obs // 2), mask_var="highly_variable")
+    sc.pp.neighbors(adata)
+    return adata
+
+
+def beside_scanpy(name, adata):
+    """Plain scanpy, and the default from there."""
+    plain(adata[:500])  # what depends on the kind of data is compiled
+    with Spent() as before:
+        adata = plain(adata)
+    with Spent() as clustering:
+        sc.tl.leiden(adata, 1, key_added="plain", **LEIDEN)
+    with Spent() as both:
+        tl.leiden(adata, 1, key_added="calibrated", **LEIDEN)
+    cpu, wall = before.cpu + clustering.cpu, before.wall + clustering.wall
+    more, waited = both.cpu - clustering.cpu, both.wall - clustering.wall
+    n_pairs = len(get.pairs(adata, "calibrated")) + len(get.merges(adata, "calibrated"))
+    return {
+        "data": name,
+        "cells": adata.n_obs,
+        "clusters": f"{adata.obs['plain'].nunique()} -> {adata.obs['calibrated'].nunique()}",
+        "pairs": n_pairs,
+        "plain, CPU s": cpu,
+        "calibration, CPU s": more,
+        "ratio": (cpu + more) / cpu,
+        "plain, wall s": wall,
+        "calibration, wall s": waited,
+    }
+
+
+def by_clusters(k):
+    """Cost of a calibration by the number of labels at the start."""
+    adata = simulate(20_000, 2_000, group_shares=tuple([1 / 10] * 10), mean_depth=2500, random_state=0)
+    kind = adata.obs["group"].cat.codes.to_numpy()
+    part = np.random.default_rng(0).integers(k // 10, size=adata.n_obs)
+    adata.obs["given"] = pd.Categorical((kind * (k // 10) + part).astype(str))
+    with Spent() as spent:
+        tl.merge_clusters(adata, "given")
+    n = len(get.merges(adata, "given_merged"))
+    return {
+        "clusters": k,
+        "left": adata.obs["given_merged"].nunique(),
+        "merges": n,
+        "CPU s": spent.cpu,
+        "wall s": spent.wall,
+    }
+
+
+def million():
+    """Labels on a graph at hand, counts in a file."""
+    path = simulated(1_000_000, 2_000)
+    adata = ad.read_h5ad(path, backed="r")
+    kind = adata.obs["kind"].cat.codes.to_numpy()
+    order = np.argsort(kind, kind="stable")
+    n = order.size
+    near = [sparse.coo_array((np.ones(n - s, np.float32), (order[:-s], order[s:])), (n, n)) for s in (1, 2, 3)]
+    adata.obsp["connectivities"] = sparse.csr_matrix(sum(part + part.T for part in map(sparse.csr_array, near)))
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities", "distances_key": "distances", "params": {}}
+    parts = -(-LABELS_OF_A_MILLION // np.unique(kind).size)
+    within = np.empty(n, dtype=np.int64)
+    within[order] = np.arange(n) * parts * np.unique(kind).size // n % parts
+    adata.obs["given"] = pd.Categorical((kind.astype(int) * parts + within).astype(str))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with Spent() as spent:
+        tl.merge_clusters(adata, "given")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return {
+        "cells": n,
+        "clusters": f"{adata.obs['given'].nunique()} -> {adata.obs['given_merged'].nunique()}",
+        "CPU s": spent.cpu,
+        "wall s": spent.wall,
+        "memory beyond what was held, MB": grown,
+    }
+
+
+if __name__ == "__main__":
+    main()
