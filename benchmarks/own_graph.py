@@ -49,8 +49,7 @@ def main():
     facts, machine = describe_machine()
     tl.leiden(plain(simulate(300, 500, group_shares=(0.5, 0.5))), 1, **LEIDEN)  # compiles what there is to compile
     rows = [beside_scanpy("pbmc3k", read("pbmc3k")), beside_scanpy("neurons10k", read("neurons10k_1000g"))]
-    for n_cells in args.cells:
-        rows.append(beside_scanpy(f"simulated {n_cells:,}", ad.read_h5ad(simulated(n_cells, 20_000))))
+    rows += [beside_scanpy(f"simulated {n:,}", ad.read_h5ad(simulated(n, 20_000))) for n in args.cells]
     growth = [by_clusters(k) for k in CLUSTERS]
     sections = [
         ("Beside plain scanpy", BESIDE, rows),

@@ -159,21 +159,22 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``distance``
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``
-        (real + 2) / (null + 2) at the rank where it is largest: how many times the decades of p of null cells the best
-        genes reach.
+        (real + 1) / (null + 1) at the rank where it is largest: how many times as far the genes of the pair lead their
+        own nulls as null genes lead theirs.
     ``threshold``
         The pair stands where ``evidence`` is above it.
     ``near``
-        Whether ``evidence`` is within 0.15 of it, so that another seed may turn the outcome.
+        Whether ``evidence`` is within 0.2 of it, so that another seed may turn the outcome.
     ``passes``
         Whether the pair stands.
     ``group_start``, ``reference_start``
         The labels at the start that each is made of.
     ``genes``, ``auc``, ``log2_fold_change``, ``log10_p``, ``log10_p_null``
-        Lists of the best genes: their names, the chance that a cell of the group has the larger value, log2 of the
-        ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
+        Lists of the genes that lead their nulls most: their names, the chance that a cell of the group has the larger
+        value, log2 of the ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
     ``ranks``, ``real``, ``null``
-        Lists: places among the genes of the pair, and -log10 p there of its genes and of the best null draw.
+        Lists: places among the genes of the pair, the decades of p by which the gene there leads its null, and the
+        most that a null gene leads itself in the other draws.
 
     Examples
     --------

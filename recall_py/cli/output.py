@@ -69,7 +69,7 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
             }
         )
         least = f"{merges['threshold'].iloc[0]:g}"
-        print_table(f"merges (a pair stands above {least} times the decades of p of null cells)", shown)
+        print_table(f"merges (a pair stands above {least} times the lead of null cells)", shown)
     clusters = get.clusters(adata, result.key)
     shown = pd.DataFrame(
         {

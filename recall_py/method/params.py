@@ -218,12 +218,12 @@ def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | No
 class MergeParams:
     """What decides which clusters are merged; see :func:`recall_py.method.merging.merge_clusters`."""
 
-    threshold: float = 1.8
+    threshold: float = 2.2
     """Lead above which a pair stands; see :mod:`recall_py.method.pairs.lead`."""
-    near: float = 0.15
+    near: float = 0.2
     """Difference to the threshold within which an outcome is called near."""
     n_draws: int = 7
-    """Null draws, the best of which a pair has to exceed; fewer where the first few leave no doubt."""
+    """Null draws; fewer where the first few leave no doubt."""
     min_cells: int = 3
     """Clusters with fewer cells are not tested."""
     merge_small: bool = True
@@ -239,13 +239,13 @@ class MergeParams:
     """Of the null draws; each pair of sets of cells draws from its own generator."""
 
     def __post_init__(self) -> None:
-        for name, least in (("n_draws", 1), ("min_cells", 0), ("exact_below", 0), ("n_best", 0), ("seed", 0)):
+        for name, least in (("n_draws", 2), ("min_cells", 0), ("exact_below", 0), ("n_best", 0), ("seed", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 msg = f"{name} is {value!r}; a whole number from {least} on is needed."
                 raise ValueError(msg)
         if math.isnan(self.threshold):
-            msg = "threshold is nan; a lead is needed, for example 1.8."
+            msg = "threshold is nan; a lead is needed, for example 2.2."
             raise ValueError(msg)
         if not self.near >= 0.0:
             msg = f"near is {self.near}; a difference from 0 on is needed."

@@ -180,16 +180,16 @@ class Augmented:
 
 
 class Lead(NamedTuple):
-    """How much better the genes of one cut are than those of null cuts."""
+    """How far the genes of one cut lead their own nulls, beside how far null genes lead those of other draws."""
 
     times: float
-    """(real + 2) / (null + 2) at the rank where it is largest."""
+    """(real + 1) / (null + 1) at the rank where it is largest."""
     ranks: NDArray[np.int64]
-    """(n_ranks,) from 3 to 100, as many of them as there are genes for, or else the last gene."""
+    """(n_ranks,) from 1 to 100, as many of them as there are genes for."""
     real: NDArray[np.float64]
-    """(n_ranks,) -log10 p of the real genes at these ranks."""
+    """(n_ranks,) decades of p by which the real genes at these ranks lead their own nulls, the median over draws."""
     null: NDArray[np.float64]
-    """(n_ranks,) the largest that null genes reach at the same ranks in any draw."""
+    """(n_ranks,) the most that null genes of any draw lead themselves in the other draws."""
 
 
 class Comparison(NamedTuple):
@@ -197,11 +197,11 @@ class Comparison(NamedTuple):
 
     lead: Lead
     genes: NDArray[np.int64]
-    """(n_best,) the best genes that are higher in the first cluster and in the second, by p-value."""
+    """(n_best,) those that lead their nulls most, of each side."""
     log10_p: NDArray[np.float64]
     """(n_best,)."""
     log10_p_null: NDArray[np.float64]
-    """(n_best,) the smallest of their null genes in any draw."""
+    """(n_best,) of their null genes, the median over draws."""
     auc: NDArray[np.float64]
     """(n_best,) probability that a cell of the first cluster has the larger value, ties counting 1/2."""
     log2_fold_change: NDArray[np.float64]
@@ -237,7 +237,7 @@ class PairOutcome:
 
     @property
     def lead(self) -> float:
-        """How many times the decades of null cells the best genes reach; NaN where none were drawn."""
+        """How many times the lead of null cells the best genes reach; NaN where none were drawn."""
         return math.nan if self.comparison is None else self.comparison.lead.times
 
     @property

@@ -33,7 +33,7 @@ def evidence(
     save: str | Path | None = None,
     return_fig: bool = False,
 ) -> Any:
-    """Why clusters were merged: real and null marker strength, a panel for each merge and each near pair that stands.
+    """Why clusters were merged: how far genes lead their nulls, a panel for each merge and each near pair that stands.
 
     The 12 nearest to the threshold are shown, the nearest first. Of tests alone: the pairs that fail, and near ones.
     The dotted line is the null and the threshold together: somewhere the real genes have to lie above it.
@@ -82,7 +82,7 @@ def evidence(
         axis.set_axis_off()
     if len(shown):
         for axis in axes[::n_columns]:
-            axis.set_ylabel("-log10 p")
+            axis.set_ylabel("lead over its null, decades of p")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(3, n_columns), frameon=False, fontsize=9)
     else:

@@ -48,7 +48,7 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
         if near[i, j] == 1:
             outline(axis, i, j, n, dotted=True)
     name_and_frame(axis, result, order, "evidence that holds each pair of neighbours apart")
-    said = [f"times the decades of p of null cells; above {threshold:g}, a pair stands"]
+    said = [f"times the lead of null cells; above {threshold:g}, a pair stands"]
     if fails.any():
         said.append("solid outline: fails, the two would be one")
     if (near == 1).any():
@@ -57,4 +57,4 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
     if hatched.any():
         said.append("hatched: not compared")
     axis.set_xlabel("\n".join(said), fontsize=9)
-    colour_bar(axis, image, "times the decades of null cells", lowest, highest)
+    colour_bar(axis, image, "times the lead of null cells", lowest, highest)

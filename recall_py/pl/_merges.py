@@ -49,7 +49,7 @@ def merges(
 ) -> Any:
     """The tree of merges: clusters at the start on the left, those that are left on the right.
 
-    Each bracket is a merge. The number on it is its evidence: how many times the decades of p of null cells the best
+    Each bracket is a merge. The number on it is its evidence: how many times the lead of null cells the best
     genes of the two reach, too few to hold them apart. Near ones, which another seed may turn, are coloured. "small"
     marks a cluster that joined its nearest because it has too few cells to be compared. Why each was made:
     :func:`recall_py.get.merges` and :func:`recall_py.pl.evidence`.
@@ -183,7 +183,7 @@ def _legend(axis: Axes, table: pd.DataFrame) -> None:
     said = "start on the left, result on the right (cells in brackets)"
     if (table["kind"] == "pair").any():
         said += (
-            f"\nnumbers: times the decades of null cells;\n{table['threshold'].max():g} or less, and the two became one"
+            f"\nnumbers: times the lead of null cells;\n{table['threshold'].max():g} or less, and the two became one"
         )
     if (table["kind"] == "small").any():
         said += "\nsmall: too few cells to be compared, joined to the nearest"

@@ -31,7 +31,7 @@ def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) ->
         pair = weakest.iloc[0]
         found.append(
             f"The weakest pair that stands is {pair['group']} and {pair['reference']}, with "
-            f"{pair['evidence']:.2f} times the decades of p of null cells, where more than {pair['threshold']:g} is "
+            f"{pair['evidence']:.2f} times the lead of null cells, where more than {pair['threshold']:g} is "
             "needed."
         )
     return found
@@ -90,10 +90,11 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
             f"{first} and {second} have no batch in common with 5 cells of each, so they were not compared, and stay."
         )
     rank, real, null = best_rank(pair)
+    gene = "the best gene leads its own null" if rank == 1 else f"the {ordinal(rank)} best gene leads its own null"
     text = (
-        f"{first} and {second}: the {ordinal(rank)} best gene reaches p = {_p(real)} between them; among null cells, "
-        f"{_cut(result)}, the best draw reaches {_p(null)}. With {ADDED:g} decades added to both that is "
-        f"{pair['evidence']:.2f} times as many, at no rank more, where above {pair['threshold']:g} is needed."
+        f"{first} and {second}: {gene} by {real:.1f} decades of p; among null cells, {_cut(result)}, no draw leads the "
+        f"others there by more than {null:.1f}. With {ADDED:g} added to both that is {pair['evidence']:.2f} times as "
+        f"far, and no more at other ranks; above {pair['threshold']:g} two clusters stand."
     )
     if pair["genes"]:
         text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
@@ -175,9 +176,10 @@ def _rule(result: StoredMerging) -> str:
     became = "became one, the nearest first" if result.merges_clusters else "would be one"
     return (
         "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
-        f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Two clusters stand "
-        f"if at some rank, from the {ordinal(RANKS[0])} to the {ordinal(RANKS[-1])} best gene, -log10 p reaches more "
-        f"than {result.params['threshold']:g} times that of the best draw, {ADDED:g} added to both; else they {became}."
+        f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Each gene is "
+        "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
+        f"to the {ordinal(RANKS[-1])} best gene, the decades of p by which it leads its null are more than "
+        f"{result.params['threshold']:g} times those of any draw, {ADDED:g} added to both; else they {became}."
     )
 
 
@@ -202,8 +204,3 @@ def _finer(result: StoredMerging) -> str:
 
 def _cut(result: StoredMerging) -> str:
     return "cut as the labels are" if bool(result.params["external"]) else "cut in two as a clustering would"
-
-
-def _p(minus_log10: float) -> str:
-    """A p-value that is given as -log10."""
-    return f"1e-{minus_log10:.0f}" if np.round(minus_log10) >= 3 else f"{10.0**-minus_log10:.2g}"

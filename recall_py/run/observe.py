@@ -152,7 +152,7 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
         return f"{of_cells} stay, not compared: they have no batch in common with 5 cells of each"
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
-    lead = f"{outcome.lead:.2f} times the decades of null cells, threshold {outcome.threshold:g}"
+    lead = f"{outcome.lead:.2f} times the lead of null cells, threshold {outcome.threshold:g}"
     return f"{of_cells} {became}: {lead}{near}"
 
 

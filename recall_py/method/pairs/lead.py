@@ -1,8 +1,10 @@
-"""The decision on a pair of clusters: how many times the decades of null cells its best genes reach.
+"""The decision on a pair of clusters: how far its genes lead their own nulls, beside how far null genes do.
 
-The best genes of null cells, cut in two as a clustering would, show how small p-values get by the cutting alone. Five
-perfect markers show at the first ranks; in small clusters, where their p-values saturate, types show at deeper ones. So
-the rank counts at which the lead is largest.
+The best genes of null cells, cut in two as a clustering would, show how small p-values get by the cutting alone. Most
+of them are the same in every draw: those of the programmes along which the population varies. So each gene is compared
+with itself among null cells, and so is each draw with the others: the lead of the real genes is real where no draw has
+one as large. A few perfect markers show at the first ranks; in small clusters, where their p-values saturate, types
+show at deeper ones. So the rank counts at which the lead is largest.
 """
 
 from __future__ import annotations
@@ -15,40 +17,47 @@ from numpy.typing import NDArray
 from recall_py.method.pairs.pooled import PooledPair
 from recall_py.method.results import Comparison, Lead
 
-RANKS = np.array([3, 5, 7, 10, 15, 20, 30, 50, 75, 100])
-"""Places among the genes of a cut, the best gene first."""
-ADDED = 2.0
-"""Decades added to both sides: a p-value of 0.1 against 0.5 is no lead."""
+RANKS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100])
+"""Places among the genes of a cut, the one with the largest lead first."""
+ADDED = 1.0
+"""Decades added to both sides: half a decade against a tenth is no lead."""
 FEW_DRAWS = 3
 """After so many, a pair that is far from the threshold is settled."""
-OBVIOUS = 0.3
-"""Difference to the threshold that is far: of 960 real pairs none crossed it from there with the draws left."""
+OBVIOUS = 0.5
+"""Difference to the threshold that is far."""
 
 
 def lead(log10_p: NDArray[np.float64], log10_p_null: NDArray[np.float64]) -> Lead:
-    """Compare the genes of a cut with those of null cuts, rank by rank.
+    """Compare the genes of a cut with themselves in null cuts, rank by rank.
 
     Parameters
     ----------
     log10_p
         (n_genes,) of the real genes.
     log10_p_null
-        (n_draws, n_genes) of the null genes.
+        (n_draws, n_genes) of the null genes, of two draws at least.
     """
-    ranks = RANKS[log10_p.size >= RANKS] if log10_p.size >= RANKS[0] else np.array([log10_p.size])
-    real = -np.sort(log10_p)[ranks - 1]
-    null = (-np.sort(log10_p_null, axis=1)[:, ranks - 1]).max(axis=0)
-    return Lead(float(np.max((real + ADDED) / (null + ADDED))), ranks, real, null)
+    n_draws, n_genes = log10_p_null.shape
+    ranks = RANKS[n_genes >= RANKS]
+    real = np.median(log10_p_null, axis=0) - log10_p
+    null = [np.median(np.delete(log10_p_null, draw, axis=0), axis=0) - log10_p_null[draw] for draw in range(n_draws)]
+    real_at, null_at = _at(real, ranks), np.max([_at(lead_of_draw, ranks) for lead_of_draw in null], axis=0)
+    return Lead(float(np.max((real_at + ADDED) / (null_at + ADDED))), ranks, real_at, null_at)
+
+
+def _at(leads: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The largest leads, at least 0."""
+    return np.maximum(-np.sort(-leads)[ranks - 1], 0.0)
 
 
 def needed(null: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
-    """-log10 p that real genes have to exceed at one rank at least."""
+    """Lead that real genes have to exceed at one rank at least."""
     return threshold * (null + ADDED) - ADDED
 
 
-def best_genes(log10_p: NDArray[np.float64], auc: NDArray[np.float64], n_best: int) -> NDArray[np.int64]:
-    """The best genes that are higher in the first cluster and in the second, `n_best` of each, by p-value."""
-    order = np.argsort(log10_p, kind="stable")
+def best_genes(leads: NDArray[np.float64], auc: NDArray[np.float64], n_best: int) -> NDArray[np.int64]:
+    """The genes that are higher in the first cluster and in the second and lead their nulls most, `n_best` of each."""
+    order = np.argsort(-leads, kind="stable")
     taken = np.zeros(order.size, dtype=np.bool_)
     for side in (auc[order] > 0.5, auc[order] < 0.5):
         taken[np.flatnonzero(side)[:n_best]] = True
@@ -75,15 +84,15 @@ def compare(pair: PooledPair, rng: np.random.Generator, *, threshold: float, n_d
     drawn: list[NDArray[np.float64]] = []
     for null in islice(pair.null_cuts(rng), n_draws):
         drawn.append(null.genes.log10_p)
-        found = lead(log10_p, np.array(drawn))
-        if len(drawn) >= FEW_DRAWS and abs(found.times - threshold) > OBVIOUS:
+        if len(drawn) == FEW_DRAWS and abs(lead(log10_p, np.array(drawn)).times - threshold) > OBVIOUS:
             break
-    best = best_genes(log10_p, auc, n_best)
+    log10_p_null = np.array(drawn)
+    best = best_genes(np.median(log10_p_null, axis=0) - log10_p, auc, n_best)
     return Comparison(
-        found,
+        lead(log10_p, log10_p_null),
         best,
         log10_p[best],
-        np.array(drawn)[:, best].min(axis=0),
+        np.median(log10_p_null[:, best], axis=0),
         auc[best],
         pair.log2_fold_changes(best),
     )
