@@ -43,7 +43,6 @@ SIMULATED = {
     "strong modules": {"mean_depth": 20_000, "n_modules": 4, "module_sd": 0.8},
     "line": {"mean_depth": 5000, "gradient": "line"},
     "circle": {"mean_depth": 5000, "gradient": "circle"},
-    "batches": {"mean_depth": 4000, "n_batches": 2, "batch_sd": 0.2},
 }
 CYCLING = 0.75
 """A cut that the cell cycle tells as well as this, by the area under the curve, is one of states."""
@@ -156,16 +155,17 @@ def null_cuts(name, family, adata, rng, repeats=1):
             part = selected(part)
             part = part[np.asarray(part.X.sum(axis=1)).ravel() > 0].copy()
             cycle = cycle_genes(part.var_names)
-            for how, first in cuts(part, rng, int(rng.integers(1 << 30))):
-                if not 10 <= first.sum() <= first.size - 10:
+            for how, first, second in cuts(part, rng, int(rng.integers(1 << 30))):
+                if min(first.sum(), second.sum()) < 10:
                     continue
-                order = np.argsort(~first, kind="stable")
+                both = first | second
+                along = along_cycle(part[both], cycle, first[both]) if cycle.sum() >= 10 else 0.5
                 yield Pair(
                     set=name,
                     family=family,
                     what=f"{how}, {repeat}",
-                    answer="state" if cycle.sum() >= 10 and along_cycle(part, cycle, first) > CYCLING else "null",
-                    counts=sparse.csr_array(part.X)[order],
+                    answer="state" if along > CYCLING else "null",
+                    counts=sparse.csr_array(part.X)[np.concatenate((np.flatnonzero(first), np.flatnonzero(second)))],
                     n_first=int(first.sum()),
                     cycle=cycle,
                 )
@@ -174,21 +174,29 @@ def null_cuts(name, family, adata, rng, repeats=1):
 def cuts(adata, rng, seed):
     values = components(adata, 20)
     scores, depth = values.obsm["X_pca"], np.asarray(adata.X.sum(axis=1)).ravel()
-    yield "random", rng.permutation(adata.n_obs) < adata.n_obs // 2
-    yield "depth", depth > np.median(depth)
-    yield "component", scores[:, 0] > np.median(scores[:, 0])
-    yield "2-means", KMeans(2, n_init=3, random_state=seed).fit_predict(scores) == 0
+    halves = {
+        "random": rng.permutation(adata.n_obs) < adata.n_obs // 2,
+        "depth": depth > np.median(depth),
+        "component": scores[:, 0] > np.median(scores[:, 0]),
+        "2-means": KMeans(2, n_init=3, random_state=seed).fit_predict(scores) == 0,
+    }
+    for how, first in halves.items():
+        yield how, first, ~first
     sc.pp.neighbors(values, method="gauss", transformer="sklearn", random_state=seed)
     for resolution in (0.3, 0.5, 0.8, 1.2):
         sc.tl.leiden(values, resolution, flavor="igraph", n_iterations=2, random_state=seed)
         if values.obs["leiden"].nunique() > 1:
             break
-    largest = values.obs["leiden"].value_counts().index[0]
-    yield "Leiden", (values.obs["leiden"] == largest).to_numpy()
+    labels = values.obs["leiden"].to_numpy()
+    first = labels == values.obs["leiden"].value_counts().index[0]
+    edges = sparse.csr_array(values.obsp["connectivities"])[first].sum(axis=0)
+    others = np.unique(labels[~first])
+    if others.size:
+        yield "Leiden", first, labels == max(others, key=lambda label: edges[labels == label].sum())
 
 
 def along_cycle(adata, cycle, first):
-    """How well the better of the two phases tells a cut."""
+    """How well the better of the two phases tells the cells of `first` from the others."""
     values = components(adata, 2)
     best = 0.5
     for programme in ("cycle_s", "cycle_g2m"):
