@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recall_py.adata.programmes import told, whole_reason
 from recall_py.method.pairs.lead import ADDED, RANKS
 from recall_py.words import counted, in_one, ordinal
 
@@ -95,6 +96,9 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
         f"{_cut(result)}, the best draw reaches {_p(null)}. With {ADDED:g} decades added to both that is "
         f"{pair['evidence']:.2f} times as many, at no rank more, where above {pair['threshold']:g} is needed."
     )
+    if pair["reason"]:
+        only = whole_reason(result.programmes, pair["evidence_with_programmes"])
+        text += f" {only[0].upper()}{only[1:]}."
     if pair["genes"]:
         text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
     if pair["near"]:
@@ -178,7 +182,14 @@ def _rule(result: StoredMerging) -> str:
         f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Two clusters stand "
         f"if at some rank, from the {ordinal(RANKS[0])} to the {ordinal(RANKS[-1])} best gene, -log10 p reaches more "
         f"than {result.params['threshold']:g} times that of the best draw, {ADDED:g} added to both; else they {became}."
+        f"{_programmes(result)}"
     )
+
+
+def _programmes(result: StoredMerging) -> str:
+    """Which genes did not count."""
+    found = told(result.programmes)
+    return f" Known programmes of genes: {found}." if found else ""
 
 
 def _sureness(result: StoredMerging) -> str:
