@@ -15,11 +15,21 @@ layer
 n_top_genes
     Genes to select (``seurat_v3``) where ``var["highly_variable"]`` is missing and there are more."""
 
+_PROGRAMMES = """\
+programmes
+    Known programmes whose genes do not count, by default those of S, G2 and M phase: cycling and resting cells of one
+    type differ by them, and deep counts tell the two apart. A pair that only they tell apart is merged, and its row of
+    :func:`recall_py.get.merges` says so. ``()`` lets all genes count. Others: ``"cycle_hallmark"`` and
+    ``"cycle_macosko"`` (longer lists), ``"dissociation"``, ``"ribosomal"``, ``"mitochondrial"``. Of a programme with
+    fewer than ten genes among those that take part all genes count, and the log and the record call it not
+    assessable."""
+
 _COMMON = {
     "adata": """\
 adata
     Cells x genes with raw counts, found as :func:`recall_py.tl.leiden` finds them. Not changed.""",
     "selection": _SELECTION,
+    "programmes": _PROGRAMMES,
     "restrict_to": """\
 restrict_to
     Cluster only the cells of some categories, ``(column of obs, [categories])``; their labels become
@@ -87,8 +97,10 @@ batch_key
     Two clusters that share no batch with 5 cells of each cannot be compared; they stay, and a warning says so.
 genes
     Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most 2,000,
-    else the 2,000 that scanpy's ``seurat_v3`` selects on the cells that are read. Leave out genes that should make no
-    clusters, such as those of the cell cycle.
+    else the 2,000 that scanpy's ``seurat_v3`` selects on the cells that are read.
+"""
+    + _PROGRAMMES
+    + """
 modality
     Of a MuData: the modality with the counts. The graph is that of the MuData, and labels go to its ``obs``.
 n_jobs
@@ -109,8 +121,8 @@ rest apart with :func:`recall_py.get.pairs`. Sets:
 ``adata.uns[key_added]["params"]`` : dict
     What the clustering writes there: ``resolution``, ``random_state``, ``n_iterations``.
 ``adata.uns[key_added]["recall"]`` : dict
-    Every merge and every pair that stands with its evidence, which clusters of the start each final one holds, where
-    counts and graph came from, and every parameter.
+    Every merge and every pair that stands with its evidence, which clusters of the start each final one holds, which
+    ``programmes`` did not count, where counts and graph came from, and every parameter.
 
 With ``method="knockoffs"`` the record of :func:`recall`.""",
     "calibrated_raises": """\
@@ -118,7 +130,8 @@ Raises
 ------
 ValueError
     Without a neighbour graph or raw counts; for a graph of other cells, a damaged matrix, a `key_added` that is no
-    single name or whose slots hold something else, more than 400 clusters, or clusters of one cell each.
+    single name or whose slots hold something else, unknown `programmes`, more than 400 clusters, or clusters of one
+    cell each.
 KeyError
     For a layer, column, modality, gene or neighbours entry that does not exist.
 TypeError

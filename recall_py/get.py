@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from recall_py.adata import keys
-from recall_py.adata.stored import find_record, holds_merging
+from recall_py.adata.programmes import reason
+from recall_py.adata.stored import find_record, holds_merging, programmes_of
 from recall_py.arguments import ArgumentError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ _PAIR_COLUMNS = (
     "group", "reference", "n_group", "n_reference", "n_selected", "threshold", "evidence", "false_share", "passes",
 )  # fmt: skip
 _OUTCOME_COLUMNS = (
-    "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "threshold", "near", "passes",
-    "group_start", "reference_start",
+    "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "evidence_with_programmes",
+    "threshold", "near", "passes", "group_start", "reference_start",
 )  # fmt: skip
 _BEST_GENE_COLUMNS = ("auc", "log2_fold_change", "log10_p", "log10_p_null")
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
@@ -161,8 +162,14 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``evidence``
         (real + 1) / (null + 1) at the rank where it is largest: how many times as far the genes of the pair lead their
         own nulls as null genes lead theirs.
+    ``evidence_with_programmes``
+        The same with the genes of known programmes that do not count, such as those of the cell cycle, of pairs that
+        fail and have such genes; NaN elsewhere.
     ``threshold``
         The pair stands where ``evidence`` is above it.
+    ``reason``
+        Where only genes of these programmes tell the two apart: what they are, such as ``"cycling and resting cells of
+        one type"``; empty elsewhere.
     ``near``
         Whether ``evidence`` is within 0.2 of it, so that another seed may turn the outcome.
     ``passes``
@@ -263,7 +270,10 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
     """Merges, or the pairs that stand, with lists of their best genes and of the ranks that decided."""
     stored, best, ranks = (record[name] for name in (keys.OUTCOMES, "best_genes", "ranks"))
-    table = pd.DataFrame({name: stored[name] for name in _OUTCOME_COLUMNS})
+    # Records of earlier versions lack what they did not compute.
+    table = pd.DataFrame({name: stored.get(name, np.full(len(stored["group"]), np.nan)) for name in _OUTCOME_COLUMNS})
+    only = ~table["passes"].astype(bool) & (table["evidence_with_programmes"] > table["threshold"])
+    table["reason"] = np.where(only, reason(programmes_of(record)), "")
     lists = {"genes": (best, np.asarray(record["genes"])[best["gene"]] if "gene" in best else ())}
     lists |= {name: (best, best.get(name, ())) for name in _BEST_GENE_COLUMNS}
     lists |= {

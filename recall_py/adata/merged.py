@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from natsort import natsorted
 from numpy.typing import NDArray
 
 from recall_py.adata import keys
+from recall_py.adata.programmes import LeftOut, Presence
 from recall_py.adata.read import CountData
 from recall_py.adata.write import flat_params
 from recall_py.method.params import MergeParams
@@ -28,6 +30,7 @@ def write_merging(
     groupby: str,
     names: Sequence[str],
     data: CountData,
+    left_out: LeftOut,
     params: MergeParams,
     merging: Merging,
     asked: Mapping[str, Any],
@@ -42,8 +45,8 @@ def write_merging(
         Columns of ``obs``: to write to, and the labels at the start.
     names
         (n_start,) label of each code at the start, in the order of the categories.
-    data
-        The counts that were read.
+    data, left_out
+        The counts that were read, and which genes do not count.
     params, merging
         What was asked and found.
     asked
@@ -55,7 +58,7 @@ def write_merging(
     place = np.argsort(in_order)
     adata.obs[key_added] = pd.Categorical.from_codes(place[merging.labels], pd.Index(labels))
     _carry_colours(adata, key_added, groupby, [np.asarray(names)[list(merging.members[code])] for code in in_order])
-    record = _record(data, params, merging, names, [labels[at] for at in place], np.bincount(merging.labels))
+    record = _record(data, left_out, params, merging, names, [labels[at] for at in place], np.bincount(merging.labels))
     adata.uns[key_added] = {keys.PARAMS: dict(asked), keys.RECORD: record}
 
 
@@ -67,6 +70,7 @@ def write_calibrated(
     names: Sequence[str],
     prefix: str,
     data: CountData,
+    left_out: LeftOut,
     params: MergeParams,
     merging: Merging,
     entry: Mapping[str, Any],
@@ -91,8 +95,8 @@ def write_calibrated(
         (n_start,) label of each code at the start.
     prefix
         Of the names of a restricted clustering.
-    data
-        The counts that were read.
+    data, left_out
+        The counts that were read, and which genes do not count.
     params, merging
         What was asked and found.
     entry
@@ -111,7 +115,7 @@ def write_calibrated(
         entry.pop(keys.MODULARITY, None)  # it is that of the start
     adata.obs[key_added + keys.START_SUFFIX] = start
     adata.obs[key_added] = labels
-    record = _record(data, params, merging, names, final, np.bincount(merging.labels))
+    record = _record(data, left_out, params, merging, names, final, np.bincount(merging.labels))
     adata.uns[key_added] = {**entry, keys.RECORD: {**record, keys.CLUSTERING: dict(clustering)}}
 
 
@@ -120,18 +124,20 @@ def write_tested(
     key_added: str,
     names: Sequence[str],
     data: CountData,
+    left_out: LeftOut,
     params: MergeParams,
     tested: Tested,
     sizes: NDArray[np.int64],
     asked: Mapping[str, Any],
 ) -> None:
     """Write what became of the pairs of given labels to ``uns[key_added]``; see :func:`write_merging`."""
-    record = _record(data, params, tested, names, names, sizes)
+    record = _record(data, left_out, params, tested, names, names, sizes)
     adata.uns[key_added] = {keys.PARAMS: dict(asked), keys.RECORD: record}
 
 
 def _record(
     data: CountData,
+    left_out: LeftOut,
     params: MergeParams,
     found: Merging | Tested,
     names: Sequence[str],
@@ -158,6 +164,7 @@ def _record(
         "source": data.source,
         "selection": data.selection,
         "genes": data.genes,
+        "programmes": _programme_columns(left_out.presence),
         "params": flat_params(params),
         "start_labels": np.asarray(names, dtype=np.str_),
         "labels": final_name,
@@ -220,6 +227,14 @@ def _carry_colours(adata: AnnData, key_added: str, groupby: str, members: Sequen
     )
 
 
+def _programme_columns(found: Sequence[Presence]) -> dict[str, NDArray[Any]]:
+    return {
+        "programme": np.array([each.programme for each in found], dtype=np.str_),
+        "n_genes": np.array([each.n_genes for each in found], dtype=np.int64),
+        "left_out": np.array([each.assessable for each in found], dtype=np.bool_),
+    }
+
+
 def _outcome_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]:
     sizes = np.array([outcome.sizes for outcome in outcomes], dtype=np.int64).reshape(-1, 2)
     return {
@@ -228,6 +243,10 @@ def _outcome_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]
         "kind": np.array([outcome.kind for outcome in outcomes], dtype=np.str_),
         "distance": np.array([outcome.distance for outcome in outcomes], dtype=np.float64),
         "evidence": np.array([outcome.lead for outcome in outcomes], dtype=np.float64),
+        "evidence_with_programmes": np.array(
+            [math.nan if outcome.with_left_out is None else outcome.with_left_out for outcome in outcomes],
+            dtype=np.float64,
+        ),
         "threshold": np.array([outcome.threshold for outcome in outcomes], dtype=np.float64),
         "near": np.array([outcome.near for outcome in outcomes], dtype=np.bool_),
         "passes": np.array([outcome.stands for outcome in outcomes], dtype=np.bool_),

@@ -17,6 +17,8 @@ programme          list
 ``mitochondrial``  the mitochondrial chromosome, 37 genes: GENCODE v34 and vM25
 =================  ======================================================================================
 
+``cell_cycle`` stands for ``cycle_s`` and ``cycle_g2m`` together.
+
 A list of one species has the orthologues in the other. ``data/README.md`` says how the table is made and under which
 licences.
 """
@@ -32,14 +34,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recall_py.words import listed
+from recall_py.arguments import ArgumentError
+from recall_py.method.params import one_of
+from recall_py.words import in_one, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+CELL_CYCLE = "cell_cycle"
+USUAL = (CELL_CYCLE,)
+"""Programmes whose genes are no support for a pair of clusters, unless others are named."""
 
 MIN_GENES = 10
 """With fewer genes of a programme in the data, nothing is said about it."""
 
+_PARTS = {CELL_CYCLE: ("cycle_s", "cycle_g2m")}
+"""Programmes that are unions of those in the table."""
+_CYCLE = "the cell cycle"
+_IN_WORDS = {
+    **dict.fromkeys((CELL_CYCLE, "cycle_s", "cycle_g2m", "cycle_hallmark", "cycle_macosko"), _CYCLE),
+    "ribosomal": "the ribosome",
+    "mitochondrial": "the mitochondrion",
+}
 _ADDED = re.compile(r"(?:(?P<ensembl>ENS[A-Z]*G\d+)\.\d+(?:-\d+)?|(?P<symbol>.+)-\d+)", re.ASCII)
 """A version behind an Ensembl id, and what ``var_names_make_unique`` puts behind the later genes of one name."""
 
@@ -61,6 +79,21 @@ class Presence:
         """The programme in words, as reports and messages have it."""
         genes = "1 gene" if self.n_genes == 1 else f"{self.n_genes} genes"
         return f"{self.programme}: {genes}" if self.assessable else f"{self.programme}: not assessable ({genes})"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Genes that are no support for a pair of clusters."""
+
+    genes: NDArray[np.bool_]
+    """(n_genes,) of the programmes that can be judged."""
+    presence: tuple[Presence, ...]
+    """Of every programme that was asked for."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """The genes; None where there are none."""
+        return self.genes if self.genes.any() else None
 
 
 @cache
@@ -88,7 +121,7 @@ def programme_genes(names: pd.Index, programme: str) -> NDArray[np.bool_]:
         Ensembl ids of genes, with or without a version (``ENSG00000131747.15``). What ``var_names_make_unique`` puts
         behind a name (``TOP2A-1``) is ignored.
     programme
-        A name of :func:`programmes`.
+        A name of :func:`programmes`, or ``"cell_cycle"``.
 
     Returns
     -------
@@ -99,9 +132,9 @@ def programme_genes(names: pd.Index, programme: str) -> NDArray[np.bool_]:
     ValueError
         If there is no such programme.
     """
-    members = table()[table()["programme"] == programme]
+    members = table()[table()["programme"].isin(_PARTS.get(programme, (programme,)))]
     if members.empty:
-        msg = f"there is no programme {programme!r}. There are: {listed(programmes())}."
+        msg = f"there is no programme {programme!r}. There are: {listed((*_PARTS, *programmes()))}."
         raise ValueError(msg)
     known = (set(members["symbol"]) | set(members["ensembl"])) - {""}
     return np.fromiter((name in known or _plain(name) in known for name in map(str, names)), np.bool_, len(names))
@@ -116,3 +149,70 @@ def _plain(name: str) -> str:
 def presence(names: pd.Index) -> tuple[Presence, ...]:
     """How much of each programme the genes called `names` have, in the order of :func:`programmes`."""
     return tuple(Presence(name, int(programme_genes(names, name).sum())) for name in programmes())
+
+
+def accepted(programmes_asked: Sequence[str]) -> tuple[str, ...]:
+    """The programmes that are asked for, each once; one may be given by its name alone.
+
+    Raises
+    ------
+    ValueError
+        If there is no such programme, with those that there are.
+    """
+    if programmes_asked is None:
+        text = "{programmes} is None. Name programmes, or let all genes count: {programmes:()}"
+        raise ArgumentError(text)
+    asked = (programmes_asked,) if isinstance(programmes_asked, str) else tuple(programmes_asked)
+    for name in asked:
+        one_of("programmes", name, (*_PARTS, *programmes()))
+    return tuple(dict.fromkeys(asked))
+
+
+def left_out(names: pd.Index, asked: Sequence[str]) -> LeftOut:
+    """Genes of the programmes `asked` among the genes called `names`, those that take part.
+
+    Raises
+    ------
+    ValueError
+        If no other gene is left.
+    """
+    genes = np.zeros(len(names), dtype=np.bool_)
+    found = []
+    for programme in asked:
+        members = programme_genes(names, programme)
+        found.append(Presence(programme, int(members.sum())))
+        if found[-1].assessable:
+            genes |= members
+    if genes.all() and genes.size:
+        text = (
+            "All {n_genes} genes that take part belong to {named}, which do not count, so nothing is left to compare. "
+            "Let them count: {programmes:()}"
+        )
+        raise ArgumentError(text, n_genes=genes.size, named=in_one(asked))
+    return LeftOut(genes, tuple(found))
+
+
+def told(found: Sequence[Presence]) -> str:
+    """What was asked for, in words; empty where nothing was."""
+    return "; ".join(f"{each}, {'not counted' if each.assessable else 'counted'}" for each in found)
+
+
+def reason(found: Sequence[Presence]) -> str:
+    """What two clusters are that only genes of these programmes tell apart; empty where none is left out."""
+    named = _named(found)
+    return "cycling and resting cells of one type" if named == [_CYCLE] else _only(named)
+
+
+def whole_reason(found: Sequence[Presence], evidence: float) -> str:
+    """The same as a sentence, with the evidence that the pair would have if all genes counted."""
+    named = _named(found)
+    said = f"{_only(named)} ({evidence:.2f} with them)"
+    return f"{said}: {reason(found)}" if named == [_CYCLE] else said
+
+
+def _named(found: Sequence[Presence]) -> list[str]:
+    return list(dict.fromkeys(_IN_WORDS.get(each.programme, each.programme) for each in found if each.assessable))
+
+
+def _only(named: Sequence[str]) -> str:
+    return f"only genes of {in_one(named)} tell them apart" if named else ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recall_py.adata import keys
 from recall_py.adata.labels import read_batches, read_labels
 from recall_py.adata.modality import with_counts
+from recall_py.adata.programmes import Presence
 from recall_py.adata.read import CountData, accept_counts, count_data, find_counts
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RESOLUTION_CLUSTERERS, FilterParams
@@ -103,6 +104,11 @@ class StoredMerging(StoredResult):
     def start_names(self) -> NDArray[np.str_]:
         """(n_start,) labels at the start."""
         return np.asarray(self.record["start_labels"]).astype(str)
+
+    @property
+    def programmes(self) -> tuple[Presence, ...]:
+        """The programmes whose genes were not to count; none in records of earlier versions."""
+        return programmes_of(self.record)
 
     @property
     def merged_into(self) -> NDArray[np.int64]:
@@ -286,6 +292,13 @@ def holds_merging(record: Mapping[str, Any]) -> bool:
 def merges_clusters(record: Mapping[str, Any], around: Mapping[str, Any]) -> bool:
     """Whether such a record is of clusters that were to be merged, rather than of tests; `around` is what was asked."""
     return keys.CLUSTERING in record or "merge_small" in around
+
+
+def programmes_of(record: Mapping[str, Any]) -> tuple[Presence, ...]:
+    """The programmes whose genes were not to count in such a record; none in those of earlier versions."""
+    stored = record.get("programmes", {"programme": (), "n_genes": ()})
+    names = np.asarray(stored["programme"]).astype(str).tolist()
+    return tuple(map(Presence, names, np.asarray(stored["n_genes"], dtype=int).tolist()))
 
 
 def _with_plain_text(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import Any
 import typer
 
 from recall_py.adata import keys
-from recall_py.cli.output import print_table, rows_of, write_json
+from recall_py.adata.programmes import whole_reason
+from recall_py.adata.stored import find_record, programmes_of
+from recall_py.cli.output import print_programmes, print_table, rows_of, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
 from recall_py.files.store import opened, write_result
@@ -32,6 +34,7 @@ def test_file(
     with opened(source) as adata:
         tl.test_clusters(adata, groupby, **options)
         pairs, clusters = (table(adata, options["key_added"]) for table in (get.pairs, get.clusters))
+        programmes = programmes_of(find_record(adata, options["key_added"]))
         if target is not None:
             write_result(adata, source, target, [("uns", options["key_added"])], None)
         if json is not None:
@@ -48,3 +51,7 @@ def test_file(
     typer.echo(f"{passing} of {len(compared)} pairs are supported by their genes, {len(compared) - passing} are not")
     for row in clusters[clusters["merge_with"] != ""].itertuples():
         typer.echo(f"{row.cluster} is not supported: it would be merged with {row.merge_with}")
+    for pair in pairs[pairs["reason"] != ""].to_dict("records"):
+        why = whole_reason(programmes, pair["evidence_with_programmes"])
+        typer.echo(f"{pair['group']} and {pair['reference']}: {why}")
+    print_programmes(programmes)

@@ -12,6 +12,7 @@ import numpy as np
 import typer
 
 from recall_py.adata import keys
+from recall_py.adata.programmes import accepted
 from recall_py.cli.output import print_result, result_summary, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
@@ -204,6 +205,12 @@ def gene_names(path: Path | None) -> list[str] | None:
         msg = f"--genes is {path}, which names no gene; one name a line is needed."
         raise ValueError(msg)
     return [name for name in names if name]
+
+
+def programme_names(text: str) -> tuple[str, ...]:
+    """The programmes that ``--programmes`` names, with commas between; none for all genes to count."""
+    names = tuple(name.strip() for name in text.split(","))
+    return () if names == ("none",) else accepted(names)
 
 
 def components(text: str | None) -> int | Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recall_py.adata.programmes import CELL_CYCLE
 from recall_py.cli import check
 from recall_py.cli import cluster as run
 from recall_py.cli import knockoffs as knockoffs_command
@@ -35,6 +36,7 @@ from recall_py.cli.options import (
     Obsp,
     Out,
     PartitionType,
+    Programmes,
     Quiet,
     Report,
     RestrictTo,
@@ -114,6 +116,7 @@ def cluster(
     layer: Layer = None,
     batch_key: BatchKey = None,
     genes: Genes = None,
+    programmes: Programmes = CELL_CYCLE,
     drop_empty_cells: DropEmpty = False,
     flavor: Annotated[
         str | None, typer.Option(help="Implementation, as in scanpy: leidenalg or igraph; for louvain igraph.")
@@ -158,6 +161,7 @@ def cluster(
             others={
                 **others,
                 **params.given(partition_type=run.partition_class(partition_type)),
+                "programmes": run.programme_names(programmes),
                 "method": method,
                 "n_jobs": n_jobs,
             },
@@ -299,6 +303,7 @@ def merge(
     layer: Layer = None,
     batch_key: BatchKey = None,
     genes: Genes = None,
+    programmes: Programmes = CELL_CYCLE,
     seed: Seed = 0,
     n_jobs: Jobs = None,
     json: Json = None,
@@ -313,6 +318,7 @@ def merge(
             key_added=key_added,
             genes=genes,
             others={
+                "programmes": run.programme_names(programmes),
                 "merge_small": merge_small,
                 "external": external,
                 "all_pairs": all_pairs,
@@ -348,6 +354,7 @@ def test(
     layer: Layer = None,
     batch_key: BatchKey = None,
     genes: Genes = None,
+    programmes: Programmes = CELL_CYCLE,
     seed: Seed = 0,
     n_jobs: Jobs = None,
     json: Json = None,
@@ -370,6 +377,7 @@ def test(
             "layer": layer,
             "batch_key": batch_key,
             "genes": run.gene_names(genes),
+            "programmes": run.programme_names(programmes),
             "random_state": seed,
             "n_jobs": n_jobs,
         }

@@ -71,6 +71,8 @@ def _words(value: object) -> list[str]:
     """What follows an option to set it to `value`."""
     if value is True:
         return []
+    if value == ():
+        return ["none"]
     if isinstance(value, tuple):
         column, categories = value
         value = f"{column}:{','.join(categories)}"

@@ -20,6 +20,12 @@ AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Compare every pair,
 Genes = Annotated[
     Path | None, typer.Option("--genes", metavar="FILE", help="Take the genes that a text file names, one a line.")
 ]
+Programmes = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B", help="Programmes whose genes do not count, such as cell_cycle,ribosomal; none lets all count."
+    ),
+]
 NeighborsKey = Annotated[str | None, typer.Option(help="Entry of uns that records the graph.")]
 Obsp = Annotated[str | None, typer.Option(help="Slot of obsp with the graph.")]
 RestrictTo = Annotated[

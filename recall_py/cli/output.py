@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from recall_py.adata.programmes import told
 from recall_py.adata.stored import StoredMerging, StoredRun, read_result
 
 _NAMED = 5
 """Genes of a pair that are named in a table."""
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from anndata import AnnData
     from rich.table import Table
+
+    from recall_py.adata.programmes import Presence
 
 
 def print_result(adata: AnnData, key: str) -> None:
@@ -68,6 +73,8 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
                 "best genes": [", ".join(genes[:_NAMED]) for genes in merges["genes"]],
             }
         )
+        if merges["reason"].any():
+            shown.insert(3, "reason", merges["reason"])
         least = f"{merges['threshold'].iloc[0]:g}"
         print_table(f"merges (a pair stands above {least} times the lead of null cells)", shown)
     clusters = get.clusters(adata, result.key)
@@ -83,6 +90,13 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
         }
     )
     print_table(f"{len(result.start_names)} clusters at the start, {len(clusters)} now", shown)
+    print_programmes(result.programmes)
+
+
+def print_programmes(found: Sequence[Presence]) -> None:
+    """Print which programmes do not count."""
+    if found:
+        typer.echo(f"programmes: {told(found)}")
 
 
 def _evidence(evidence: float, near: bool) -> str:

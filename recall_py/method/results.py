@@ -234,6 +234,8 @@ class PairOutcome:
     """Whether the lead is so near to the threshold that another seed may turn it."""
     comparison: Comparison | None
     """Real and null genes; None where the two were not compared."""
+    with_left_out: float | None = None
+    """The lead with the genes that were left out, of pairs that fail without them; None where there are none."""
 
     @property
     def lead(self) -> float:
@@ -244,6 +246,11 @@ class PairOutcome:
     def stands(self) -> bool:
         """Whether the two are told apart by more than null cells would be, or cannot be compared for their batches."""
         return self.lead > self.threshold or self.kind == "batch"
+
+    @property
+    def only_by_left_out(self) -> bool:
+        """Whether the two fail, and would stand if the genes that were left out counted."""
+        return not self.stands and self.with_left_out is not None and self.with_left_out > self.threshold
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py.adata import keys
+from recall_py.adata.programmes import USUAL
+from recall_py.adata.stored import programmes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +50,9 @@ def _command(result: StoredMerging, source: str, target: str) -> str:
         words += ["--algorithm", str(how["algorithm"])]
     for name, value in asked.items():
         option = f"--{name.replace('_', '-')}"
-        if name in ("restrict_to", "groupby", "key_added", "seed") or name in _VALUES:
+        if name == "programmes":
+            words += [option, ",".join(value) or "none"]
+        elif name in ("restrict_to", "groupby", "key_added", "seed") or name in _VALUES:
             words += [option, _text(value)]
         elif bool(value):
             words += [option]
@@ -92,6 +96,9 @@ def _asked(result: StoredMerging) -> dict[str, Any]:
         asked |= {name: True for name in ("external", "all_pairs", "merge_small") if bool(around.get(name, False))}
         asked |= _graph(around)
         usual = f"{around['groupby']}{keys.MERGED_SUFFIX}" if result.merges_clusters else keys.PAIR_TESTS
+    programmes = tuple(found.programme for found in programmes_of(result.record))
+    if programmes != USUAL:
+        asked["programmes"] = programmes
     if restricted:
         asked["restrict_to"] = restricted
     key = keys.final_key(usual, usual, restricted=bool(restricted))

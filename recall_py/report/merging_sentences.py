@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recall_py.adata.programmes import told, whole_reason
 from recall_py.method.pairs.lead import ADDED, RANKS
 from recall_py.words import counted, in_one, ordinal
 
@@ -96,6 +97,9 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
         f"others there by more than {null:.1f}. With {ADDED:g} added to both that is {pair['evidence']:.2f} times as "
         f"far, and no more at other ranks; above {pair['threshold']:g} two clusters stand."
     )
+    if pair["reason"]:
+        only = whole_reason(result.programmes, pair["evidence_with_programmes"])
+        text += f" {only[0].upper()}{only[1:]}."
     if pair["genes"]:
         text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
     if pair["near"]:
@@ -180,7 +184,14 @@ def _rule(result: StoredMerging) -> str:
         "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
         f"to the {ordinal(RANKS[-1])} best gene, the decades of p by which it leads its null are more than "
         f"{result.params['threshold']:g} times those of any draw, {ADDED:g} added to both; else they {became}."
+        f"{_programmes(result)}"
     )
+
+
+def _programmes(result: StoredMerging) -> str:
+    """Which genes did not count."""
+    found = told(result.programmes)
+    return f" Known programmes of genes: {found}." if found else ""
 
 
 def _sureness(result: StoredMerging) -> str:

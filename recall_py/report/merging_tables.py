@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recall_py import get
+from recall_py.adata.programmes import told
 from recall_py.report.tables import MOST_PAIRS, NAMED_GENES, Table, markers_table
 from recall_py.words import shortened
 
@@ -90,6 +91,7 @@ def parameters_table(result: StoredMerging) -> Table:
     rows: dict[str, Any] = {
         "counts from": record["source"],
         "genes": f"{len(record['genes']):,}, {record['selection']}",
+        "programmes": told(result.programmes) or "none: all genes count",
     }
     asked = dict(sorted({**result.clustering, **result.around}.items()))
     rows |= {
@@ -113,6 +115,8 @@ def _named(table: pd.DataFrame, *, passes: bool) -> pd.DataFrame:
         "compared by": table["kind"].map(_KINDS),
         "best genes": table["genes"].map(lambda genes: ", ".join(genes[:NAMED_GENES]) or "–"),
     }
+    if table["reason"].any():
+        columns |= {"evidence with programmes": table["evidence_with_programmes"], "reason": table["reason"]}
     if passes:
         columns["passes"] = np.where(table["passes"], "yes", "no")
     return pd.DataFrame(columns)

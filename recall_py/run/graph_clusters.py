@@ -17,6 +17,7 @@ from recall_py.adata.labels import labels_everywhere, restricted_cells, restrict
 from recall_py.adata.merged import write_calibrated
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
+from recall_py.adata.programmes import left_out, told
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_no_counts, refuse_unusable
 from recall_py.adata.write import refuse_occupied, refuse_start_of_others
 from recall_py.method.params import MergeParams
@@ -46,6 +47,7 @@ class GraphClustering:
     layer: str | None
     batch_key: str | None
     genes: Sequence[str] | None
+    programmes: tuple[str, ...]
     modality: str | None
     seed: int
     n_jobs: int | None
@@ -89,11 +91,13 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
         wait.doing("reading counts")
         data = read_counts(counts, sampled=sampled_cells(codes), **where)
+        no_support = left_out(pd.Index(data.genes), asked.programmes)
         read = time.perf_counter()
         wait.doing("finding neighbours")
         start = logging.info(
             f"calibrating {len(names)} clusters of {codes.size} cells: {data.genes.size} genes ({data.selection}), "
             f"counts from {data.source}, neighbours by {graph.name}"
+            f"{'; ' if asked.programmes else ''}{told(no_support.presence)}"
         )
         params = MergeParams(seed=asked.seed)
         merging = merge_clusters(
@@ -102,7 +106,8 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
             neighbours_on(graph, codes),
             params,
             batches=data.batches,
-            observer=MergeLog(names, wait, progress=asked.progress),
+            left_out=no_support.mask,
+            observer=MergeLog(names, wait, no_support.presence, progress=asked.progress),
             n_jobs=asked.n_jobs,
             compare_each=compare_each_on(data),
         )
@@ -119,6 +124,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         names,
         prefix,
         data,
+        no_support,
         params,
         merging,
         {**entry, keys.PARAMS: {**entry[keys.PARAMS], **told_restriction(asked.restrict_to)}},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -15,6 +16,7 @@ from recall_py.adata.labels import read_clusters
 from recall_py.adata.merged import write_merging, write_tested
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
+from recall_py.adata.programmes import left_out, told
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_unusable
 from recall_py.adata.write import refuse_labels_of_others, refuse_occupied, refuse_record_of_labels
 from recall_py.method.pairs.table import MAX_CLUSTERS
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from recall_py.adata.neighbours import CellGraph
+    from recall_py.adata.programmes import LeftOut
     from recall_py.adata.read import CountData
     from recall_py.method.pairs.neighbours import Neighbours
     from recall_py.method.pairs.outcomes import CompareEach
@@ -47,6 +50,7 @@ class LabelComparison:
     batch_key: str | None
     layer: str | None
     genes: Sequence[str] | None
+    programmes: tuple[str, ...]
     neighbors_key: str | None
     obsp: str | None
     modality: str | None
@@ -56,11 +60,12 @@ class LabelComparison:
 
 
 class GivenLabels(NamedTuple):
-    """Labels to be compared, the counts of their cells, and which of them are neighbours."""
+    """Labels to be compared, the counts of their cells, which genes do not count, and which labels are neighbours."""
 
     names: list[str]
     codes: NDArray[np.int32]
     data: CountData
+    left_out: LeftOut
     graph: CellGraph | None
     neighbours: Neighbours | None
 
@@ -81,7 +86,7 @@ def merge_adata(adata: AnnData, asked: LabelComparison, *, key_added: str | None
         merging = _compared(merge_clusters, given, params, asked, wait)
     target = adata.copy() if asked.copy else adata
     recorded = {**_recorded(given, asked), "merge_small": merge_small}
-    write_merging(target, key_added, asked.groupby, given.names, given.data, params, merging, recorded)
+    write_merging(target, key_added, asked.groupby, given.names, given.data, given.left_out, params, merging, recorded)
     warn(merging_warnings(merging, given.names, asked.groupby), stacklevel=4)
     logging.info(
         "    finished",
@@ -110,7 +115,8 @@ def test_adata(adata: AnnData, asked: LabelComparison, *, key_added: str) -> Ann
         start = _begin("testing", given, asked)
         tested = _compared(test_clusters, given, params, asked, wait)
     target = adata.copy() if asked.copy else adata
-    write_tested(target, key_added, given.names, given.data, params, tested, sizes, _recorded(given, asked))
+    recorded = _recorded(given, asked)
+    write_tested(target, key_added, given.names, given.data, given.left_out, params, tested, sizes, recorded)
     warn(finding_warnings(tested, given.names), stacklevel=4)
     n_failing = sum(not outcome.stands for outcome in tested.outcomes)
     logging.info(
@@ -180,7 +186,8 @@ def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison, wait:
         counts, layer=asked.layer, batch_key=asked.batch_key, only=asked.genes, sampled=sampled_cells(codes)
     )
     wait.doing("finding neighbours")
-    return GivenLabels(labels.cat.categories.tolist(), codes, data, graph, neighbours)
+    no_support = left_out(pd.Index(data.genes), asked.programmes)
+    return GivenLabels(labels.cat.categories.tolist(), codes, data, no_support, graph, neighbours)
 
 
 def _compared(
@@ -193,7 +200,8 @@ def _compared(
         given.neighbours,
         params,
         batches=given.data.batches,
-        observer=MergeLog(given.names, wait),
+        left_out=given.left_out.mask,
+        observer=MergeLog(given.names, wait, given.left_out.presence),
         n_jobs=asked.n_jobs,
         compare_each=compare_each_on(given.data),
     )
@@ -219,6 +227,7 @@ def _begin(doing: str, given: GivenLabels, asked: LabelComparison) -> Any:
     return logging.info(
         f"{doing} obs[{asked.groupby!r}]: {len(given.names)} labels of {n_cells} cells, {n_genes} genes "
         f"({given.data.selection}), counts from {given.data.source}, {'all pairs' if asked.all_pairs else near_by}"
+        f"{'; ' if asked.programmes else ''}{told(given.left_out.presence)}"
     )
 
 

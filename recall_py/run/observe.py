@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from recall_py.adata.merged import joined_name
+from recall_py.adata.programmes import whole_reason
 from recall_py.arguments import Named, NamesArguments
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
@@ -14,6 +15,7 @@ from recall_py.method.results import Iteration, Merging, PairOutcome, Search, Te
 from recall_py.words import listed
 
 if TYPE_CHECKING:
+    from recall_py.adata.programmes import Presence
     from recall_py.run.waiting import Waiting
 
 
@@ -92,8 +94,11 @@ def outcome_warnings(search: Search, params: RunParams) -> list[CalibrationWarni
 class MergeLog:
     """Logs what a merging does as scanpy does, at its verbosity; or prints it, for who asked for `progress`."""
 
-    def __init__(self, names: Sequence[str], wait: Waiting, *, progress: bool = False) -> None:
+    def __init__(
+        self, names: Sequence[str], wait: Waiting, programmes: Sequence[Presence], *, progress: bool = False
+    ) -> None:
         self._names = names
+        self._programmes = programmes
         self._wait = wait
         self._prints = _prints(progress=progress)
 
@@ -113,7 +118,7 @@ class MergeLog:
         from scanpy import logging
 
         if not outcome.stands or outcome.near or outcome.kind == "batch":
-            self._say(f"    {describe_outcome(outcome, self._names)}", logging.info)
+            self._say(f"    {describe_outcome(outcome, self._names, self._programmes)}", logging.info)
 
     def _say(self, said: str, log: Callable[[str], object]) -> None:
         self._wait.clear()
@@ -142,8 +147,8 @@ def _print(said: str) -> None:
     Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
 
 
-def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
-    """One line about two clusters that were merged or stand."""
+def describe_outcome(outcome: PairOutcome, names: Sequence[str], programmes: Sequence[Presence] = ()) -> str:
+    """One line about two clusters that were merged or stand; genes of `programmes` did not count."""
     first, second = (joined_name(names, side) for side in (outcome.first, outcome.second))
     of_cells = f"{first} ({outcome.sizes[0]} cells) and {second} ({outcome.sizes[1]})"
     if outcome.kind == "small":
@@ -153,7 +158,10 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str]) -> str:
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
     lead = f"{outcome.lead:.2f} times the lead of null cells, threshold {outcome.threshold:g}"
-    return f"{of_cells} {became}: {lead}{near}"
+    only = ""
+    if outcome.only_by_left_out and outcome.with_left_out is not None:
+        only = f"; {whole_reason(programmes, outcome.with_left_out)}"
+    return f"{of_cells} {became}: {lead}{only}{near}"
 
 
 def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> list[CalibrationWarning]:

@@ -10,6 +10,7 @@ import scanpy as sc
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
+from recall_py.adata.programmes import USUAL, accepted
 from recall_py.arguments import ArgumentError, Named
 from recall_py.method.params import PartitionParams, one_of, resolve_seed
 from recall_py.run.cluster import cluster_adata
@@ -46,6 +47,7 @@ def leiden(
     layer: str | None = None,
     batch_key: str | None = None,
     genes: Sequence[str] | None = None,
+    programmes: Sequence[str] = USUAL,
     modality: str | None = None,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -95,10 +97,11 @@ def leiden(
     True
     """
     one_of("method", method, METHODS)
+    programmes = accepted(programmes)
     refuse_removed_from_clustering("leiden", clustering_args)
     key = keys.final_key(key_added, "leiden", restricted=restrict_to is not None)
     if method == "knockoffs":
-        refuse_graph_and_modality(adjacency=adjacency, obsp=obsp, modality=modality)
+        refuse_for_knockoffs(programmes, adjacency=adjacency, obsp=obsp, modality=modality)
         own = {
             name: clustering_args.pop(name)
             for name in ("flavor", "n_iterations", "directed", "use_weights", "partition_type")
@@ -140,6 +143,7 @@ def leiden(
             layer=layer,
             batch_key=batch_key,
             genes=genes,
+            programmes=programmes,
             modality=modality,
             seed=seed,
             n_jobs=n_jobs,
@@ -150,8 +154,14 @@ def leiden(
     )
 
 
-def refuse_graph_and_modality(**given: object) -> None:
+def refuse_for_knockoffs(programmes: Sequence[str], **given: object) -> None:
     """Refuse what knockoff genes cannot be used with."""
+    if programmes != USUAL:
+        text = (
+            "{programmes} cannot be used with {method:'knockoffs'}, which lets all genes count as the original does. "
+            "Leave {programmes} out, or leave out {method}."
+        )
+        raise ArgumentError(text)
     for name, value in given.items():
         if value is None:
             continue

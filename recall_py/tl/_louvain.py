@@ -10,6 +10,7 @@ from scipy import sparse
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
+from recall_py.adata.programmes import USUAL, accepted
 from recall_py.arguments import ArgumentError, Named
 from recall_py.method.clustering.partition import GraphClusterer
 from recall_py.method.params import PartitionParams, one_of, resolve_seed
@@ -17,7 +18,7 @@ from recall_py.run.cluster import cluster_adata
 from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters
 from recall_py.run.options import Calibration
 from recall_py.run.removed import refuse_removed_from_clustering
-from recall_py.tl._leiden import METHODS, recorded, refuse_graph_and_modality
+from recall_py.tl._leiden import METHODS, recorded, refuse_for_knockoffs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,7 @@ def louvain(
     layer: str | None = None,
     batch_key: str | None = None,
     genes: Sequence[str] | None = None,
+    programmes: Sequence[str] = USUAL,
     modality: str | None = None,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -106,6 +108,7 @@ def louvain(
     True
     """
     one_of("method", method, METHODS)
+    programmes = accepted(programmes)
     one_of("flavor", flavor, _FLAVORS)
     refuse_removed_from_clustering("louvain", clustering_args)
     if flavor == "igraph":
@@ -115,7 +118,7 @@ def louvain(
     seed = resolve_seed(random_state, rng)
     partition = PartitionParams(algorithm="louvain", use_weights=use_weights, n_orders=n_orders)
     if method == "knockoffs":
-        refuse_graph_and_modality(adjacency=adjacency, obsp=obsp, modality=modality)
+        refuse_for_knockoffs(programmes, adjacency=adjacency, obsp=obsp, modality=modality)
         if flavor != "igraph":
             text = "{flavor:{found!r}} cannot be used with {method:'knockoffs'}, which clusters by igraph alone."
             raise ArgumentError(text, found=flavor)
@@ -166,6 +169,7 @@ def louvain(
             layer=layer,
             batch_key=batch_key,
             genes=genes,
+            programmes=programmes,
             modality=modality,
             seed=seed,
             n_jobs=n_jobs,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recall_py._docs import with_common_docs
+from recall_py.adata.programmes import USUAL, accepted
 from recall_py.method.params import resolve_seed
 from recall_py.run.merge import LabelComparison, merge_adata
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from recall_py.method.params import Rng
 
 
+@with_common_docs
 def merge_clusters(
     adata: AnnData,
     groupby: str,
@@ -24,6 +27,7 @@ def merge_clusters(
     batch_key: str | None = None,
     layer: str | None = None,
     genes: Sequence[str] | None = None,
+    programmes: Sequence[str] = USUAL,
     external: bool = False,
     all_pairs: bool = False,
     neighbors_key: str | None = None,
@@ -59,8 +63,8 @@ def merge_clusters(
         Layer with the raw counts.
     genes
         Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most
-        2,000, else the 2,000 that scanpy's ``seurat_v3`` selects. Leave out genes that should make no clusters, such as
-        those of the cell cycle.
+        2,000, else the 2,000 that scanpy's ``seurat_v3`` selects.
+    {programmes}
     external
         Say True to state that the labels did not come from these counts (sorting, hashtags, genotype): they were not
         cut out of the expression data, so null cells are not cut to look like them.
@@ -94,13 +98,14 @@ def merge_clusters(
         ``groupby``, ``batch_key``, ``layer``, ``connectivities`` (where the graph was found), ``external``,
         ``all_pairs``, ``merge_small``, ``random_state``.
     ``adata.uns[key_added]["recall"]`` : dict of arrays
-        Every merge, every pair that stands, and the labels that are too small to be tested, as ``untested``.
+        Every merge, every pair that stands, the labels that are too small to be tested, as ``untested``, and which
+        ``programmes`` did not count, with how many genes.
 
     Raises
     ------
     ValueError
-        For input without raw counts; for cells without a label; for more than 400 labels; for a `key_added` that is no
-        single name or whose slots hold something else.
+        For input without raw counts; for cells without a label; for more than 400 labels; for unknown `programmes`; for
+        a `key_added` that is no single name or whose slots hold something else.
     KeyError
         If `groupby`, `batch_key`, `layer`, a gene or the graph does not exist.
 
@@ -122,6 +127,7 @@ def merge_clusters(
             batch_key=batch_key,
             layer=layer,
             genes=genes,
+            programmes=accepted(programmes),
             neighbors_key=neighbors_key,
             obsp=obsp,
             modality=modality,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recall_py.adata import keys
+from recall_py.adata.programmes import USUAL, accepted
 from recall_py.method.params import resolve_seed
 from recall_py.run.merge import LabelComparison, test_adata
 from recall_py.run.removed import refuse_removed_from_test
@@ -28,6 +29,7 @@ def test_clusters(
     batch_key: str | None = None,
     layer: str | None = None,
     genes: Sequence[str] | None = None,
+    programmes: Sequence[str] = USUAL,
     neighbors_key: str | None = None,
     obsp: str | None = None,
     modality: str | None = None,
@@ -56,7 +58,7 @@ def test_clusters(
         Compare every pair, not only neighbours.
     key_added
         Slot of ``uns`` to write to.
-    batch_key, layer, genes, neighbors_key, obsp, modality, n_jobs
+    batch_key, layer, genes, programmes, neighbors_key, obsp, modality, n_jobs
         As in :func:`merge_clusters`.
     random_state, rng
         Seed of the null cells; `rng` wins if given.
@@ -74,13 +76,14 @@ def test_clusters(
         ``groupby``, ``batch_key``, ``layer``, ``connectivities`` (where the graph was found), ``external``,
         ``all_pairs``, ``random_state``.
     ``adata.uns[key_added]["recall"]`` : dict of arrays
-        Every pair that was compared, and the labels below 3 cells, which are too few to be tested, as ``untested``.
+        Every pair that was compared, the labels below 3 cells, which are too few to be tested, as ``untested``, and
+        which ``programmes`` did not count, with how many genes.
 
     Raises
     ------
     ValueError
-        For input without raw counts; for fewer than two labels, or more than 400; for a `key_added` that is no single
-        name.
+        For input without raw counts; for fewer than two labels, or more than 400; for unknown `programmes`; for a
+        `key_added` that is no single name.
     KeyError
         If `groupby`, `batch_key`, `layer`, a gene or the graph does not exist.
     TypeError
@@ -105,6 +108,7 @@ def test_clusters(
             batch_key=batch_key,
             layer=layer,
             genes=genes,
+            programmes=accepted(programmes),
             neighbors_key=neighbors_key,
             obsp=obsp,
             modality=modality,

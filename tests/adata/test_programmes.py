@@ -12,7 +12,20 @@ import pandas as pd
 import pytest
 
 import recall_py
-from recall_py.adata.programmes import MIN_GENES, Presence, presence, programme_genes, programmes, table
+from recall_py.adata.programmes import (
+    MIN_GENES,
+    USUAL,
+    Presence,
+    accepted,
+    left_out,
+    presence,
+    programme_genes,
+    programmes,
+    reason,
+    table,
+    told,
+    whole_reason,
+)
 
 MEMBERS = [
     ("cycle_s", "PCNA", "Pcna", "ENSG00000132646", "ENSMUSG00000027342"),
@@ -143,6 +156,76 @@ def test_published_lists_are_in_the_table_whole():
     ]:
         published = (lists / f"{file}.txt").read_text().split()
         assert set(published) <= set(human[human["programme"] == programme]["symbol"])
+
+
+def test_cell_cycle_is_s_phase_and_g2_and_m_phase():
+    names = pd.Index(table()["symbol"].unique())
+    together = programme_genes(names, "cycle_s") | programme_genes(names, "cycle_g2m")
+    np.testing.assert_array_equal(programme_genes(names, "cell_cycle"), together)
+    assert USUAL == ("cell_cycle",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        (("cell_cycle",), ("cell_cycle",)),
+        ("ribosomal", ("ribosomal",)),
+        (["ribosomal", "cell_cycle", "ribosomal"], ("ribosomal", "cell_cycle")),
+        ((), ()),
+    ],
+)
+def test_programmes_are_taken_by_name(asked, names):
+    assert accepted(asked) == names
+
+
+@pytest.mark.parametrize(("asked", "message"), [(["none"], "cell_cycle, cycle_s, .*mitochondrial"), (None, r"=\(\)")])
+def test_programmes_that_are_none_are_refused_with_what_there_is(asked, message):
+    with pytest.raises(ValueError, match=message):
+        accepted(asked)
+
+
+def names_of(programme, n_genes):
+    members = table()[table()["programme"].eq(programme) & table()["species"].eq("human")]
+    return members["symbol"][:n_genes].tolist()
+
+
+def test_genes_of_programmes_that_can_be_judged_are_left_out():
+    names = [*names_of("cycle_g2m", MIN_GENES), "CD3E", *names_of("ribosomal", MIN_GENES - 1)]
+    found = left_out(pd.Index(names), ("cell_cycle", "ribosomal"))
+    assert found.genes.tolist() == [True] * MIN_GENES + [False] * MIN_GENES
+    assert found.mask is found.genes
+    assert told(found.presence) == ("cell_cycle: 10 genes, not counted; ribosomal: not assessable (9 genes), counted")
+    assert left_out(pd.Index(names), ("ribosomal",)).mask is None
+    assert left_out(pd.Index(names), ()).mask is None
+
+
+def test_genes_of_programmes_alone_leave_nothing_to_compare():
+    names = pd.Index(names_of("cycle_g2m", 20))
+    with pytest.raises(ValueError, match=r"All 20 genes that take part belong to cell_cycle.*programmes=\(\)"):
+        left_out(names, USUAL)
+    assert left_out(names, ()).mask is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "short", "whole"),
+    [
+        (
+            ["cell_cycle", "cycle_hallmark"],
+            "cycling and resting cells of one type",
+            "only genes of the cell cycle tell them apart (2.40 with them): cycling and resting cells of one type",
+        ),
+        (
+            ["cell_cycle", "ribosomal"],
+            "only genes of the cell cycle and the ribosome tell them apart",
+            "only genes of the cell cycle and the ribosome tell them apart (2.40 with them)",
+        ),
+    ],
+)
+def test_reason_names_the_programmes_that_were_left_out(asked, short, whole):
+    found = [*(Presence(name, 40) for name in asked), Presence("mitochondrial", 3)]
+    assert reason(found) == short
+    assert whole_reason(found, 2.4) == whole
+    assert reason([]) == ""
 
 
 @pytest.mark.slow

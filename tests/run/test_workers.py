@@ -209,7 +209,9 @@ def test_pairs_are_compared_by_two_worker_processes_with_the_same_bits(
     found.obsp.update(graph["obsp"])
     found.uns.update(graph["uns"])
     options = {"resolution": 1.5, "flavor": "igraph", "n_iterations": 2, "batch_key": "batch"}
+    options["programmes"] = "cycle_macosko"
     recall_py.tl.leiden(expected, **options)
+    assert recall_py.get.merges(expected)["evidence_with_programmes"].notna().any()
     monkeypatch.setattr("recall_py.method.merging.each_done", None)
     recall_py.tl.leiden(found, **options)
     assert expected.obs["leiden_start"].nunique() > expected.obs["leiden"].nunique() > 1

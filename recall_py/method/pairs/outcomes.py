@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -59,11 +59,11 @@ class StartClusters:
 
     Parameters
     ----------
-    labels, rows
+    labels, rows, left_out
         As in :func:`recall_py.method.merging.merge_clusters`.
     """
 
-    def __init__(self, labels: NDArray[np.integer], rows: Rows) -> None:
+    def __init__(self, labels: NDArray[np.integer], rows: Rows, left_out: NDArray[np.bool_] | None = None) -> None:
         self.sizes = np.bincount(labels) if labels.size and labels.min() >= 0 else np.zeros(1, dtype=np.int64)
         if not self.sizes.all():
             msg = (
@@ -72,12 +72,14 @@ class StartClusters:
             )
             raise ValueError(msg)
         self.labels = labels
+        self.left_out = left_out
         self._cells = _cells_of(labels)
         self._read = [_read(rows, limited(cells, MAX_CELLS)) for cells in self._cells]
+        _refuse_other_genes(left_out, self._read[0][1].shape[1])
         self._samples: dict[Members, tuple[NDArray[np.int64], sparse.csr_array]] = {}
         self.profiles = Centroids(np.array([self._profile((code,)) for code in range(self.sizes.size)]), self.sizes)
         self.n_read = np.array([self.sample((code,))[0].size for code in range(self.sizes.size)])
-        """(n_start,) cells that are read, with a count in these genes; what has too few cannot be tested."""
+        """(n_start,) cells that are read, with a count in genes that count; what has too few cannot be tested."""
 
     def cells(self, members: Members) -> NDArray[np.int64]:
         """Cells of a cluster."""
@@ -86,12 +88,13 @@ class StartClusters:
     def sample(self, members: Members, most: int = MAX_CELLS) -> tuple[NDArray[np.int64], sparse.csr_array]:
         """At most so many cells of a cluster, the same ones each time, and their (n_cells, n_genes) counts.
 
-        Those of a union are drawn from those that were read of its parts. Cells without a count in these genes tell
-        nothing and are left out.
+        Those of a union are drawn from those that were read of its parts. Cells without a count in the genes that
+        count tell nothing and are left out.
         """
         if members not in self._samples:
             cells, counts = self._drawn(members)
-            told = np.asarray(counts.sum(axis=1)).ravel() > 0
+            telling = counts if self.left_out is None else counts[:, ~self.left_out]
+            told = np.asarray(telling.sum(axis=1)).ravel() > 0
             self._samples[members] = cells[told], counts[told]
         cells, counts = self._samples[members]
         if cells.size <= most:
@@ -127,6 +130,20 @@ def _read(rows: Rows, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], spar
         )
         raise ValueError(msg)
     return cells, counts
+
+
+def _refuse_other_genes(left_out: NDArray[np.bool_] | None, n_genes: int) -> None:
+    if left_out is None:
+        return
+    if left_out.shape != (n_genes,) or left_out.dtype != np.bool_:
+        msg = (
+            f"left_out must be {n_genes} booleans, one for each gene that rows gives; got {left_out.dtype} of shape "
+            f"{left_out.shape}."
+        )
+        raise ValueError(msg)
+    if left_out.all():
+        msg = f"left_out has all {n_genes} genes; at least one has to count."
+        raise ValueError(msg)
 
 
 class Outcomes:
@@ -170,6 +187,29 @@ class Outcomes:
                 self._known[members] = self._outcome(joined, asked[members], members, "pair", comparison)
                 self._observer.compared()
         return [self._known[members] for members in asked]
+
+    def explained(self, outcomes: Sequence[PairOutcome]) -> list[PairOutcome]:
+        """The same, and of pairs that fail their lead with the genes that are left out, where they have any.
+
+        Nothing is decided by it.
+        """
+        pairs = {at: self._pair((one.first, one.second)) for at, one in enumerate(outcomes) if not one.stands}
+        pairs = {at: pair for at, pair in pairs.items() if self._has_left_out(*pair[:2])}
+        if not pairs:
+            return list(outcomes)
+        self._observer.comparing(len(pairs))
+        explained = list(outcomes)
+        of_all = [(first, second, replace(pair, left_out=None)) for first, second, pair in pairs.values()]
+        with one_blas_thread(), closing(self._compare_each(_compare, of_all)) as comparisons:
+            for at, comparison in zip(pairs, comparisons, strict=True):
+                explained[at] = replace(outcomes[at], with_left_out=comparison.lead.times)
+                self._observer.compared()
+        return explained
+
+    def _has_left_out(self, *counts: sparse.csr_array) -> bool:
+        """Whether any cell has a count in a gene that is left out."""
+        left_out = self._clusters.left_out
+        return left_out is not None and any(part[:, left_out].count_nonzero() for part in counts)
 
     def untested(self, joined: NDArray[np.int64], pair: tuple[int, int]) -> PairOutcome:
         """The outcome of a pair with a cluster that is too small."""
@@ -223,7 +263,8 @@ class Outcomes:
         cells, (first, second) = zip(*(clusters.sample(side, most) for side in in_order), strict=True)
         chosen = np.concatenate(cells)
         batches = None if self._batches is None else self._batches[chosen]
-        return first, second, _Pair(pair.key, clusters.labels[chosen], batches, exact, pair.swapped, params)
+        pieces, left_out = clusters.labels[chosen], clusters.left_out
+        return first, second, _Pair(pair.key, pieces, batches, exact, pair.swapped, params, left_out)
 
 
 @dataclass(frozen=True)
@@ -236,6 +277,7 @@ class _Pair:
     exact: bool
     swapped: bool
     params: MergeParams
+    left_out: NDArray[np.bool_] | None
 
 
 def _compare(first: sparse.csr_array, second: sparse.csr_array, pair: _Pair) -> Comparison:
@@ -243,7 +285,13 @@ def _compare(first: sparse.csr_array, second: sparse.csr_array, pair: _Pair) -> 
     params = pair.params
     counts = sparse.vstack((first, second))
     pooled, present = PooledPair.of(
-        counts, first.shape[0], pair.pieces, pair.batches, exact=pair.exact, recut=not params.external
+        counts,
+        first.shape[0],
+        pair.pieces,
+        pair.batches,
+        exact=pair.exact,
+        recut=not params.external,
+        left_out=pair.left_out,
     )
     rng = np.random.default_rng([params.seed, *pair.key])
     comparison = compare(pooled, rng, threshold=params.threshold, n_draws=params.n_draws, n_best=params.n_best)

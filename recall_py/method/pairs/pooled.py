@@ -84,11 +84,17 @@ class PooledPair:
         *,
         exact: bool,
         recut: bool = True,
+        left_out: NDArray[np.bool_] | None = None,
     ) -> tuple[PooledPair, NDArray[np.bool_]]:
-        """The pair whose first cluster has the first `n_first` cells, and which genes have a count in it."""
+        """The pair whose first cluster has the first `n_first` cells, and which genes take part.
+
+        Those are the genes with a count in it, but for those that are `left_out`, (n_genes,).
+        """
         by_gene = sparse.csc_array(counts, dtype=np.float32)
         by_gene.eliminate_zeros()
         present = np.diff(by_gene.indptr) > 0
+        if left_out is not None:
+            present &= ~left_out
         pair = cls(
             counts=by_gene[:, present],
             is_first=np.arange(counts.shape[0]) < n_first,
