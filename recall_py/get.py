@@ -160,8 +160,7 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``distance``
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``
-        (real + 1) / (null + 1) at the rank where it is largest: how many times as far the genes of the pair lead their
-        own nulls as null genes lead theirs.
+        How many times as far as needed the genes of the pair lead their own nulls, at the rank where that is most.
     ``evidence_with_programmes``
         The same with the genes of known programmes that do not count, such as those of the cell cycle, of pairs that
         fail and have such genes; NaN elsewhere.
@@ -171,7 +170,7 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Where only genes of these programmes tell the two apart: what they are, such as ``"cycling and resting cells of
         one type"``; empty elsewhere.
     ``near``
-        Whether ``evidence`` is within 0.2 of it, so that another seed may turn the outcome.
+        Whether ``evidence`` is within 0.1 of it, so that another seed may turn the outcome.
     ``passes``
         Whether the pair stands.
     ``group_start``, ``reference_start``
@@ -179,9 +178,10 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``genes``, ``auc``, ``log2_fold_change``, ``log10_p``, ``log10_p_null``
         Lists of the genes that lead their nulls most: their names, the chance that a cell of the group has the larger
         value, log2 of the ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
-    ``ranks``, ``real``, ``null``
-        Lists: places among the genes of the pair, the decades of p by which the gene there leads its null, and the
-        most that a null gene leads itself in the other draws.
+    ``ranks``, ``real``, ``null``, ``needed``
+        Lists: places among the genes of the pair, the decades of p by which the gene there leads its null, the most
+        that a null gene leads itself in the other draws, and what is needed: 0.6 + log10(cells of the smaller cluster,
+        at most 300) times as much, a quarter of a decade added to both.
 
     Examples
     --------
@@ -277,7 +277,8 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
     lists = {"genes": (best, np.asarray(record["genes"])[best["gene"]] if "gene" in best else ())}
     lists |= {name: (best, best.get(name, ())) for name in _BEST_GENE_COLUMNS}
     lists |= {
-        title: (ranks, ranks.get(name, ())) for title, name in (("ranks", "rank"), ("real", "real"), ("null", "null"))
+        title: (ranks, ranks.get(name, ()))
+        for title, name in (("ranks", "rank"), ("real", "real"), ("null", "null"), ("needed", "needed"))
     }
     for title, (rows, values) in lists.items():
         of_outcome: list[list[Any]] = [[] for _ in range(len(table))]

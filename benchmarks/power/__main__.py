@@ -49,7 +49,6 @@ def selected(real, null):
 
 
 RULES = {
-    USED: lambda real, null: lead(real, null).times,
     "ratio of the best genes": ratio,
     "excess in decades": excess,
     "genes the filter selects": selected,
@@ -64,7 +63,8 @@ def measured(pair, number):
         cuts = islice(pooled.null_cuts(np.random.default_rng([number])), N_DRAWS)
         null = np.array([cut.genes.log10_p for cut in cuts])
         real = pooled.real_cut().log10_p
-    return {name: rule(real, null) for name, rule in RULES.items()}
+    used = lead(real, null, pair.size).times
+    return {USED: used} | {name: rule(real, null) for name, rule in RULES.items()}
 
 
 def panel(seed):
@@ -114,7 +114,7 @@ def summary(rows):
             "threshold": "left out",
             **shares(rows, stands_left_out(rows, name, null & real), null, true, real),
         }
-        for name in RULES
+        for name in (USED, *RULES)
     ]
     rules.append(
         {"rule": USED, "threshold": f"{threshold:g}", **shares(rows, rows[USED] > threshold, null, true, real)}

@@ -273,7 +273,9 @@ def _best_gene_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any
 def _rank_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]:
     """-log10 p at the ranks that decide."""
     found = [comparison.lead for comparison in _comparisons(outcomes)]
-    return _stacked([{"rank": one.ranks, "real": one.real, "null": one.null} for one in found], outcomes)
+    return _stacked(
+        [{"rank": one.ranks, "real": one.real, "null": one.null, "needed": one.needed} for one in found], outcomes
+    )
 
 
 def _comparisons(outcomes: Sequence[PairOutcome]) -> list[Comparison]:

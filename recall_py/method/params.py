@@ -218,9 +218,9 @@ def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | No
 class MergeParams:
     """What decides which clusters are merged; see :func:`recall_py.method.merging.merge_clusters`."""
 
-    threshold: float = 2.2
+    threshold: float = 1.0
     """Lead above which a pair stands; see :mod:`recall_py.method.pairs.lead`."""
-    near: float = 0.2
+    near: float = 0.1
     """Difference to the threshold within which an outcome is called near."""
     n_draws: int = 7
     """Null draws; fewer where the first few leave no doubt."""
@@ -245,7 +245,7 @@ class MergeParams:
                 msg = f"{name} is {value!r}; a whole number from {least} on is needed."
                 raise ValueError(msg)
         if math.isnan(self.threshold):
-            msg = "threshold is nan; a lead is needed, for example 2.2."
+            msg = "threshold is nan; a lead is needed, for example 1.0."
             raise ValueError(msg)
         if not self.near >= 0.0:
             msg = f"near is {self.near}; a difference from 0 on is needed."

@@ -183,13 +183,15 @@ class Lead(NamedTuple):
     """How far the genes of one cut lead their own nulls, beside how far null genes lead those of other draws."""
 
     times: float
-    """(real + 1) / (null + 1) at the rank where it is largest."""
+    """(real + 0.25) / (needed + 0.25) at the rank where it is largest: above 1, the genes lead far enough."""
     ranks: NDArray[np.int64]
     """(n_ranks,) from 1 to 100, as many of them as there are genes for."""
     real: NDArray[np.float64]
     """(n_ranks,) decades of p by which the real genes at these ranks lead their own nulls, the median over draws."""
     null: NDArray[np.float64]
     """(n_ranks,) the most that null genes of any draw lead themselves in the other draws."""
+    needed: NDArray[np.float64]
+    """(n_ranks,) what the real genes have to exceed at one rank at least."""
 
 
 class Comparison(NamedTuple):

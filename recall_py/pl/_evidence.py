@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_py.adata.stored import read_merging
-from recall_py.method.pairs.lead import needed
 from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead, with_plot_docs
 from recall_py.words import shortened
 
@@ -36,7 +35,7 @@ def evidence(
     """Why clusters were merged: how far genes lead their nulls, a panel for each merge and each near pair that stands.
 
     The 12 nearest to the threshold are shown, the nearest first. Of tests alone: the pairs that fail, and near ones.
-    The dotted line is the null and the threshold together: somewhere the real genes have to lie above it.
+    Somewhere the real genes have to lie above the dotted line.
 
     Parameters
     ----------
@@ -103,12 +102,12 @@ def told_pairs(adata: AnnData, key: str) -> pd.DataFrame:
 
 
 def _panel(axis: Axes, pair: pd.Series[Any]) -> None:
-    real, null = np.asarray(pair["real"], dtype=float), np.asarray(pair["null"], dtype=float)
+    real, null, needed = (np.asarray(pair[name], dtype=float) for name in ("real", "null", "needed"))
     x = np.arange(real.size)
     axis.fill_between(x, null, real, color=PASSING, alpha=0.15, lw=0)
     axis.plot(x, real, color=PASSING, marker="^", ms=6, lw=1.4, label="between the two clusters")
     axis.plot(x, null, color=NULL, marker="o", ms=5, lw=1.4, label="among null cells, the best draw")
-    axis.plot(x, needed(null, pair["threshold"]), color="0.2", lw=1, ls=":", label="to be passed somewhere, to stand")
+    axis.plot(x, needed, color="0.2", lw=1, ls=":", label="to be passed somewhere, to stand")
     axis.set_xticks(x, [str(rank) for rank in pair["ranks"]])
     axis.set(xlim=(-0.25, real.size - 0.75), ylim=(0, None))
     axis.set_xlabel("genes, the best first", fontsize=8)

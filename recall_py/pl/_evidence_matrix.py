@@ -34,7 +34,7 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
     threshold = float(result.params["threshold"])
     stands = (passes == 1) & np.isfinite(evidence)
     fails = passes == 0
-    lowest = max(threshold, 1.0)
+    lowest = max(threshold, 0.1)
     highest = max(2 * lowest, np.max(evidence[stands], initial=0.0))
     image = draw_cells(axis, evidence, stands, LogNorm(lowest, highest), ".1f")
     n = result.n_clusters
@@ -48,7 +48,7 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
         if near[i, j] == 1:
             outline(axis, i, j, n, dotted=True)
     name_and_frame(axis, result, order, "evidence that holds each pair of neighbours apart")
-    said = [f"times the lead of null cells; above {threshold:g}, a pair stands"]
+    said = [f"times the lead that is needed; above {threshold:g}, a pair stands"]
     if fails.any():
         said.append("solid outline: fails, the two would be one")
     if (near == 1).any():
@@ -57,4 +57,4 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
     if hatched.any():
         said.append("hatched: not compared")
     axis.set_xlabel("\n".join(said), fontsize=9)
-    colour_bar(axis, image, "times the lead of null cells", lowest, highest)
+    colour_bar(axis, image, "times the lead that is needed", lowest, highest)

@@ -42,8 +42,8 @@ def pairs(
 ) -> Any:
     """What holds every pair of clusters apart, failing pairs outlined.
 
-    Where clusters were compared with null cells: the evidence, how many times as far genes lead their nulls as those of
-    null cells. Near pairs, which another seed may turn, have a dotted outline; those that fail, in tests of labels, a
+    Where clusters were compared with null cells: the evidence, how many times as far as needed genes lead their own
+    nulls. Near pairs, which another seed may turn, have a dotted outline; those that fail, in tests of labels, a
     solid one. Of a search with knockoffs: selected genes. A failing pair has the lowest share of false discoveries that
     any threshold would give, where there is room for it, and a cross where there is none.
 

@@ -32,7 +32,7 @@ def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) ->
         pair = weakest.iloc[0]
         found.append(
             f"The weakest pair that stands is {pair['group']} and {pair['reference']}, with "
-            f"{pair['evidence']:.2f} times the lead of null cells, where more than {pair['threshold']:g} is "
+            f"{pair['evidence']:.2f} times the lead that is needed, where more than {pair['threshold']:g} is "
             "needed."
         )
     return found
@@ -90,12 +90,13 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
         return (
             f"{first} and {second} have no batch in common with 5 cells of each, so they were not compared, and stay."
         )
-    rank, real, null = best_rank(pair)
+    rank, real, null, needed = best_rank(pair)
     gene = "the best gene leads its own null" if rank == 1 else f"the {ordinal(rank)} best gene leads its own null"
     text = (
         f"{first} and {second}: {gene} by {real:.1f} decades of p; among null cells, {_cut(result)}, no draw leads the "
-        f"others there by more than {null:.1f}. With {ADDED:g} added to both that is {pair['evidence']:.2f} times as "
-        f"far, and no more at other ranks; above {pair['threshold']:g} two clusters stand."
+        f"others there by more than {null:.1f}, and {needed:.1f} are needed of so many cells. That is "
+        f"{pair['evidence']:.2f} times what is needed, and no more at other ranks; above {pair['threshold']:g} two "
+        "clusters stand."
     )
     if pair["reason"]:
         only = whole_reason(result.programmes, pair["evidence_with_programmes"])
@@ -107,11 +108,11 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
     return text
 
 
-def best_rank(pair: pd.Series[Any]) -> tuple[int, float, float]:
-    """The rank at which two clusters lead most, and -log10 p there of their genes and of null cells."""
-    real, null = (np.asarray(pair[name], dtype=float) for name in ("real", "null"))
-    at = int(np.argmax((real + ADDED) / (null + ADDED)))
-    return int(pair["ranks"][at]), float(real[at]), float(null[at])
+def best_rank(pair: pd.Series[Any]) -> tuple[int, float, float, float]:
+    """The rank at which two clusters lead most; the leads there of their genes, of null cells, and what is needed."""
+    real, null, needed = (np.asarray(pair[name], dtype=float) for name in ("real", "null", "needed"))
+    at = int(np.argmax((real + ADDED) / (needed + ADDED)))
+    return int(pair["ranks"][at]), float(real[at]), float(null[at]), float(needed[at])
 
 
 def _of_merging(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
@@ -182,8 +183,8 @@ def _rule(result: StoredMerging) -> str:
         "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
         f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Each gene is "
         "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
-        f"to the {ordinal(RANKS[-1])} best gene, the decades of p by which it leads its null are more than "
-        f"{result.params['threshold']:g} times those of any draw, {ADDED:g} added to both; else they {became}."
+        f"to the {ordinal(RANKS[-1])} best gene, it leads its null by far more decades of p than any draw there, "
+        f"0.6 + log10(cells of the smaller) times as many, {ADDED:g} added to both; else they {became}."
         f"{_programmes(result)}"
     )
 

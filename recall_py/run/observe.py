@@ -157,7 +157,7 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str], programmes: Seq
         return f"{of_cells} stay, not compared: they have no batch in common with 5 cells of each"
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
-    lead = f"{outcome.lead:.2f} times the lead of null cells, threshold {outcome.threshold:g}"
+    lead = f"{outcome.lead:.2f} times the lead that is needed, threshold {outcome.threshold:g}"
     only = ""
     if outcome.only_by_left_out and outcome.with_left_out is not None:
         only = f"; {whole_reason(programmes, outcome.with_left_out)}"

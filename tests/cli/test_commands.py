@@ -97,7 +97,7 @@ def test_json_summary_says_what_was_found(labelled):
 def test_plain_lines_are_printed_where_there_is_no_terminal(labelled):
     run = labelled[0]
     assert "pairs of clusters with null cells" in run.stderr
-    assert "times the lead of null cells, threshold 2.2" in run.stderr
+    assert "times the lead that is needed, threshold 1" in run.stderr
     assert "\x1b" not in run.stdout + run.stderr
     assert "at the start, " in run.stdout
 

@@ -101,7 +101,7 @@ def test_what_fails_is_merged_and_what_is_left_stands(merged):
     assert len(merged.merges) == 3
     for outcome in merged.merges:
         assert not outcome.stands
-        assert outcome.lead <= outcome.threshold == 2.2
+        assert outcome.lead <= outcome.threshold == 1.0
         assert outcome.kind == "pair"
     assert len(merged.standing) == 3
     for outcome in merged.standing:

@@ -213,7 +213,7 @@ def test_matrix_outlines_what_fails_and_dots_what_is_near(cells):
     solid = [p for p in outlined if p.get_linestyle() in ("-", "solid")]
     assert len(solid) == 2 * (~pairs["passes"]).sum() > 0
     assert len(outlined) - len(solid) == 2 * pairs["near"].sum()
-    assert "above 2.2, a pair stands" in axis.get_xlabel()
+    assert "above 1, a pair stands" in axis.get_xlabel()
     written = {text.get_text() for text in axis.texts}
     assert {f"{value:z.1f}".replace("-", "\N{MINUS SIGN}") for value in pairs["evidence"]} <= written
 

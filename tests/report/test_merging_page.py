@@ -93,10 +93,13 @@ def test_every_merge_has_a_heading_and_a_sentence(cells):
     page = unescape(page_of(cells, "cut_merged"))
     (merge,) = recall_py.get.merges(cells, "cut_merged").to_dict("records")
     assert f"<h3>Why clusters {merge['group']} and {merge['reference']} are one" in page
-    at = np.argmax((np.array(merge["real"]) + 1) / (np.array(merge["null"]) + 1))
+    at = np.argmax((np.array(merge["real"]) + 0.25) / (np.array(merge["needed"]) + 0.25))
     assert f"leads its own null by {merge['real'][at]:.1f} decades of p; among null cells" in page
-    assert f"no draw leads the others there by more than {merge['null'][at]:.1f}." in page
-    assert "above 2.2 two clusters stand. The best genes are " in page
+    assert (
+        f"no draw leads the others there by more than {merge['null'][at]:.1f}, and {merge['needed'][at]:.1f} are needed"
+        in page
+    )
+    assert "above 1 two clusters stand. The best genes are " in page
     for gene in merge["genes"][:5]:
         assert gene in page
 
@@ -168,7 +171,7 @@ def test_kinds_of_outcomes_have_sentences_of_their_own(cells):
     external = read_merging(cells, "group_merged")
     pair = recall_py.get.pairs(cells, "group_merged").iloc[0]
     assert "cut as the labels are" in why(pair, external)
-    assert f"that is {merge['evidence']:.2f} times as far, and no more at other ranks" in why(merge, result)
+    assert f"that is {merge['evidence']:.2f} times what is needed, and no more at other ranks" in why(merge, result)
 
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])

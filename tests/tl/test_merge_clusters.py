@@ -62,7 +62,7 @@ def test_every_merge_and_every_pair_that_stands_explains_itself(merged):
         assert 5 <= len(row["genes"]) == len(row["auc"]) == len(row["log10_p_null"]) <= 20
         assert set(row["genes"]) <= set(merged.var_names)
         assert row["ranks"][:4] == [1, 2, 3, 5]
-        assert row["evidence"] == pytest.approx(np.max(np.add(row["real"], 1) / np.add(row["null"], 1)))
+        assert row["evidence"] == pytest.approx(np.max(np.add(row["real"], 0.25) / np.add(row["needed"], 0.25)))
 
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])
@@ -222,11 +222,11 @@ def test_near_outcomes_are_flagged_in_the_log():
     from recall_py.run.observe import describe_outcome
 
     none = np.empty(0)
-    found = Comparison(Lead(2.05, none, none, none), none, none, none, none, none)
+    found = Comparison(Lead(0.95, none, none, none, none), none, none, none, none, none)
     outcome = PairOutcome(
-        first=(0, 2), second=(1,), sizes=(9, 4), distance=1, kind="pair", threshold=2.2, near=True, comparison=found
+        first=(0, 2), second=(1,), sizes=(9, 4), distance=1, kind="pair", threshold=1.0, near=True, comparison=found
     )
     assert describe_outcome(outcome, ["a", "b", "c"]) == (
-        "a + c (9 cells) and b (4) are one: 2.05 times the lead of null cells, threshold 2.2; "
+        "a + c (9 cells) and b (4) are one: 0.95 times the lead that is needed, threshold 1; "
         "NEAR the threshold, another seed may turn it"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from itertools import islice
 
@@ -12,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse, stats
 
-from recall_py.method.pairs.lead import compare, lead, needed
+from recall_py.method.pairs.lead import compare, lead
 from recall_py.method.pairs.pooled import PooledPair
 
 LOG10_P = st.floats(-300.0, 0.0)
 
 
-def slow_lead(log10_p, log10_p_null):
+def slow_lead(log10_p, log10_p_null, n_cells):
     """Gene by gene and rank by rank, in plain Python."""
     n_genes = len(log10_p)
 
@@ -33,37 +34,36 @@ def slow_lead(log10_p, log10_p_null):
             null = max(
                 largest(draw, log10_p_null[:i] + log10_p_null[i + 1 :], rank) for i, draw in enumerate(log10_p_null)
             )
-            leads.append((real + 1) / (null + 1))
+            leads.append((real + 0.25) / (null + 0.25) / (0.6 + math.log10(n_cells)))
     return max(leads)
 
 
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), n_genes=st.integers(1, 30), n_draws=st.integers(2, 7))
-def test_lead_is_that_of_the_slow_twin(data, n_genes, n_draws):
+@given(data=st.data(), n_genes=st.integers(1, 30), n_draws=st.integers(2, 7), n_cells=st.integers(3, 300))
+def test_lead_is_that_of_the_slow_twin(data, n_genes, n_draws, n_cells):
     log10_p = data.draw(arrays(float, n_genes, elements=LOG10_P))
     null = data.draw(arrays(float, (n_draws, n_genes), elements=LOG10_P))
-    found = lead(log10_p, null)
-    assert found.times == pytest.approx(slow_lead(log10_p.tolist(), null.tolist()), rel=1e-9)
-    assert lead(log10_p[::-1], null[::-1, ::-1]).times == pytest.approx(found.times, rel=1e-9)
-    for threshold in (found.times * 0.999, found.times * 1.001):
-        assert (found.times > threshold) == bool((found.real > needed(found.null, threshold)).any())
+    found = lead(log10_p, null, n_cells)
+    assert found.times == pytest.approx(slow_lead(log10_p.tolist(), null.tolist(), n_cells), rel=1e-9)
+    assert lead(log10_p[::-1], null[::-1, ::-1], n_cells).times == pytest.approx(found.times, rel=1e-9)
+    assert (found.times > 1) == bool((found.real > found.needed).any())
 
 
 @pytest.mark.parametrize(("n_genes", "ranks"), [(1, [1]), (4, [1, 2, 3]), (12, [1, 2, 3, 5, 7, 10])])
 def test_fewer_genes_have_fewer_ranks(n_genes, ranks):
-    assert lead(np.zeros(n_genes), np.zeros((2, n_genes))).ranks.tolist() == ranks
+    assert lead(np.zeros(n_genes), np.zeros((2, n_genes)), 9).ranks.tolist() == ranks
 
 
 def test_a_few_perfect_markers_lead_and_so_do_many_weaker_genes():
     rng = np.random.default_rng(0)
     null = np.minimum(np.linspace(-8.0, -1.0, 300) + 0.3 * rng.standard_normal((5, 300)), 0.0)
     real = null[0].copy()
-    assert lead(real, null[1:]).times < 2
+    assert lead(real, null[1:], 50).times < 1
     few, many = real.copy(), real.copy()
     few[-3:] = -30.0
     many[150:] -= 5.0  # no gene is better than saturation allows
-    assert lead(few, null[1:]).times > 10
-    assert lead(many, null[1:]).times > 3
+    assert lead(few, null[1:], 50).times > 5
+    assert lead(many, null[1:], 50).times > 1.5
 
 
 def test_genes_that_vary_in_every_draw_are_no_lead():
@@ -73,9 +73,9 @@ def test_genes_that_vary_in_every_draw_are_no_lead():
     null[:, :40] -= 50.0
     real = -rng.exponential(1.0, 500)
     real[:40] -= 50.0
-    assert lead(real, null).times < 2
+    assert lead(real, null, 50).times < 1
     real[400:403] -= 25.0
-    assert lead(real, null).times > 2.2
+    assert lead(real, null, 50).times > 1
 
 
 def pair_of(shift: float, n_genes: int = 40) -> PooledPair:
@@ -89,7 +89,7 @@ def pair_of(shift: float, n_genes: int = 40) -> PooledPair:
 
 def test_a_comparison_names_the_best_genes_with_their_direction():
     pair = pair_of(6.0)
-    found = compare(pair, np.random.default_rng(0), threshold=2.2, n_draws=3, n_best=6)
+    found = compare(pair, np.random.default_rng(0), threshold=1.0, n_draws=3, n_best=6)
     counts = pair.counts.toarray().astype(float)
     values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
     sides = values[pair.is_first], values[~pair.is_first]
@@ -115,10 +115,10 @@ def test_a_comparison_names_the_best_genes_with_their_direction():
 
 def test_clusters_with_markers_exceed_the_null_and_others_do_not():
     times = [
-        compare(pair_of(shift), np.random.default_rng(0), threshold=2.2, n_draws=3, n_best=0).lead.times
+        compare(pair_of(shift), np.random.default_rng(0), threshold=1.0, n_draws=3, n_best=0).lead.times
         for shift in (6, 1)
     ]
-    assert times[0] > 2.2 > times[1]
+    assert times[0] > 1 > times[1]
 
 
 def test_an_obvious_pair_is_settled_after_three_draws():
@@ -131,7 +131,7 @@ def test_an_obvious_pair_is_settled_after_three_draws():
                 drawn.append(null)
                 yield null
 
-    for shift, threshold, n_draws in ((6.0, 2.2, 3), (1.0, 2.2, 3), (1.0, 1.0, 7)):
+    for shift, threshold, n_draws in ((6.0, 1.0, 3), (1.0, 1.0, 3), (1.0, 0.4, 7)):
         pair = pair_of(shift)
         counted = Counted(counts=pair.counts, is_first=pair.is_first, pieces=pair.pieces)
         drawn.clear()
