@@ -180,7 +180,7 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         value, log2 of the ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
     ``ranks``, ``real``, ``null``, ``needed``
         Lists: places among the genes of the pair, the decades of p by which the gene there leads its null, the most
-        that a null gene leads itself in the other draws, and what is needed: 0.6 + log10(cells of the smaller cluster,
+        that a null gene leads itself in the other draws, and what is needed: 0.8 + log10(cells of the smaller cluster,
         at most 300) times as much, a quarter of a decade added to both.
 
     Examples

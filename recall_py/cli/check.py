@@ -45,7 +45,7 @@ def test_file(
     if quiet:
         return
     shown = pairs[["group", "reference", "n_group", "n_reference", "evidence", "threshold", "near", "passes"]]
-    print_table(f"pairs of {groupby}, by how many times the lead of null cells their genes reach", shown)
+    print_table(f"pairs of {groupby}, by how many times as far as needed their genes lead", shown)
     compared = pairs[pairs["kind"] == "pair"]
     passing = int(compared["passes"].sum())
     typer.echo(f"{passing} of {len(compared)} pairs are supported by their genes, {len(compared) - passing} are not")

@@ -241,7 +241,7 @@ class PairOutcome:
 
     @property
     def lead(self) -> float:
-        """How many times the lead of null cells the best genes reach; NaN where none were drawn."""
+        """How many times as far as needed the genes lead their own nulls; NaN where none were drawn."""
         return math.nan if self.comparison is None else self.comparison.lead.times
 
     @property

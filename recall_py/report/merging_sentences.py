@@ -184,7 +184,7 @@ def _rule(result: StoredMerging) -> str:
         f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Each gene is "
         "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
         f"to the {ordinal(RANKS[-1])} best gene, it leads its null by far more decades of p than any draw there, "
-        f"0.6 + log10(cells of the smaller) times as many, {ADDED:g} added to both; else they {became}."
+        f"0.8 + log10(cells of the smaller) times as many, {ADDED:g} added to both; else they {became}."
         f"{_programmes(result)}"
     )
 

@@ -43,7 +43,7 @@ def pairs_table(pairs: pd.DataFrame) -> Table:
     """Every pair that was compared last, the weakest first."""
     order = pairs.sort_values("evidence", kind="stable")
     note = (
-        "Evidence: how many times the lead of null cells the best genes of the two reach. A pair stands above "
+        "Evidence: how many times as far as needed the genes of the two lead their own nulls. A pair stands above "
         f"{_threshold(pairs)}. Only neighbours are compared, unless all pairs were asked for."
     )
     if len(pairs) > MOST_PAIRS:

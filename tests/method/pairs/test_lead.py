@@ -34,7 +34,7 @@ def slow_lead(log10_p, log10_p_null, n_cells):
             null = max(
                 largest(draw, log10_p_null[:i] + log10_p_null[i + 1 :], rank) for i, draw in enumerate(log10_p_null)
             )
-            leads.append((real + 0.25) / (null + 0.25) / (0.6 + math.log10(n_cells)))
+            leads.append((real + 0.25) / (null + 0.25) / (0.8 + math.log10(n_cells)))
     return max(leads)
 
 
