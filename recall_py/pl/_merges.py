@@ -49,8 +49,8 @@ def merges(
 ) -> Any:
     """The tree of merges: clusters at the start on the left, those that are left on the right.
 
-    Each bracket is a merge. The number on it is its evidence: how many times as far as needed the genes of
-    the two lead their own nulls, not far enough to hold them apart. Near ones, which another seed may turn, are coloured. "small"
+    Each bracket is a merge. The number on it is its evidence: how many times as far as needed the genes of the two lead
+    their own nulls, not far enough to hold them apart. Near ones, which another seed may turn, are coloured. "small"
     marks a cluster that joined its nearest because it has too few cells to be compared. Why each was made:
     :func:`recall_py.get.merges` and :func:`recall_py.pl.evidence`.
 

@@ -175,8 +175,8 @@ def test_evidence_draws_the_nearest_first_with_what_the_record_has(cells):
         real, null, needed = (line.get_ydata() for line in axis.lines)
         np.testing.assert_array_equal(real, pair["real"])
         np.testing.assert_array_equal(null, pair["null"])
-        np.testing.assert_allclose((needed + 1) / (null + 1), pair["threshold"])
-        assert [label.get_text() for label in axis.get_xticklabels()] == ["5th", "10th", "20th"]
+        np.testing.assert_array_equal(needed, pair["needed"])
+        assert [label.get_text() for label in axis.get_xticklabels()] == [str(rank) for rank in pair["ranks"]]
         assert f"of {pair['threshold']:g}" in axis.get_title()
 
 
