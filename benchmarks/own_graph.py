@@ -55,7 +55,7 @@ def main():
         ("Beside plain scanpy", BESIDE, rows),
         (
             "By the number of clusters",
-            "20,000 simulated cells x 2,000 genes, labels cut by 2-means within kinds.",
+            "20,000 simulated cells x 2,000 genes, ten kinds, each in random parts.",
             growth,
         ),
     ]
@@ -64,7 +64,8 @@ def main():
             ("A million cells in a file", "Counts in CSR in an .h5ad file, backed; a graph at hand.", [million()])
         )
     write_csv([facts | row for _, _, part in sections for row in part], "own_graph", args.out)
-    command = "python -m benchmarks.own_graph" + (" --million" if args.million else "")
+    cells = " ".join(map(str, args.cells))
+    command = f"python -m benchmarks.own_graph --cells {cells}" + (" --million" if args.million else "")
     write_markdown(
         sections, "own_graph", title="The cost of a calibration", machine=machine, command=command, folder=args.out
     )

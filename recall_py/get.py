@@ -11,6 +11,7 @@ from recall_py.adata import keys
 from recall_py.adata.programmes import reason
 from recall_py.adata.stored import find_record, holds_merging, programmes_of
 from recall_py.arguments import ArgumentError
+from recall_py.method.results import told_by_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -270,9 +271,9 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
     """Merges, or the pairs that stand, with lists of their best genes and of the ranks that decided."""
     stored, best, ranks = (record[name] for name in (keys.OUTCOMES, "best_genes", "ranks"))
-    # Records of earlier versions lack what they did not compute.
-    table = pd.DataFrame({name: stored.get(name, np.full(len(stored["group"]), np.nan)) for name in _OUTCOME_COLUMNS})
-    only = ~table["passes"].astype(bool) & (table["evidence_with_programmes"] > table["threshold"])
+    table = pd.DataFrame({name: stored[name] for name in _OUTCOME_COLUMNS})
+    evidence = (table[name] for name in ("evidence_with_programmes", "evidence", "threshold"))
+    only = ~table["passes"].astype(bool) & told_by_left_out(*evidence)
     table["reason"] = np.where(only, reason(programmes_of(record)), "")
     lists = {"genes": (best, np.asarray(record["genes"])[best["gene"]] if "gene" in best else ())}
     lists |= {name: (best, best.get(name, ())) for name in _BEST_GENE_COLUMNS}

@@ -15,6 +15,7 @@ _ONE = np.float32(1.0)
 _BOUNDED = np.float32(1.79)
 _INVERSE = 1.0 / np.arange(1, 1025)
 """Of whole numbers from 1 on: a division takes longer than all else in a step."""
+_LEAST_TERM = 1e-18
 _HALF = float(1 << 26)
 
 
@@ -58,9 +59,9 @@ def draw_counts(rng, log_rate, depth, stratum, share, rest, indptr, cells, count
     """Draw counts gene by gene by inversion; returns how many are not zero.
 
     The mean is depth times share times the exponential of ``log_rate[gene, cell]``; the variance mean + rest mean^2.
-    Compressed by gene, `cells` and `counts` have room for every pair of a gene and a cell. A uniform number has 26
-    bits: each draw of the generator gives two. The probability of a count is at most the mean, and exp(x) below
-    1 + x + x^2 for x up to 1.79: most zeros are told without an exponential.
+    Compressed by gene, `cells` and `counts` have room for every pair of a gene and a cell. Each draw of the generator
+    gives two uniform numbers, of 26 and 27 bits, neither 0. The probability of a count is at most the mean, and exp(x)
+    below 1 + x + x^2 for x up to 1.79: most zeros are told without an exponential.
     """
     n_found = 0
     n_cells = depth.size
@@ -72,7 +73,7 @@ def draw_counts(rng, log_rate, depth, stratum, share, rest, indptr, cells, count
             both = rng.random() * _HALF
             whole = math.floor(both)
             above[i] = (whole + 0.5) / _HALF
-            above[i + 1] = both - whole
+            above[i + 1] = both - whole + 0.25 / _HALF
         for i in range(n_cells):
             mean[i] = depth[i] * share[stratum[i], gene]
         for i in range(n_cells):
@@ -96,7 +97,10 @@ def draw_counts(rng, log_rate, depth, stratum, share, rest, indptr, cells, count
 
 @jit
 def _quantile(uniform, mean, dispersion):
-    """Smallest count with a distribution function of at least `uniform`: the terms are added up one by one."""
+    """Smallest count with a distribution function of at least `uniform`: the terms are added up one by one.
+
+    What is left of a number near 1 may be rounding alone: past the mode, terms below it add nothing and end the sum.
+    """
     if dispersion > 0.0:
         ratio = mean * dispersion / (1.0 + mean * dispersion)
         term = math.exp(-math.log1p(mean * dispersion) / dispersion)
@@ -107,7 +111,7 @@ def _quantile(uniform, mean, dispersion):
         first = mean
     left = uniform - term
     count = 0
-    while left > 0.0 and term > 0.0:
+    while left > 0.0 and (term > _LEAST_TERM or count < mean):
         term *= (first + ratio * count) * (_INVERSE[count] if count < _INVERSE.size else 1.0 / (count + 1))
         left -= term
         count += 1
@@ -122,7 +126,10 @@ def _large(rng, mean, dispersion):
 
 @jit
 def add_products(indptr, cells, values, products):
-    """Add the products of the values that a gene has in two cells, to ``products[cell, earlier cell or itself]``."""
+    """Add the products of the values that a gene has in two cells, to ``products[cell, earlier cell or itself]``.
+
+    Cells ascend within each gene.
+    """
     for gene in range(indptr.size - 1):
         for one in range(indptr[gene], indptr[gene + 1]):
             row = products[cells[one]]

@@ -271,7 +271,7 @@ def _best_gene_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any
 
 
 def _rank_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]:
-    """-log10 p at the ranks that decide."""
+    """Leads at the ranks that decide."""
     found = [comparison.lead for comparison in _comparisons(outcomes)]
     return _stacked(
         [{"rank": one.ranks, "real": one.real, "null": one.null, "needed": one.needed} for one in found], outcomes

@@ -202,7 +202,7 @@ def find_counts(
         name = layer or keys.COUNTS_LAYER
         source = f"layers[{name!r}]"
         return accept_counts(adata.layers[name], source, cells, look), adata.var_names, source
-    if adata.raw is not None:
+    if getattr(adata.raw, "X", None) is not None:  # a backed file may have a raw without one
         raw, problem = _looked_at(adata.raw.X, "raw.X", cells, look)
         if problem is None:
             if not adata.raw.var_names.is_unique:

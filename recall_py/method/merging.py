@@ -2,7 +2,7 @@
 
 The labels may come from anywhere. A pair of neighbouring clusters is compared with null cells of its own, which are
 drawn from one population fitted to the cells of both and cut in two as a clustering would cut them. The pair stands if
-its best genes reach p-values far beyond those of the null cells; else it is merged. So every cluster that comes out
+its genes lead their own nulls far enough; else it is merged. So every cluster that comes out
 is a union of clusters that came in, and what it costs depends on the number of clusters, not of cells.
 """
 

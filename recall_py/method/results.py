@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,6 +214,15 @@ class Comparison(NamedTuple):
         return self._replace(auc=1.0 - self.auc, log2_fold_change=-self.log2_fold_change)
 
 
+CLEAR_GAIN = 0.2
+"""Lead that genes have to add before it is said that they alone tell two clusters apart."""
+
+
+def told_by_left_out(with_left_out: Any, lead: Any, threshold: Any) -> Any:
+    """Whether clusters that fail would stand by the genes that were left out; of numbers or arrays."""
+    return (with_left_out > threshold) & (with_left_out >= lead + CLEAR_GAIN)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairOutcome:
     """What became of two clusters, and why."""
@@ -251,8 +260,12 @@ class PairOutcome:
 
     @property
     def only_by_left_out(self) -> bool:
-        """Whether the two fail, and would stand if the genes that were left out counted."""
-        return not self.stands and self.with_left_out is not None and self.with_left_out > self.threshold
+        """Whether the two fail, and would stand if the genes that were left out counted, by more than chance."""
+        return (
+            not self.stands
+            and self.with_left_out is not None
+            and told_by_left_out(self.with_left_out, self.lead, self.threshold)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,8 +58,8 @@ def leiden(
     Runs scanpy's own function, with the arguments given, on the neighbour graph that `adata` has, whoever made it
     (:func:`scanpy.pp.neighbors`, Harmony, BBKNN, scVI, weighted nearest neighbours, a GPU). Then neighbouring clusters
     are compared by their raw counts: one population is fitted to the cells of both, null cells are drawn from it and
-    cut in two as a clustering would cut them. Two clusters stand if their best genes reach p-values far beyond those
-    of null cells, else they are merged. So each cluster is a union of scanpy's, and what the
+    cut in two as a clustering would cut them. Two clusters stand if their genes lead their own nulls far enough, else
+    they are merged. So each cluster is a union of scanpy's, and what the
     calibration costs depends on the number of clusters, not of cells.
 
     Parameters

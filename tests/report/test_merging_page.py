@@ -171,7 +171,7 @@ def test_kinds_of_outcomes_have_sentences_of_their_own(cells):
     external = read_merging(cells, "group_merged")
     pair = recall_py.get.pairs(cells, "group_merged").iloc[0]
     assert "cut as the labels are" in why(pair, external)
-    assert f"That is {merge['evidence']:.2f} times what is needed, and no more at other ranks" in why(merge, result)
+    assert f"that is {merge['evidence']:.2f} times what is needed, and no more at other ranks" in why(merge, result)
 
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])

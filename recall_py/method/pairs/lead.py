@@ -32,7 +32,8 @@ def asked(n_cells: int) -> float:
     """How many times as far as null cells genes have to lead, with so many cells in the smaller cluster.
 
     A model of one population is off by a share of what varies, and the more cells there are the more it shows: 2.1 of
-    20 cells, 2.7 of 80, 3.3 of 300 are passed by one in 200 cuts of one population (``benchmarks/power``).
+    20 cells, 2.7 of 80, 3.3 of 300 were passed by one in 200 of the cuts of one population that they were chosen on;
+    ``benchmarks/power`` has what others pass.
     """
     return 0.8 + math.log10(max(n_cells, 3))
 

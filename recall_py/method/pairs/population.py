@@ -56,7 +56,7 @@ def fit_population(
     Moments, in closed form: mean m_j s_i with s_i the relative depth; overdispersion phi_j = max(0, sum((x - mu)^2 - x)
     / sum(mu^2)). What varies continuously varies within the pieces too, a gap between kinds of cells does not: the
     directions of the factors are the components of the Pearson residuals within pieces whose eigenvalues pass those of
-    the same residuals with each gene shuffled. One that hardly varies in one of the two clusters is left out: it is a
+    independent genes with the same variances. One that hardly varies in one of the two clusters is left out: it is a
     gap within the other, which then holds two kinds itself. A factor is as strong as the variance of all cells along
     it, shrunk as a spiked covariance model has it (Paul, Stat. Sinica 2007; Donoho, Gavish & Johnstone, Ann. Stat.
     2018, doi 10.1214/17-AOS1601).
@@ -72,7 +72,7 @@ def fit_population(
     is_first
         (n_cells,) which of the two clusters a cell is in.
     rng
-        Shuffles the residuals.
+        Starts the iterations that find components.
     """
     from recall_py._kernels.null_cells import pearson_residuals
 
@@ -138,6 +138,8 @@ def _edge(residuals: NDArray[np.float32]) -> float:
     """
     n_cells = residuals.shape[1]
     variance = np.einsum("gc,gc->g", residuals, residuals).astype(np.float64) / n_cells
+    if not variance.any():
+        return np.inf
     end = 1.0 / variance.max()
     found = minimize_scalar(
         lambda t: n_cells / t + (variance / (1.0 - t * variance)).sum(),

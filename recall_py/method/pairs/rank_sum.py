@@ -217,7 +217,7 @@ def two_sample_test(
     Parameters
     ----------
     values
-        (n_cells, n_genes) float32, none negative, without stored zeros.
+        (n_cells, n_genes) float32, all stored values above 0: their bits are sorted.
     is_first
         (n_cells,) the first part.
 

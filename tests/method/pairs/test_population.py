@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import nbinom, poisson, spearmanr
 
+from recall_py._kernels.null_cells import _quantile
 from recall_py.datasets import simulate
 from recall_py.method.pairs.population import Population, draw_population, fit_population, leading_eigenvectors
 
@@ -203,6 +204,22 @@ def test_draws_have_the_distribution_of_scipy(mean, dispersion):
     np.testing.assert_array_less(
         np.abs(found - family.cdf(at)), 5 * np.sqrt(family.cdf(at) * family.sf(at) / n_cells) + 1e-9
     )
+
+
+@pytest.mark.parametrize("mean", [0.01, 1.0, 50.0, 199.0])
+@pytest.mark.parametrize("dispersion", [0.0, 0.5, 2.0])
+def test_the_largest_uniform_number_ends_in_a_count_that_can_be(mean, dispersion):
+    """What is left of a number next to 1 is rounding: the sum of the terms must end, and near the tail."""
+    family = poisson(mean) if dispersion == 0 else nbinom(1 / dispersion, 1 / (1 + mean * dispersion))
+    for uniform in (1.0 - 2.0**-28, 1.0 - 2.0**-53, 1.0):
+        assert family.sf(_quantile(uniform, mean, dispersion) - 1) > 1e-24
+
+
+def test_a_single_gene_has_no_factors():
+    counts = np.arange(1, 13, dtype=float)[:, np.newaxis]
+    population, draws = fit_and_draw(counts, n_draws=2)
+    assert not population.loadings.size
+    assert np.isfinite(draws).all()
 
 
 def test_large_means_are_drawn_too():
