@@ -96,8 +96,8 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
     text = (
         f"{first} and {second}: {gene} by {real:.1f} decades of p; among null cells, {_cut(result)}, no draw leads the "
         f"others there by more than {null:.1f}, and {needed:.1f} are needed of so many cells. With "
-        f"{ADDED:g} added to both that is {pair['evidence']:.2f} times what is needed, and no more at other ranks; above "
-        f"{pair['threshold']:g} two clusters stand."
+        f"{ADDED:g} added to both that is {pair['evidence']:.2f} times what is needed, and no more at other ranks; "
+        f"above {pair['threshold']:g} two clusters stand."
     )
     if pair["reason"]:
         only = whole_reason(result.programmes, pair["evidence_with_programmes"])
@@ -185,7 +185,8 @@ def _rule(result: StoredMerging) -> str:
         f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Each gene is "
         "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
         f"to the {ordinal(RANKS[-1])} best gene, it leads its null by far more decades of p than any draw there, "
-        f"0.8 + log10(cells of the smaller, at most {MAX_CELLS}) times as many, {ADDED:g} added to both; else they {became}."
+        f"0.8 + log10(cells of the smaller, at most {MAX_CELLS}) times as many, {ADDED:g} added to both; else they "
+        f"{became}."
         f"{_programmes(result)}"
     )
 
