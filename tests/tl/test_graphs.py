@@ -144,4 +144,4 @@ def directed_taken_as_undirected(adata):
     ],
 )
 def test_graph_made(cells, graph):
-    check_leiden(cells, **graph(cells))
+    check_leiden(cells, resolution=2, **graph(cells))
