@@ -159,19 +159,6 @@ def test_record_goes_through_a_file(cells, kind, programmes, tmp_path):
     assert tuple(found.programme for found in read_merging(back, "group_merged").programmes) == programmes
 
 
-def test_records_of_earlier_versions_are_read(merged):
-    adata = merged.copy()
-    record = adata.uns["group_merged"]["recall"]
-    del record["programmes"], record["outcomes"]["evidence_with_programmes"]
-    merges = recall_py.get.merges(adata, "group_merged")
-    assert merges["evidence_with_programmes"].isna().all()
-    assert not merges["reason"].any()
-    assert merges.columns.equals(recall_py.get.merges(merged, "group_merged").columns)
-    page = report_page(adata, "group_merged", source="in.h5ad", target="out.h5ad")
-    assert "none: all genes count" in page
-    assert "--programmes none" in page
-
-
 def test_report_says_why_and_what_does_not_count(merged):
     page = unescape(report_page(merged, "group_merged", source="in.h5ad", target="out.h5ad"))
     assert len(re.findall(WHOLE, page)) == 1
