@@ -139,12 +139,15 @@ def standardise_pairs(u, ties, sizes, first, second, above, z):
 
 @jit
 def count_two(indptr, keys, n_first, n_cells, u, ties):
-    """Mann-Whitney count of the first part over the second, and sum of t^3 - t over tie groups, of each gene.
+    """Counts and tie sums of two parts, for :func:`standardise_pairs`: code 1 for the first part, 0 for the second.
+
+    ``u[gene, 1, 0]`` becomes the Mann-Whitney count of the first over the second, ``ties[gene, 1, 1]`` the sum of
+    t^3 - t over all tie groups.
 
     `keys` are the non-zeros of each gene in ascending order, none negative; the last bit tells whether a cell is of the
     first part, the others the value.
     """
-    for gene in range(u.size):
+    for gene in range(u.shape[0]):
         begin = indptr[gene]
         end = indptr[gene + 1]
         n_zeros = n_cells - (end - begin)
@@ -167,5 +170,5 @@ def count_two(indptr, keys, n_first, n_cells, u, ties):
             size = float(stop - at)
             tied += size**3 - size
             at = stop
-        u[gene] = over
-        ties[gene] = tied
+        u[gene, 1, 0] = over
+        ties[gene, 1, 1] = tied

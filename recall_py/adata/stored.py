@@ -107,7 +107,7 @@ class StoredMerging(StoredResult):
 
     @property
     def programmes(self) -> tuple[Presence, ...]:
-        """The programmes whose genes were not to count; none in records of earlier versions."""
+        """The programmes whose genes were not to count."""
         return programmes_of(self.record)
 
     @property
@@ -295,8 +295,8 @@ def merges_clusters(record: Mapping[str, Any], around: Mapping[str, Any]) -> boo
 
 
 def programmes_of(record: Mapping[str, Any]) -> tuple[Presence, ...]:
-    """The programmes whose genes were not to count in such a record; none in those of earlier versions."""
-    stored = record.get("programmes", {"programme": (), "n_genes": ()})
+    """The programmes whose genes were not to count in such a record."""
+    stored = record["programmes"]
     names = np.asarray(stored["programme"]).astype(str).tolist()
     return tuple(map(Presence, names, np.asarray(stored["n_genes"], dtype=int).tolist()))
 

@@ -67,7 +67,7 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
                 "clusters": merges["group"] + " and " + merges["reference"],
                 "cells": merges["n_group"].astype(str) + " and " + merges["n_reference"].astype(str),
                 "evidence": [
-                    "too few cells" if kind == "small" else f"{evidence:.2f}{' near' if near else ''}"
+                    "too few cells" if kind == "small" else _evidence(evidence, near)
                     for kind, evidence, near in zip(merges["kind"], merges["evidence"], merges["near"], strict=True)
                 ],
                 "best genes": [", ".join(genes[:_NAMED]) for genes in merges["genes"]],

@@ -50,7 +50,7 @@ def page_of_merging(adata: AnnData, result: StoredMerging, source: str, target: 
         else f"Pairs of {result.column}",
         lead=summary(result, merges, pairs),
         warnings=warnings_of(result, merges, pairs),
-        explained=explained(result, pairs, clusters),
+        explained=explained(result, clusters),
         sections=[
             _reasons(adata, result, merges, pairs),
             *_cells(adata, result),

@@ -73,7 +73,7 @@ def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     return found
 
 
-def explained(result: StoredMerging, pairs: pd.DataFrame, clusters: pd.DataFrame) -> list[tuple[str, str]]:
+def explained(result: StoredMerging, clusters: pd.DataFrame) -> list[tuple[str, str]]:
     """What became of the clusters, why, and how sure that is: headings and sentences."""
     if result.merges_clusters:
         first = ("What became of the start", _joined(clusters))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from recall_py.method.clustering.components import MAX_SCALED
@@ -47,19 +47,22 @@ class ScaledGenes:
 
     @cached_property
     def _member(self) -> NDArray[np.float32]:
-        """(n_cells, n_strata)."""
-        member = np.zeros((self.stratum.size, int(self.stratum.max()) + 1), dtype=np.float32)
-        member[np.arange(self.stratum.size), self.stratum] = 1.0
-        return member
+        """(n_cells, n_strata) 1 where a cell is in a batch."""
+        return np.eye(int(self.stratum.max()) + 1, dtype=np.float32)[self.stratum]
+
+    @cached_property
+    def _average(self) -> NDArray[np.float32]:
+        """(n_cells, n_strata) weights by which cells make up the mean of each batch."""
+        return self._member / self._member.sum(axis=0)
 
     @cached_property
     def _centre(self) -> NDArray[np.float32]:
         """(n_strata, n_genes) means of the batches."""
-        return (self.values.T @ (self._member / self._member.sum(axis=0))).T
+        return (self.values.T @ self._average).T
 
     def difference(self, part: NDArray[np.bool_]) -> NDArray[np.float32]:
         """(n_genes,) mean of the cells of a part less that of the others."""
-        weight = np.where(part, 1.0 / part.sum(), -1.0 / (~part).sum()).astype(np.float32)
+        weight = _weights(part, np.float32)
         return np.asarray(self.values.T @ weight - (weight @ self._member) @ self._centre)
 
     def along(self, direction: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -69,10 +72,8 @@ class ScaledGenes:
     def scores(self, n_components: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(n_cells, n_components) on the leading components."""
         products = self._products()
-        means = products @ (self._member / self._member.sum(axis=0))
-        products -= means @ self._member.T
-        means = (self._member / self._member.sum(axis=0)).T @ products
-        products -= self._member @ means
+        products -= (products @ self._average) @ self._member.T
+        products -= self._member @ (self._average.T @ products)
         variance, vectors = leading_eigenvectors(products, n_components, rng)
         return vectors * np.sqrt(np.maximum(variance, 0.0))
 
@@ -140,7 +141,7 @@ def cut(
             position = scores @ (rng.standard_normal(scores.shape[1]) * spread)
         part = _top(position, is_first, strata)
         for _ in range(_CUT_STEPS):
-            again = _top(scores @ _step(scores, part), is_first, strata)
+            again = _top(scores @ (_weights(part, scores.dtype) @ scores), is_first, strata)
             if np.array_equal(again, part):
                 break
             part = again
@@ -150,10 +151,9 @@ def cut(
     return best
 
 
-def _step(scores: NDArray[np.floating], part: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """Mean of the cells of the part less that of the others."""
-    weight = np.where(part, 1.0 / part.sum(), -1.0 / (~part).sum())
-    return weight.astype(scores.dtype) @ scores
+def _weights(part: NDArray[np.bool_], dtype: DTypeLike) -> NDArray[np.floating]:
+    """(n_cells,) weights by which cells make up the mean of the part less that of the others."""
+    return np.where(part, 1.0 / part.sum(), -1.0 / (~part).sum()).astype(dtype)
 
 
 def _top(

@@ -52,11 +52,16 @@ def lead(log10_p: NDArray[np.float64], log10_p_null: NDArray[np.float64], n_cell
     """
     n_draws, n_genes = log10_p_null.shape
     ranks = RANKS[n_genes >= RANKS]
-    real = np.median(log10_p_null, axis=0) - log10_p
-    null = [np.median(np.delete(log10_p_null, draw, axis=0), axis=0) - log10_p_null[draw] for draw in range(n_draws)]
-    real_at, null_at = _at(real, ranks), np.max([_at(lead_of_draw, ranks) for lead_of_draw in null], axis=0)
+    null = [_leads(log10_p_null[draw], np.delete(log10_p_null, draw, axis=0)) for draw in range(n_draws)]
+    real_at = _at(_leads(log10_p, log10_p_null), ranks)
+    null_at = np.max([_at(of_draw, ranks) for of_draw in null], axis=0)
     needed = asked(n_cells) * (null_at + ADDED) - ADDED
     return Lead(float(np.max((real_at + ADDED) / (needed + ADDED))), ranks, real_at, null_at, needed)
+
+
+def _leads(log10_p: NDArray[np.float64], log10_p_null: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n_genes,) decades by which each gene is better than itself among null cells, the median over draws."""
+    return np.median(log10_p_null, axis=0) - log10_p
 
 
 def _at(leads: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -91,15 +96,15 @@ def compare(pair: PooledPair, rng: np.random.Generator, *, threshold: float, n_d
     """
     log10_p, auc = pair.real_cut()
     n_cells = min(int(pair.is_first.sum()), int((~pair.is_first).sum()))
-    drawn: list[NDArray[np.float64]] = []
-    for null in islice(pair.null_cuts(rng), n_draws):
-        drawn.append(null.genes.log10_p)
-        if len(drawn) == FEW_DRAWS and abs(lead(log10_p, np.array(drawn), n_cells).times - threshold) > OBVIOUS:
-            break
-    log10_p_null = np.array(drawn)
-    best = best_genes(np.median(log10_p_null, axis=0) - log10_p, auc, n_best)
+    drawn = (null.genes.log10_p for null in islice(pair.null_cuts(rng), n_draws))
+    log10_p_null = np.array(list(islice(drawn, FEW_DRAWS)))
+    found = lead(log10_p, log10_p_null, n_cells)
+    if abs(found.times - threshold) <= OBVIOUS and (more := list(drawn)):
+        log10_p_null = np.vstack((log10_p_null, more))
+        found = lead(log10_p, log10_p_null, n_cells)
+    best = best_genes(_leads(log10_p, log10_p_null), auc, n_best)
     return Comparison(
-        lead(log10_p, log10_p_null, n_cells),
+        found,
         best,
         log10_p[best],
         np.median(log10_p_null[:, best], axis=0),

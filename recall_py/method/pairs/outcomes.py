@@ -179,13 +179,9 @@ class Outcomes:
         for members in [members for members in unknown if not self._share_a_batch(*members)]:
             self._known[members] = self._outcome(joined, asked[members], members, "batch")
             unknown.remove(members)
-        if unknown:
-            self._observer.comparing(len(unknown))
-        compared = [self._pair(members) for members in unknown]
-        with one_blas_thread(), closing(self._compare_each(_compare, compared)) as comparisons:
-            for members, comparison in zip(unknown, comparisons, strict=True):
-                self._known[members] = self._outcome(joined, asked[members], members, "pair", comparison)
-                self._observer.compared()
+        comparisons = self._compared([self._pair(members) for members in unknown])
+        for members, comparison in zip(unknown, comparisons, strict=True):
+            self._known[members] = self._outcome(joined, asked[members], members, "pair", comparison)
         return [self._known[members] for members in asked]
 
     def explained(self, outcomes: Sequence[PairOutcome]) -> list[PairOutcome]:
@@ -195,16 +191,23 @@ class Outcomes:
         """
         pairs = {at: self._pair((one.first, one.second)) for at, one in enumerate(outcomes) if not one.stands}
         pairs = {at: pair for at, pair in pairs.items() if self._has_left_out(*pair[:2])}
-        if not pairs:
-            return list(outcomes)
-        self._observer.comparing(len(pairs))
         explained = list(outcomes)
         of_all = [(first, second, replace(pair, left_out=None)) for first, second, pair in pairs.values()]
-        with one_blas_thread(), closing(self._compare_each(_compare, of_all)) as comparisons:
-            for at, comparison in zip(pairs, comparisons, strict=True):
-                explained[at] = replace(outcomes[at], with_left_out=comparison.lead.times)
-                self._observer.compared()
+        for at, comparison in zip(pairs, self._compared(of_all), strict=True):
+            explained[at] = replace(outcomes[at], with_left_out=comparison.lead.times)
         return explained
+
+    def _compared(self, pairs: Sequence[tuple[sparse.csr_array, sparse.csr_array, _Pair]]) -> list[Comparison]:
+        """What comparing the pairs finds, one counted after the other."""
+        if not pairs:
+            return []
+        self._observer.comparing(len(pairs))
+        found = []
+        with one_blas_thread(), closing(self._compare_each(_compare, pairs)) as comparisons:
+            for comparison in comparisons:
+                found.append(comparison)
+                self._observer.compared()
+        return found
 
     def _has_left_out(self, *counts: sparse.csr_array) -> bool:
         """Whether any cell has a count in a gene that is left out."""

@@ -38,11 +38,6 @@ class Population:
     rest: NDArray[np.float64]
     """(n_genes,) variance of the gamma factor that is left."""
 
-    @property
-    def mean(self) -> NDArray[np.float32]:
-        """(n_cells, n_genes) expected counts."""
-        return self.depth[:, np.newaxis] * self.share[self.stratum]
-
 
 def fit_population(
     counts: sparse.csc_array,
@@ -78,8 +73,7 @@ def fit_population(
 
     n_cells, n_genes = counts.shape
     depth = np.asarray(counts.sum(axis=1), dtype=np.float32)
-    member = sparse.csr_array((np.ones(n_cells), (stratum, np.arange(n_cells))))
-    share = (member @ counts).toarray()
+    share = (counts.T @ np.eye(int(stratum.max()) + 1)[stratum]).T
     share = (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
     residuals = np.empty((n_genes, n_cells), dtype=np.float32)
     dispersion, attenuation = np.empty((2, n_genes))
@@ -108,8 +102,7 @@ def _factors(
     freedom = n_cells - n_pieces
     if freedom < 2:
         return np.zeros((n_genes, 0), dtype=np.float32)
-    member = np.zeros((n_cells, n_pieces), dtype=np.float32)
-    member[np.arange(n_cells), pieces] = 1.0
+    member = np.eye(n_pieces, dtype=np.float32)[pieces]
     of_pieces = residuals @ (member / member.sum(axis=0))
     residuals -= of_pieces @ member.T
     values, vectors = leading_eigenvectors(residuals.T @ residuals, min(MAX_FACTORS, freedom - 1), rng)
@@ -158,7 +151,7 @@ def draw_population(population: Population, rng: np.random.Generator) -> sparse.
     factors -= factors.mean(axis=0)
     log_rate = loadings @ factors.T
     log_rate -= 0.5 * (loadings**2).sum(axis=1)[:, np.newaxis]
-    indptr = np.zeros(n_genes + 1, dtype=np.int64)
+    indptr = np.zeros(n_genes + 1, dtype=np.int32)
     cells, counts = np.empty(n_genes * n_cells, dtype=np.int32), np.empty(n_genes * n_cells, dtype=np.float32)
     n_found = draw_counts(
         rng,

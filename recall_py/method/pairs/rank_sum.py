@@ -19,8 +19,6 @@ from recall_py.method.threads import even_blocks, map_blocks, resolve_n_jobs
 _LN10 = np.log(10.0)
 _FEW = 64
 """Values of a gene below which a call for each gene takes longer than the sorting."""
-_LEAST_UNTIED = 1e-12
-"""The least tied gene that is not constant has 3 / n_cells; anything smaller is rounding."""
 _BLOCK_ENTRIES = 1 << 19
 """Counts held at once by a thread, genes x clusters x hubs."""
 
@@ -225,7 +223,7 @@ def two_sample_test(
     -------
     (n_genes,) Mann-Whitney count of the first part over the second, and (n_genes,) log10 of the two-sided p-value.
     """
-    from recall_py._kernels.ranksum import count_two
+    from recall_py._kernels.ranksum import count_two, standardise_pairs
 
     n_cells, n_genes = values.shape
     keys = np.repeat(np.arange(n_genes, dtype=np.uint64) << np.uint64(33), np.diff(values.indptr))
@@ -233,15 +231,12 @@ def two_sample_test(
     keys |= is_first[values.indices].astype(np.uint64)
     keys.sort()
     n_first = int(is_first.sum())
-    n_pairs = float(n_first * (n_cells - n_first))
-    u, ties = np.empty((2, n_genes))
-    count_two(values.indptr, keys, n_first, n_cells, u, ties)
-    untied = 1.0 - ties / (float(n_cells) ** 3 - n_cells)
-    varying = untied > _LEAST_UNTIED
-    distance = np.maximum(np.abs(u - 0.5 * n_pairs) - 0.5, 0.0)
-    z = np.zeros(n_genes)
-    z[varying] = distance[varying] / np.sqrt(n_pairs / 12.0 * (n_cells + 1.0) * untied[varying])
-    return u, log10_two_sided(z)
+    counts, ties = np.empty((n_genes, 2, 1)), np.zeros((n_genes, 2, 2))
+    count_two(values.indptr, keys, n_first, n_cells, counts, ties)
+    u, z = np.empty((2, 1, n_genes))
+    sizes, second, first = np.array([n_cells - n_first, n_first], dtype=np.float64), np.array([0]), np.array([1])
+    standardise_pairs(counts, ties, sizes, first, second, u, z)
+    return u[0], log10_two_sided(z[0])
 
 
 def _hubs_first(pairs: NDArray[np.int64], sizes: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
