@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recall_py.pl._figure import with_minus
 from recall_py.pl._pair_matrix import (
     WITH_NUMBERS,
     by_similarity,
@@ -36,13 +35,13 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
     fails = passes == 0
     lowest = max(threshold, 0.1)
     highest = max(2 * lowest, np.max(evidence[stands], initial=0.0))
-    image = draw_cells(axis, evidence, stands, LogNorm(lowest, highest), ".1f")
+    image = draw_cells(axis, evidence, stands, LogNorm(lowest, highest), ".2f")
     n = result.n_clusters
     for i, j in np.ndindex(n, n):
         if fails[i, j]:
             outline(axis, i, j, n)
             if n <= WITH_NUMBERS:
-                axis.text(j, i, with_minus(float(evidence[i, j])), ha="center", va="center", size=7)
+                axis.text(j, i, f"{evidence[i, j]:.2f}", ha="center", va="center", size=7)
         elif not stands[i, j]:
             fill(axis, i, j, hatched=i != j)
         if near[i, j] == 1:

@@ -109,8 +109,3 @@ def palette(adata: AnnData, run: StoredResult) -> list[str]:
 def every(n_items: int, at_most: int) -> int:
     """The step that leaves at most so many of some items."""
     return max(1, int(np.ceil(n_items / at_most)))
-
-
-def with_minus(value: float, digits: int = 1) -> str:
-    """A number with a minus sign as wide as a figure; none before 0."""
-    return f"{value:z.{digits}f}".replace("-", "\N{MINUS SIGN}")

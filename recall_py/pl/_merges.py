@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recall_py.adata.stored import read_merging
-from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, palette, with_minus, with_plot_docs
+from recall_py.pl._figure import FAILING, axes_to_draw_on, hand_over, palette, with_plot_docs
 from recall_py.pl._joins import final_trees, rows_of
 from recall_py.words import counted, shortened, shortened_inside
 
@@ -117,7 +117,7 @@ def _bracket(axis: Axes, join: Joined, merge: pd.Series[Any], at: dict[tuple[int
     for part, y in zip(join.parts, heights, strict=True):
         axis.plot([part.level, join.level], [y, y], color=_LINE, lw=0.9, solid_capstyle="butt")
     axis.plot([join.level, join.level], heights, color=colour, lw=2.2 if near else 1.4)
-    text = "small" if merge["kind"] == "small" else with_minus(merge["evidence"])
+    text = "small" if merge["kind"] == "small" else f"{merge['evidence']:.2f}"
     axis.text(
         join.level + 0.08,
         at[join.members] - 0.08,

@@ -33,8 +33,7 @@ def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) ->
         pair = weakest.iloc[0]
         found.append(
             f"The weakest pair that stands is {pair['group']} and {pair['reference']}, with "
-            f"{pair['evidence']:.2f} times the lead that is needed, where more than {pair['threshold']:g} is "
-            "needed."
+            f"{pair['evidence']:.2f} times the lead that is needed."
         )
     return found
 

@@ -119,7 +119,7 @@ def test_merges_writes_the_evidence_on_each_bracket_and_names_both_ends(cells):
     axis = recall_py.pl.merges(cells, "cut_merged", show=False)
     texts = [text.get_text() for text in axis.texts]
     for evidence in merges["evidence"]:
-        assert f"{evidence:z.1f}".replace("-", "\N{MINUS SIGN}") in texts
+        assert f"{evidence:.2f}" in texts
     result = read_merging(cells, "cut_merged")
     assert sum(f"({size})" in text for text in texts for size in result.sizes) >= result.n_clusters
     names = [label.get_text() for label in axis.get_yticklabels()]
@@ -215,7 +215,7 @@ def test_matrix_outlines_what_fails_and_dots_what_is_near(cells):
     assert len(outlined) - len(solid) == 2 * pairs["near"].sum()
     assert "above 1, a pair stands" in axis.get_xlabel()
     written = {text.get_text() for text in axis.texts}
-    assert {f"{value:z.1f}".replace("-", "\N{MINUS SIGN}") for value in pairs["evidence"]} <= written
+    assert {f"{value:.2f}" for value in pairs["evidence"]} <= written
 
 
 def test_pairs_without_a_batch_in_common_are_hatched(cells):
