@@ -14,7 +14,7 @@ import scanpy as sc
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.clusterings import KEY, search
-from benchmarks.datasets import drop_empty, mix3_singlets, pure_populations, read
+from benchmarks.datasets import pure_populations, read_singlets
 from benchmarks.machine import describe_machine
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py import tl
@@ -22,10 +22,10 @@ from recall_py import tl
 LABELLED = {
     "pbmc3k": "annotation",
     "zheng_facs9": "truth",
-    "rnamix_celseq2": "truth",
     "zheng_facs3_500": "truth",
     "stoeckius_4lines_hto": "truth",
     "mix3_celseq2": "truth",
+    "rnamix_celseq2": "truth",
     "pancreas_baron350": "annotation",
 }
 """Sets with labels, and their column."""
@@ -63,20 +63,32 @@ def main():
 
 def sets():
     """Name, counts and labels that do not come from this clustering; no labels for a pure population."""
-    for name, column in LABELLED.items():
-        adata = drop_empty(mix3_singlets() if name == "mix3_celseq2" else read(name))
-        yield name, adata, np.where(adata.obs[column].isna(), "", adata.obs[column].astype(str))
+    for name in LABELLED:
+        yield name, *labelled(name)
     for population in pure_populations():
         yield population.name, population.adata, None
+
+
+def labelled(name):
+    """Counts of a labelled set, and its labels; "" where a cell has none."""
+    adata = read_singlets(name)
+    labels = adata.obs[LABELLED[name]]
+    return adata, np.where(labels.isna(), "", labels.astype(str))
+
+
+def variable_genes(counts):
+    """(n_genes,) the 2,000 most variable genes, or all if there are no more."""
+    if counts.n_vars <= 2000:
+        return np.ones(counts.n_vars, dtype=bool)
+    found = sc.pp.highly_variable_genes(counts, flavor="seurat_v3", n_top_genes=2000, span=0.5, inplace=False)
+    return found["highly_variable"].to_numpy()
 
 
 def graph_of(adata):
     """scanpy's standard graph: totals to 10,000, log1p, 2,000 genes, no scaling, 50 components, 15 neighbours."""
     values = adata.copy()
     values.layers["counts"] = values.X.copy()
-    values.var["highly_variable"] = True
-    if values.n_vars > 2000:
-        sc.pp.highly_variable_genes(values, flavor="seurat_v3", n_top_genes=2000, layer="counts", span=0.5)
+    values.var["highly_variable"] = variable_genes(values)
     sc.pp.normalize_total(values, target_sum=1e4)
     sc.pp.log1p(values)
     n_genes = int(values.var["highly_variable"].sum())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -17,13 +16,15 @@ import scanpy as sc
 from scipy import sparse
 
 from benchmarks.datasets import drop_empty, read
+from benchmarks.default import LEIDEN, graph_of
 from benchmarks.machine import describe_machine
+from benchmarks.pbmc3k.runs import peak_mib
+from benchmarks.r_bridge import resident_mib
 from benchmarks.scale.data import CACHE, counts_file
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py import get, tl
 from recall_py.datasets import simulate
 
-LEIDEN = {"flavor": "igraph", "n_iterations": 2}
 CLUSTERS = (10, 30)
 LABELS_OF_A_MILLION = 40
 
@@ -48,7 +49,7 @@ def main():
     warnings.simplefilter("ignore")
     facts, machine = describe_machine()
     for n_cells in (300, 8_500):  # compiles what there is to compile; from 8,192 cells on neighbours are approximate
-        tl.leiden(plain(simulate(n_cells, 500, group_shares=(0.5, 0.5))), 1, **LEIDEN)
+        tl.leiden(graph_of(simulate(n_cells, 500, group_shares=(0.5, 0.5))), 1, **LEIDEN)
     rows = [beside_scanpy("pbmc3k", read("pbmc3k")), beside_scanpy("neurons10k", read("neurons10k_1000g"))]
     rows += [beside_scanpy(f"simulated {n:,}", ad.read_h5ad(simulated(n, 20_000))) for n in args.cells]
     growth = [by_clusters(k) for k in CLUSTERS]
@@ -83,23 +84,12 @@ def simulated(n_cells, n_genes):
     return counts_file(n_cells, argparse.Namespace(source="pbmc3k", genes=n_genes, selected=2_000, seed=0, cache=CACHE))
 
 
-def plain(adata):
-    """scanpy up to the graph; the counts stay in a layer."""
-    adata = drop_empty(adata)
-    adata.layers["counts"] = adata.X.copy()
-    sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=2000, layer="counts", span=0.5)
-    sc.pp.normalize_total(adata, target_sum=1e4)
-    sc.pp.log1p(adata)
-    sc.pp.pca(adata, n_comps=min(50, adata.n_obs // 2), mask_var="highly_variable")
-    sc.pp.neighbors(adata)
-    return adata
-
-
 def beside_scanpy(name, adata):
     """Plain scanpy, and the default from there."""
-    plain(adata[:500])  # what depends on the kind of data is compiled
+    adata = drop_empty(adata)
+    graph_of(adata[:500])  # what depends on the kind of data is compiled
     with Spent() as before:
-        adata = plain(adata)
+        adata = graph_of(adata)
     with Spent() as clustering:
         sc.tl.leiden(adata, 1, key_added="plain", **LEIDEN)
     with Spent() as both:
@@ -152,8 +142,7 @@ def million():
     within = np.empty(n, dtype=np.int64)
     within[order] = np.arange(n) * parts * np.unique(kind).size // n % parts
     adata.obs["given"] = pd.Categorical((kind.astype(int) * parts + within).astype(str))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is taken anew
-    before = memory("VmRSS")
+    before = resident_mib()
     with Spent() as spent:
         tl.merge_clusters(adata, "given")
     return {
@@ -161,14 +150,8 @@ def million():
         "clusters": f"{adata.obs['given'].nunique()} -> {adata.obs['given_merged'].nunique()}",
         "CPU s": spent.cpu,
         "wall s": spent.wall,
-        "memory beyond what was held, MB": (memory("VmHWM") - before) / 1024,
+        "memory beyond what was held, MiB": peak_mib() - before,
     }
-
-
-def memory(name):
-    """A figure of this process in kB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
 
 
 if __name__ == "__main__":

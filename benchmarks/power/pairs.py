@@ -13,23 +13,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from benchmarks.datasets import drop_empty, mix3_singlets, read
-from benchmarks.default import SCORED
-from recall_py.adata.programmes import programme_genes
+from benchmarks.datasets import drop_empty, read_singlets
+from benchmarks.default import LABELLED, SCORED, labelled, variable_genes
+from recall_py.adata.programmes import CELL_CYCLE, programme_genes
 from recall_py.datasets import simulate
 
 SIZES = (20, 40, 80, 150, 300)
 FAMILY = {"zheng_facs3_500": "zheng", "zheng_facs9": "zheng"}
 """Sets that share cells, which are left out together; another set is its own family."""
-LABELLED = {
-    "pbmc3k": "annotation",
-    "zheng_facs9": "truth",
-    "zheng_facs3_500": "truth",
-    "stoeckius_4lines_hto": "truth",
-    "mix3_celseq2": "truth",
-    "rnamix_celseq2": "truth",
-    "pancreas_baron350": "annotation",
-}
 PURE = {
     "mix3_celseq2": ["H1975", "H2228", "HCC827"],
     "stoeckius_4lines_hto": ["HEK", "K562", "KG1", "THP1"],
@@ -72,26 +63,17 @@ class Pair:
         return min(self.n_first, self.counts.shape[0] - self.n_first)
 
 
-def labelled(name):
-    """Counts of the 2,000 most variable genes, and labels; "" for cells that do not count."""
-    adata = drop_empty(mix3_singlets() if name == "mix3_celseq2" else read(name))
-    labels = adata.obs[LABELLED[name]]
-    labels = np.where(labels.isna(), "", labels.astype(str))
+def scored(name):
+    """Counts of the most variable genes of a labelled set, and labels; "" for cells that do not count."""
+    adata, labels = labelled(name)
     if name in SCORED:
         labels = np.where(np.isin(labels, SCORED[name]), labels, "")
     return selected(adata), labels
 
 
 def selected(adata):
-    """The 2,000 most variable genes, and no cell that is empty in them."""
-    if adata.n_vars > 2000:
-        adata = adata[:, genes_of(adata)]
-    return adata.copy()
-
-
-def genes_of(adata):
-    found = sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=2000, span=0.5, inplace=False)
-    return found["highly_variable"].to_numpy()
+    """The most variable genes alone."""
+    return adata[:, variable_genes(adata)].copy()
 
 
 def components(adata, n):
@@ -103,12 +85,12 @@ def components(adata, n):
 
 
 def cycle_genes(names):
-    return programme_genes(names, "cycle_s") | programme_genes(names, "cycle_g2m")
+    return programme_genes(names, CELL_CYCLE)
 
 
 def true_pairs(name, rng, most=10):
     """Pairs of the kinds of a set that are near each other, in several sizes, once with a tenth of the other kind."""
-    adata, labels = labelled(name)
+    adata, labels = scored(name)
     counts, cycle = sparse.csr_array(adata.X), cycle_genes(adata.var_names)
     scores = components(adata, 20).obsm["X_pca"]
     kinds = [kind for kind in np.unique(labels) if kind and (labels == kind).sum() >= SIZES[0]]
@@ -216,13 +198,13 @@ def every_pair(rng):
     for name in LABELLED:
         yield from true_pairs(name, rng)
     for name, kinds in PURE.items():
-        adata = drop_empty(mix3_singlets() if name == "mix3_celseq2" else read(name))
+        adata = read_singlets(name)
         labels = adata.obs["truth"].astype(str).to_numpy()
         for kind in kinds:
             if (labels == kind).sum() >= 40:
                 family = f"{FAMILY.get(name, name)} {kind}"
                 yield from null_cuts(f"{name} {kind}", family, adata[labels == kind].copy(), rng, repeats=2)
-    adata = drop_empty(read("rnamix_celseq2"))
+    adata = read_singlets("rnamix_celseq2")
     for kind in np.unique(adata.obs["truth"].astype(str)):
         yield from null_cuts(f"rnamix {kind}", "rnamix_celseq2", adata[adata.obs["truth"] == kind].copy(), rng, 2)
     for name, options in SIMULATED.items():
