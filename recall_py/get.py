@@ -227,6 +227,9 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         The cluster that it would be merged with, if it is not supported; empty elsewhere. Only tests leave such pairs.
     ``weakest``, ``evidence``, ``near``
         The neighbour against which it has least evidence, how much, and whether that is near the threshold.
+    ``stability``
+        Of clusters of ``resolution="auto"``: overlap with the best match in a run of Leiden, by Jaccard, the mean over
+        the runs; 1 is the most.
 
     Examples
     --------
@@ -265,7 +268,8 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
                 "near": bool(weakest["near"].any()),
             }
         )
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    return found.assign(stability=record[keys.STABILITY]) if keys.STABILITY in record else found
 
 
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from recall_py.method.clustering.sweep import Stability
+
 
 def write_merging(
     adata: AnnData,
@@ -75,6 +77,7 @@ def write_calibrated(
     merging: Merging,
     entry: Mapping[str, Any],
     clustering: Mapping[str, Any],
+    stability: Stability | None,
 ) -> None:
     """Write calibrated labels to ``obs[key_added]``, those at the start beside them, and why to ``uns[key_added]``.
 
@@ -103,6 +106,8 @@ def write_calibrated(
         What the clustering has left in ``uns``.
     clustering
         What clustered, and with which arguments.
+    stability
+        Of the labels at the end, where they come from many runs; else a column of an earlier run is removed.
     """
     entry = dict(entry)
     final = [names[members[0]] for members in merging.members]
@@ -116,7 +121,16 @@ def write_calibrated(
     adata.obs[key_added + keys.START_SUFFIX] = start
     adata.obs[key_added] = labels
     record = _record(data, left_out, params, merging, names, final, np.bincount(merging.labels))
-    adata.uns[key_added] = {**entry, keys.RECORD: {**record, keys.CLUSTERING: dict(clustering)}}
+    record[keys.CLUSTERING] = dict(clustering)
+    column = key_added + keys.STABILITY_SUFFIX
+    if stability is not None:
+        of_cells = np.full(adata.n_obs, np.nan)
+        of_cells[slice(None) if cells is None else cells] = stability.of_cells
+        adata.obs[column] = of_cells
+        record[keys.STABILITY] = stability.of_clusters
+    elif column in adata.obs:
+        del adata.obs[column]
+    adata.uns[key_added] = {**entry, keys.RECORD: record}
 
 
 def write_tested(

@@ -61,8 +61,9 @@ def write_clusters(
         adata.obs[key_added + keys.SKETCH_SUFFIX] = sketched
     elif keys.SKETCH in before and key_added + keys.SKETCH_SUFFIX in adata.obs:
         del adata.obs[key_added + keys.SKETCH_SUFFIX]
-    if keys.CLUSTERING in before and key_added + keys.START_SUFFIX in adata.obs:
-        del adata.obs[key_added + keys.START_SUFFIX]
+    for entry, suffix in ((keys.CLUSTERING, keys.START_SUFFIX), (keys.STABILITY, keys.STABILITY_SUFFIX)):
+        if entry in before and key_added + suffix in adata.obs:
+            del adata.obs[key_added + suffix]
     adata.obs[key_added] = pd.Categorical(labels.astype(str), categories=natsorted(set(labels.tolist())))
     search = result.search
     adata.uns[key_added] = {
@@ -113,16 +114,21 @@ def refuse_occupied(adata: AnnData, key_added: str, *, sketch: bool = False) -> 
     raise ArgumentError(text, key=key_added)
 
 
-def refuse_start_of_others(adata: AnnData, key_added: str) -> None:
-    """Refuse a key beside which the labels at the start would be written over a column of another's."""
-    column = key_added + keys.START_SUFFIX
-    if column in adata.obs and keys.CLUSTERING not in _record_of(adata, key_added):
-        text = (
-            "obs[{column!r}] is there already, and uns[{key!r}] does not say that recall_py wrote it; the labels at "
-            "the start would be written over it. Pass another {key_added}, or remove it: {line}"
-        )
-        line = Named(f"del adata.obs[{column!r}]")
-        raise ArgumentError(text, column=column, key=key_added, line=line)
+def refuse_columns_of_others(adata: AnnData, key_added: str) -> None:
+    """Refuse a key beside which what goes with the labels would be written over a column of another's."""
+    record = _record_of(adata, key_added)
+    for suffix, entry, what in (
+        (keys.START_SUFFIX, keys.CLUSTERING, "the labels at the start"),
+        (keys.STABILITY_SUFFIX, keys.STABILITY, "the stability of the cells"),
+    ):
+        column = key_added + suffix
+        if column in adata.obs and entry not in record:
+            text = (
+                "obs[{column!r}] is there already, and uns[{key!r}] does not say that recall_py wrote it; {what} "
+                "would be written over it. Pass another {key_added}, or remove it: {line}"
+            )
+            line = Named(f"del adata.obs[{column!r}]")
+            raise ArgumentError(text, column=column, key=key_added, what=Named(what), line=line)
 
 
 def refuse_record_of_labels(adata: AnnData, key_added: str) -> None:

@@ -120,7 +120,7 @@ def _of_merging(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     how = result.clustering
     if how:
         algorithm = _ALGORITHMS.get(str(how["algorithm"]), str(how["algorithm"]))
-        at = f", resolution {how['resolution']:g}" if "resolution" in how else ""
+        at = f", resolution {_level(how['resolution'])}" if "resolution" in how else ""
         begin = f"{n_cells:,} cells fell into {counted(n_start)} at the start ({algorithm}{at}, on {how['graph']})."
     else:
         begin = f"{n_cells:,} cells had {n_start} label{'' if n_start == 1 else 's'} in {result.start_column}."
@@ -211,8 +211,14 @@ def _finer(result: StoredMerging) -> str:
     if not result.clustering:
         return "Start from finer labels, such as Leiden at a higher resolution, and see whether more clusters stay."
     level = result.clustering.get("resolution")
+    if isinstance(level, str):
+        return "Pass a high number as the resolution, such as 4, and see whether more clusters stay."
     higher = f", such as {2 * float(level):g}," if level else ""
     return f"Try a higher resolution{higher} and see whether more clusters stay."
+
+
+def _level(resolution: float | str) -> str:
+    return resolution if isinstance(resolution, str) else f"{resolution:g}"
 
 
 def _cut(result: StoredMerging) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from natsort import natsorted
+from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata import keys
@@ -19,7 +20,7 @@ from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
 from recall_py.adata.programmes import left_out, told
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_no_counts, refuse_unusable
-from recall_py.adata.write import refuse_occupied, refuse_start_of_others
+from recall_py.adata.write import refuse_columns_of_others, refuse_occupied
 from recall_py.method.params import MergeParams
 from recall_py.run.merge import compare_each_on, neighbours_on, refuse_too_many
 from recall_py.run.observe import MergeLog, start_warnings, waiting, warn
@@ -30,9 +31,28 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from recall_py.adata.neighbours import CellGraph
+    from recall_py.method.clustering.sweep import Sweep
 
-Cluster = Callable[["AnnData", str], None]
-"""Clusters the cells of an AnnData that holds a neighbour graph; writes to its ``obs`` and ``uns`` as scanpy does."""
+Cluster = Callable[["AnnData", str], "Sweep | None"]
+"""Clusters the cells of an AnnData that holds a neighbour graph; writes to its ``obs`` and ``uns`` as scanpy does.
+
+Gives the runs that the clusters come from, where there were many."""
+
+
+def cluster_by(
+    find: Callable[[sparse.csr_array], tuple[NDArray[np.int32], Sweep | None]], params: Mapping[str, Any]
+) -> Cluster:
+    """Write codes that are found on a graph, an edge by the mean of its two directions; `params` are recorded."""
+
+    def cluster(cells: AnnData, key: str) -> Sweep | None:
+        adjacency = sparse.csr_array(cells.obsp["connectivities"])
+        codes, sweep = find(sparse.csr_array((adjacency + adjacency.T) / 2))
+        names = pd.Index([str(code) for code in range(codes.max() + 1)])
+        cells.obs[key] = pd.Categorical.from_codes(codes, names)
+        cells.uns[key] = {keys.PARAMS: dict(params)}
+        return sweep
+
+    return cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +90,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     refuse_unusable(counts)
     refuse_copy_of_file(counts, copy=asked.copy)
     refuse_occupied(adata, key)
-    refuse_start_of_others(adata, key)
+    refuse_columns_of_others(adata, key)
     cells = None if asked.restrict_to is None else restricted_cells(adata, asked.restrict_to)
     graph = _graph(adata, asked).among(cells)
     where: dict[str, Any] = {"layer": asked.layer, "batch_key": asked.batch_key, "cells": cells, "only": asked.genes}
@@ -79,7 +99,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         begun = time.perf_counter()
         wait.doing("clustering")
         cell_names = adata.obs_names if cells is None else adata.obs_names[cells]
-        labels, entry = _clustered(cell_names, cluster, graph, key)
+        labels, entry, sweep = _clustered(cell_names, cluster, graph, key)
         clustered = time.perf_counter()
         prefix = restricted_prefix(asked.restrict_to)
         names = [f"{prefix}{name}" for name in labels.cat.categories]
@@ -129,8 +149,9 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         merging,
         {**entry, keys.PARAMS: {**entry[keys.PARAMS], **told_restriction(asked.restrict_to)}},
         {**clustering, "seconds": seconds},
+        None if sweep is None else sweep.stability(merging.labels),
     )
-    warn(start_warnings(merging, names), stacklevel=4)
+    warn(start_warnings(merging, names, swept=sweep is not None), stacklevel=4)
     logging.info(
         "    finished",
         time=start,
@@ -156,8 +177,13 @@ def _graph(adata: AnnData, asked: GraphClustering) -> CellGraph:
     raise ValueError(msg)
 
 
-def _clustered(cells: pd.Index, cluster: Cluster, graph: CellGraph, key: str) -> tuple[pd.Series[Any], dict[str, Any]]:
-    """Labels of the named `cells` as categories, and what ``uns`` has of them; the user's object is not touched."""
+def _clustered(
+    cells: pd.Index, cluster: Cluster, graph: CellGraph, key: str
+) -> tuple[pd.Series[Any], dict[str, Any], Sweep | None]:
+    """Labels of the named `cells` as categories, what ``uns`` has of them, and the runs that they come from.
+
+    The user's object is not touched.
+    """
     import anndata as ad
 
     if len(cells) > 1 and not sparse.csr_array(graph.stored).count_nonzero():
@@ -168,8 +194,8 @@ def _clustered(cells: pd.Index, cluster: Cluster, graph: CellGraph, key: str) ->
         obsp={"connectivities": graph.stored},
         uns={keys.NEIGHBORS: {"connectivities_key": "connectivities", "distances_key": "distances", "params": {}}},
     )
-    cluster(holder, key)
-    return holder.obs[key], dict(holder.uns[key])
+    sweep = cluster(holder, key)
+    return holder.obs[key], dict(holder.uns[key]), sweep
 
 
 def _given_names(asked: GraphClustering) -> dict[str, str]:

@@ -180,16 +180,19 @@ def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> li
     return [*messages, *_batches_apart(merging.standing)]
 
 
-def start_warnings(merging: Merging, names: Sequence[str]) -> list[CalibrationWarning]:
-    """What the user must know about how calibrating a clustering ended."""
+def start_warnings(merging: Merging, names: Sequence[str], *, swept: bool) -> list[CalibrationWarning]:
+    """What the user must know about how calibrating a clustering ended, `swept` if over a range of resolutions."""
     messages = []
-    if len(names) == 1:
+    if len(names) == 1 and swept:
+        text = "The start is one cluster, so nothing was tested: no other is found again at most resolutions."
+        messages.append(CalibrationWarning(text))
+    elif len(names) == 1:
         text = "The start is one cluster, so nothing was tested. Pass a higher {resolution}."
         messages.append(CalibrationWarning(text))
     elif len(merging.members) == 1:
         text = "One cluster is left of the {n_start} at the start: {why}."
         messages.append(CalibrationWarning(text, n_start=len(names), why=_why_one_is_left(merging)))
-    elif _all_stood(merging):
+    elif _all_stood(merging) and not swept:
         text = (
             "Every pair of neighbours stands at the start, so it may be too coarse: merging cannot split. "
             "Pass a higher {resolution} and see whether more clusters stay."

@@ -12,9 +12,10 @@ from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL, accepted
 from recall_py.arguments import ArgumentError, Named
+from recall_py.method.clustering.sweep import Sweep
 from recall_py.method.params import PartitionParams, one_of, resolve_seed
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters
+from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
 from recall_py.run.options import Calibration
 from recall_py.run.removed import refuse_removed_from_clustering
 
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
+    from numpy.typing import NDArray
+    from scipy import sparse
 
     from recall_py.method.params import Rng
+    from recall_py.run.graph_clusters import Cluster
 
 METHODS = ("pairs", "knockoffs")
+AUTO = "auto"
+"""The resolution of clusters that last over a range of them."""
 _scanpy_leiden = sc.tl.leiden
 """scanpy's own, taken once: a user may put ours in its place."""
 
@@ -33,7 +39,7 @@ _scanpy_leiden = sc.tl.leiden
 @with_common_docs
 def leiden(
     adata: AnnData,
-    resolution: float | None = 1,
+    resolution: float | Literal["auto"] | None = 1,
     *,
     restrict_to: tuple[str, Sequence[str]] | None = None,
     random_state: int | np.random.RandomState | None = 0,
@@ -68,7 +74,10 @@ def leiden(
         Cells x genes with a neighbour graph, or a MuData (see `modality`). Raw counts come from `layer`,
         ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
     resolution
-        Where to start: higher values start with more clusters, of which more are merged.
+        Where to start: higher values start with more clusters, of which more are merged. ``"auto"``: Leiden runs 32
+        times between resolutions .25 and 2, and the start are the clusters that the runs find again best, each at the
+        resolution that suits it. Such labels hardly depend on the seed, and each cluster and each cell has its
+        stability.
     {restrict_to}
     {seed}
     key_added
@@ -97,10 +106,17 @@ def leiden(
     True
     """
     one_of("method", method, METHODS)
+    if isinstance(resolution, str):
+        one_of("resolution", resolution, (AUTO,))
     programmes = accepted(programmes)
     refuse_removed_from_clustering("leiden", clustering_args)
     key = keys.final_key(key_added, "leiden", restricted=restrict_to is not None)
     if method == "knockoffs":
+        if isinstance(resolution, str):
+            text = (
+                "{resolution:'auto'} cannot be used with {method:'knockoffs'}, which searches from a number downwards."
+            )
+            raise ArgumentError(text)
         refuse_for_knockoffs(programmes, adjacency=adjacency, obsp=obsp, modality=modality)
         own = {
             name: clustering_args.pop(name)
@@ -128,12 +144,12 @@ def leiden(
     takes_rng = rng is not None and "rng" in inspect.signature(_scanpy_leiden).parameters
     by_scanpy: dict[str, Any] = {"rng" if takes_rng else "random_state": seed}
 
-    def cluster(cells: AnnData, key: str) -> None:
+    def by_scanpy_once(cells: AnnData, key: str) -> None:
         _scanpy_leiden(cells, resolution, key_added=key, **by_scanpy, **clustering_args)
 
     return calibrate_graph_clusters(
         adata,
-        cluster,
+        _lasting_clusters(seed, **clustering_args) if resolution == AUTO else by_scanpy_once,
         GraphClustering(
             key_added=key,
             restrict_to=restrict_to,
@@ -152,6 +168,31 @@ def leiden(
             recorded=recorded("leiden", resolution, clustering_args),
         ),
     )
+
+
+def _lasting_clusters(
+    seed: int,
+    *,
+    flavor: str = "igraph",
+    n_iterations: int = 2,
+    use_weights: bool = True,
+    directed: bool | None = False,
+    **others: Any,
+) -> Cluster:
+    """Clusters that last over a range of resolutions, by igraph."""
+    unfit = {"flavor": flavor != "igraph", "directed": bool(directed)} | dict.fromkeys(others, True)
+    for name in (name for name, is_unfit in unfit.items() if is_unfit):
+        text = (
+            "{name} cannot be used with {resolution:'auto'}, which runs Leiden many times by igraph on the undirected "
+            "graph. Leave {name} out, or pass a number as {resolution}."
+        )
+        raise ArgumentError(text, name=Named(name))
+
+    def find(adjacency: sparse.csr_array) -> tuple[NDArray[np.int32], Sweep]:
+        sweep = Sweep.of(adjacency if use_weights else (adjacency != 0).astype(float), seed, n_iterations=n_iterations)
+        return sweep.lasting(), sweep
+
+    return cluster_by(find, {"resolution": AUTO, "random_state": seed, "n_iterations": n_iterations})
 
 
 def refuse_for_knockoffs(programmes: Sequence[str], **given: object) -> None:
@@ -174,7 +215,7 @@ def refuse_for_knockoffs(programmes: Sequence[str], **given: object) -> None:
         raise ArgumentError(text, name=Named(name))
 
 
-def recorded(algorithm: str, resolution: float | None, others: dict[str, Any]) -> dict[str, Any]:
+def recorded(algorithm: str, resolution: float | str | None, others: dict[str, Any]) -> dict[str, Any]:
     """What clusters and its arguments, as scalars and names that a file can hold."""
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in others.items()}
     told = {
@@ -182,4 +223,8 @@ def recorded(algorithm: str, resolution: float | None, others: dict[str, Any]) -
         for name, value in plain.items()
         if value is not None
     }
-    return {"algorithm": algorithm, **({} if resolution is None else {"resolution": float(resolution)}), **told}
+    return {
+        "algorithm": algorithm,
+        **({} if resolution is None else {"resolution": AUTO if resolution == AUTO else float(resolution)}),
+        **told,
+    }

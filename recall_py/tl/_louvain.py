@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import scanpy as sc
-from scipy import sparse
 
 from recall_py._docs import with_common_docs
 from recall_py.adata import keys
@@ -15,7 +13,7 @@ from recall_py.arguments import ArgumentError, Named
 from recall_py.method.clustering.partition import GraphClusterer
 from recall_py.method.params import PartitionParams, one_of, resolve_seed
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters
+from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
 from recall_py.run.options import Calibration
 from recall_py.run.removed import refuse_removed_from_clustering
 from recall_py.tl._leiden import METHODS, recorded, refuse_for_knockoffs
@@ -140,13 +138,10 @@ def louvain(
             progress=progress,
         )
 
-    def by_igraph(cells: AnnData, key: str) -> None:
-        adjacency = sparse.csr_array(cells.obsp["connectivities"])
-        both_ways = sparse.csr_array((adjacency + adjacency.T) / 2)
-        codes = GraphClusterer(both_ways, partition, seed)(level).labels
-        names = pd.Index([str(code) for code in range(codes.max() + 1)])
-        cells.obs[key] = pd.Categorical.from_codes(codes, names)
-        cells.uns[key] = {"params": {"resolution": level, "random_state": seed}}
+    by_igraph = cluster_by(
+        lambda adjacency: (GraphClusterer(adjacency, partition, seed)(level).labels, None),
+        {"resolution": level, "random_state": seed},
+    )
 
     def by_scanpy(cells: AnnData, key: str) -> None:
         how = {"random_state": seed, "flavor": flavor, "use_weights": use_weights, **clustering_args}

@@ -138,7 +138,7 @@ class GraphClusterer:
             "n_iterations": self._params.n_iterations,
             **self._params.options,
         }
-        with _igraph_seed(seed):
+        with igraph_seed(seed):
             partition = self._graph.community_leiden(weights=self._weights(), resolution=resolution, **options)
         return list(partition.membership), float(partition.quality)
 
@@ -150,7 +150,7 @@ class GraphClusterer:
         for _ in range(self._params.n_orders):
             order = rng.permutation(self._graph.vcount()).tolist()
             shuffled = self._graph.permute_vertices(order)
-            with _igraph_seed(self._seed):
+            with igraph_seed(self._seed):
                 partition = shuffled.community_multilevel(weights=self._weights(), resolution=resolution)
             quality = shuffled.modularity(partition.membership, weights=self._weights(), resolution=resolution)
             if quality > best_quality + 1e-12:
@@ -196,7 +196,7 @@ def _to_igraph(adjacency: sparse.csr_array, *, directed: bool) -> igraph.Graph:
 
 
 @contextmanager
-def _igraph_seed(seed: int) -> Iterator[None]:
+def igraph_seed(seed: int) -> Iterator[None]:
     """Let igraph draw from its own seeded generator, then give it Python's again (igraph's default)."""
     import igraph
 

@@ -1,0 +1,139 @@
+"""Clusters that last over a range of resolutions, and how well they are found again."""
+
+from __future__ import annotations
+
+import igraph
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.metrics import adjusted_rand_score, jaccard_score
+from sklearn.neighbors import kneighbors_graph
+
+from recall_py.method.clustering import sweep as rooms
+from recall_py.method.clustering.sweep import Sweep, _Nodes
+
+FOUR = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
+LEFT_AND_RIGHT = np.repeat([0, 0, 1, 1], [40, 30, 20, 10])
+LEFT_SPLIT = np.repeat([0, 1, 2, 2], [40, 30, 20, 10])
+
+
+def sweep_of(*runs: tuple[int, np.ndarray]) -> Sweep:
+    """A sweep in which each partition was found so many times; the last is the finest."""
+    return Sweep(np.concatenate([np.tile(labels, (times, 1)) for times, labels in runs]).astype(np.int32))
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    return adjusted_rand_score(one, other) == 1.0
+
+
+def groups_of_points(sizes: tuple[int, ...], apart: float, seed: int = 0) -> tuple[sparse.csr_array, np.ndarray]:
+    """The graph of the 15 nearest neighbours of points in groups."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+    points = apart * rng.standard_normal((len(sizes), 8))[truth] + rng.standard_normal((truth.size, 8))
+    near = sparse.csr_array(kneighbors_graph(points, 15))
+    return sparse.csr_array((near + near.T) / 2), truth
+
+
+def slow_stability(labels: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By sets of cells and scikit-learn's Jaccard, cluster by cluster."""
+    of_clusters, of_cells = np.zeros(labels.max() + 1), np.zeros(labels.size)
+    for run in runs:
+        for code in range(labels.max() + 1):
+            found = [jaccard_score(labels == code, run == other) for other in range(run.max() + 1)]
+            of_clusters[code] += max(found) / len(runs)
+            of_cells[labels == code] += (run == np.argmax(found))[labels == code] / len(runs)
+    return of_clusters, of_cells
+
+
+def test_what_most_runs_find_is_taken():
+    assert same(sweep_of((20, LEFT_AND_RIGHT), (10, FOUR)).lasting(), LEFT_AND_RIGHT)
+    assert same(sweep_of((10, LEFT_AND_RIGHT), (20, FOUR)).lasting(), FOUR)
+
+
+def test_each_cluster_has_the_resolution_that_suits_it():
+    whole = np.zeros(100, dtype=int)
+    assert same(sweep_of((2, whole), (2, LEFT_AND_RIGHT), (20, LEFT_SPLIT), (8, FOUR)).lasting(), LEFT_SPLIT)
+
+
+def test_a_rare_cluster_that_most_runs_find_is_kept():
+    rare = np.repeat([0, 1], [2985, 15])
+    assert same(sweep_of((6, np.zeros(3000, dtype=int)), (26, rare)).lasting(), rare)
+
+
+def test_cells_go_where_most_runs_have_them():
+    strayed = LEFT_AND_RIGHT.copy()
+    strayed[:3] = 1
+    found = sweep_of((20, LEFT_AND_RIGHT), (1, strayed))
+    assert same(found.lasting(), LEFT_AND_RIGHT)
+    np.testing.assert_allclose(found.stability(LEFT_AND_RIGHT).of_cells[[0, 50]], [20 / 21, 1.0])
+
+
+def test_one_cluster_in_every_run_is_one_cluster():
+    found = sweep_of((32, np.zeros(10, dtype=int)))
+    assert found.lasting().tolist() == [0] * 10
+    assert found.stability(found.lasting()).of_clusters.tolist() == [1.0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_stability_is_that_of_the_definition_and_names_of_clusters_do_not_matter(data):
+    n_cells, n_runs = data.draw(st.integers(2, 30)), data.draw(st.integers(1, 5))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    runs = np.array(
+        [np.unique(rng.integers(rng.integers(1, 6), size=n_cells), return_inverse=True)[1] for _ in range(n_runs)]
+    ).astype(np.int32)
+    labels = Sweep(runs).lasting()
+    sizes = np.bincount(labels)
+    assert (np.diff(sizes) <= 0).all()
+    assert sizes.min() > 0
+    of_clusters, of_cells = slow_stability(labels, runs)
+    found = Sweep(runs).stability(labels)
+    np.testing.assert_allclose(found.of_clusters, of_clusters, atol=1e-12)
+    np.testing.assert_allclose(found.of_cells, of_cells, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def graph() -> tuple[sparse.csr_array, np.ndarray]:
+    return groups_of_points((400, 200, 100, 60), apart=4.0)
+
+
+def test_groups_are_found_whatever_the_seed(graph):
+    adjacency, truth = graph
+    found = [Sweep.of(adjacency, seed).lasting() for seed in range(5)]
+    assert min(adjusted_rand_score(truth, labels) for labels in found) > 0.98
+    assert min(adjusted_rand_score(found[0], labels) for labels in found) > 0.98
+
+
+def test_clusters_of_one_blob_are_found_worse_than_groups(graph):
+    adjacency, _ = groups_of_points((600,), apart=0.0)
+    blob, groups = Sweep.of(adjacency, 0), Sweep.of(graph[0], 0)
+    assert blob.stability(blob.lasting()).of_clusters.max() < 0.6 < groups.stability(groups.lasting()).of_clusters.min()
+
+
+def test_the_same_seed_gives_the_same_labels(graph):
+    one, other = Sweep.of(graph[0], 3), Sweep.of(graph[0], 3)
+    np.testing.assert_array_equal(one.lasting(), other.lasting())
+    np.testing.assert_array_equal(one.stability(graph[1]).of_cells, other.stability(graph[1]).of_cells)
+
+
+def test_nodes_of_many_cells_are_clustered_by_the_modularity_of_the_cells(graph):
+    adjacency, truth = graph
+    between = sparse.triu(adjacency, k=1, format="coo")
+    whole = igraph.Graph(n=truth.size, edges=np.column_stack(between.coords))
+    nodes = _Nodes(adjacency, np.arange(truth.size)).clusters(30.0, 0, 2)
+    assert 60 < nodes.max() < 400
+    labels = _Nodes(adjacency, nodes).clusters(1.0, 0, -1)[nodes]
+    of_igraph = whole.community_leiden("modularity", weights=between.data.tolist(), n_iterations=-1).membership
+    reached, best = (whole.modularity(found, weights=between.data.tolist()) for found in (labels.tolist(), of_igraph))
+    assert reached == pytest.approx(best, rel=0.02)
+
+
+def test_many_cells_are_joined_to_nodes_first(graph, monkeypatch):
+    adjacency, truth = graph
+    monkeypatch.setattr(rooms, "MOST_NODES", 500)
+    monkeypatch.setattr(rooms, "VERY_FINE", 20.0)
+    found = Sweep.of(adjacency, 0)
+    assert adjusted_rand_score(truth, found.lasting()) > 0.98
