@@ -171,6 +171,8 @@ def rows(human: Human, mouse: Mouse) -> list[tuple[str, str, str, str, str]]:
             add_human(programme, name, "GENCODE v34")
         for name in (LISTS / f"gencode_{programme}_mouse.txt").read_text().split():
             add(programme, name, mouse.gene(name), "mouse", "GENCODE vM25")
+    for name in (LISTS / "gencode_mitochondrial_copies_human.txt").read_text().split():
+        add_human("mitochondrial", name, "GENCODE v44")
     return [(programme, symbol, *rest[:1], species, rest[1]) for (programme, symbol, species), rest in table.items()]
 
 

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from recall_py.adata import keys
-from recall_py.adata.programmes import reason
-from recall_py.adata.stored import find_record, holds_merging, programmes_of
+from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
-from recall_py.method.results import told_by_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +22,7 @@ _PAIR_COLUMNS = (
 )  # fmt: skip
 _OUTCOME_COLUMNS = (
     "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "evidence_with_programmes",
-    "threshold", "near", "passes", "group_start", "reference_start",
+    "threshold", "near", "passes", "group_start", "reference_start", "reason",
 )  # fmt: skip
 _BEST_GENE_COLUMNS = ("auc", "log2_fold_change", "log10_p", "log10_p_null")
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
@@ -180,9 +178,9 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Lists of the genes that lead their nulls most: their names, the chance that a cell of the group has the larger
         value, log2 of the ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
     ``ranks``, ``real``, ``null``, ``needed``
-        Lists: places among the genes of the pair, the decades of p by which the gene there leads its null, the most
-        that a null gene leads itself in the other draws, and what is needed: 0.8 + log10(cells of the smaller cluster,
-        at most 300) times as much, a quarter of a decade added to both.
+        Lists: places among the genes of the pair, the decades of p by which the gene there leads its null, those by
+        which a null gene there leads itself in the other draws (the mean over draws), and what is needed: 0.9 + 1.1
+        log10(cells of the smaller cluster, at most 300) times as much, a quarter of a decade added to both.
 
     Examples
     --------
@@ -276,9 +274,6 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
     """Merges, or the pairs that stand, with lists of their best genes and of the ranks that decided."""
     stored, best, ranks = (record[name] for name in (keys.OUTCOMES, "best_genes", "ranks"))
     table = pd.DataFrame({name: stored[name] for name in _OUTCOME_COLUMNS})
-    evidence = (table[name] for name in ("evidence_with_programmes", "evidence", "threshold"))
-    only = ~table["passes"].astype(bool) & told_by_left_out(*evidence)
-    table["reason"] = np.where(only, reason(programmes_of(record)), "")
     lists = {"genes": (best, np.asarray(record["genes"])[best["gene"]] if "gene" in best else ())}
     lists |= {name: (best, best.get(name, ())) for name in _BEST_GENE_COLUMNS}
     lists |= {

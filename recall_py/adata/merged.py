@@ -12,7 +12,7 @@ from natsort import natsorted
 from numpy.typing import NDArray
 
 from recall_py.adata import keys
-from recall_py.adata.programmes import LeftOut, Presence
+from recall_py.adata.programmes import LeftOut, Presence, reason
 from recall_py.adata.read import CountData
 from recall_py.adata.write import flat_params
 from recall_py.method.params import MergeParams
@@ -191,6 +191,7 @@ def _record(
             "group_start": np.array([joined_name(names, one.first) for one in outcomes], dtype=np.str_),
             "reference_start": np.array([joined_name(names, one.second) for one in outcomes], dtype=np.str_),
             **_outcome_columns(outcomes),
+            "reason": np.array([_reason(one, left_out.presence) for one in outcomes], dtype=np.str_),
             "merged": np.arange(len(outcomes)) < n_merges,
         },
         "best_genes": _best_gene_columns(outcomes),
@@ -239,6 +240,10 @@ def _carry_colours(adata: AnnData, key_added: str, groupby: str, members: Sequen
     adata.uns[key_added + keys.COLORS_SUFFIX] = np.array(
         [of_label[max(parts.tolist(), key=size.__getitem__)] for parts in members], dtype=np.str_
     )
+
+
+def _reason(outcome: PairOutcome, presence: Sequence[Presence]) -> str:
+    return reason([presence[number - 1].programme for number in outcome.told_by])
 
 
 def _programme_columns(found: Sequence[Presence]) -> dict[str, NDArray[Any]]:

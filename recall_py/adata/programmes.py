@@ -14,7 +14,8 @@ programme          list
 ``dissociation``   induced by dissociating tissue, heat shock and early genes among them, 140 genes of mouse: van
                    den Brink SC et al., Nat Methods 2017, doi 10.1038/nmeth.4437
 ``ribosomal``      proteins of the cytoplasmic ribosome, 78 genes: GENCODE v34 and vM25
-``mitochondrial``  the mitochondrial chromosome, 37 genes: GENCODE v34 and vM25
+``mitochondrial``  the mitochondrial chromosome, 37 genes: GENCODE v34 and vM25; of human its 404 copies in the
+                   nucleus, which take reads of it: the pseudogenes called MTND1P1 and the like in GENCODE v44
 =================  ======================================================================================
 
 ``cell_cycle`` stands for ``cycle_s`` and ``cycle_g2m`` together.
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELL_CYCLE = "cell_cycle"
-USUAL = (CELL_CYCLE,)
+USUAL = (CELL_CYCLE, "mitochondrial")
 """Programmes whose genes are no support for a pair of clusters, unless others are named."""
 
 MIN_GENES = 10
@@ -52,12 +53,17 @@ MIN_GENES = 10
 
 _PARTS = {CELL_CYCLE: ("cycle_s", "cycle_g2m")}
 """Programmes that are unions of those in the table."""
-_CYCLE = "the cell cycle"
+_CYCLE, _MITOCHONDRION = "the cell cycle", "the mitochondrion"
 _IN_WORDS = {
     **dict.fromkeys((CELL_CYCLE, "cycle_s", "cycle_g2m", "cycle_hallmark", "cycle_macosko"), _CYCLE),
     "ribosomal": "the ribosome",
-    "mitochondrial": "the mitochondrion",
+    "mitochondrial": _MITOCHONDRION,
 }
+_STATES = {
+    _CYCLE: "cycling and resting cells of one type",
+    _MITOCHONDRION: "cells of one type with many and with few mitochondrial counts",
+}
+"""What two clusters are that genes of one programme alone tell apart."""
 _ADDED = re.compile(r"(?:(?P<ensembl>ENS[A-Z]*G\d+)\.\d+(?:-\d+)?|(?P<symbol>.+)-\d+)", re.ASCII)
 """A version behind an Ensembl id, and what ``var_names_make_unique`` puts behind the later genes of one name."""
 
@@ -85,15 +91,16 @@ class Presence:
 class LeftOut:
     """Genes that are no support for a pair of clusters."""
 
-    genes: NDArray[np.bool_]
-    """(n_genes,) of the programmes that can be judged."""
+    of_programme: NDArray[np.int8]
+    """(n_genes,) the number, from 1 on, of the programme in `presence` that a gene belongs to, the first that can be
+    judged; 0 for genes that count."""
     presence: tuple[Presence, ...]
     """Of every programme that was asked for."""
 
     @property
-    def mask(self) -> NDArray[np.bool_] | None:
-        """The genes; None where there are none."""
-        return self.genes if self.genes.any() else None
+    def codes(self) -> NDArray[np.int8] | None:
+        """The numbers; None where all genes count."""
+        return self.of_programme if self.of_programme.any() else None
 
 
 @cache
@@ -176,20 +183,20 @@ def left_out(names: pd.Index, asked: Sequence[str]) -> LeftOut:
     ValueError
         If no other gene is left.
     """
-    genes = np.zeros(len(names), dtype=np.bool_)
+    codes = np.zeros(len(names), dtype=np.int8)
     found = []
-    for programme in asked:
+    for number, programme in enumerate(asked, start=1):
         members = programme_genes(names, programme)
         found.append(Presence(programme, int(members.sum())))
         if found[-1].assessable:
-            genes |= members
-    if genes.all() and genes.size:
+            codes[members & (codes == 0)] = number
+    if codes.all() and codes.size:
         text = (
             "All {n_genes} genes that take part belong to {named}, which do not count, so nothing is left to compare. "
             "Let them count: {programmes:()}"
         )
-        raise ArgumentError(text, n_genes=genes.size, named=in_one(asked))
-    return LeftOut(genes, tuple(found))
+        raise ArgumentError(text, n_genes=codes.size, named=in_one(asked))
+    return LeftOut(codes, tuple(found))
 
 
 def told(found: Sequence[Presence]) -> str:
@@ -197,22 +204,21 @@ def told(found: Sequence[Presence]) -> str:
     return "; ".join(f"{each}, {'not counted' if each.assessable else 'counted'}" for each in found)
 
 
-def reason(found: Sequence[Presence]) -> str:
-    """What two clusters are that only genes of these programmes tell apart; empty where none is left out."""
-    named = _named(found)
-    return "cycling and resting cells of one type" if named == [_CYCLE] else _only(named)
+def reason(programmes: Sequence[str]) -> str:
+    """What two clusters are that only genes of these programmes tell apart; empty for none."""
+    named = list(dict.fromkeys(_IN_WORDS.get(programme, programme) for programme in programmes))
+    if len(named) == 1 and named[0] in _STATES:
+        return _STATES[named[0]]
+    return _only(named) if named else ""
 
 
-def whole_reason(found: Sequence[Presence], evidence: float) -> str:
+def whole_reason(reason: str, evidence: float) -> str:
     """The same as a sentence, with the evidence that the pair would have if all genes counted."""
-    named = _named(found)
-    said = f"{_only(named)} ({evidence:.2f} with them)"
-    return f"{said}: {reason(found)}" if named == [_CYCLE] else said
-
-
-def _named(found: Sequence[Presence]) -> list[str]:
-    return list(dict.fromkeys(_IN_WORDS.get(each.programme, each.programme) for each in found if each.assessable))
+    programme = next((programme for programme, states in _STATES.items() if states == reason), None)
+    if programme is None:
+        return f"{reason} ({evidence:.2f} with them)"
+    return f"{_only([programme])} ({evidence:.2f} with them): {reason}"
 
 
 def _only(named: Sequence[str]) -> str:
-    return f"only genes of {in_one(named)} tell them apart" if named else ""
+    return f"only genes of {in_one(named)} tell them apart"

@@ -52,6 +52,6 @@ def test_file(
     for row in clusters[clusters["merge_with"] != ""].itertuples():
         typer.echo(f"{row.cluster} is not supported: it would be merged with {row.merge_with}")
     for pair in pairs[pairs["reason"] != ""].to_dict("records"):
-        why = whole_reason(programmes, pair["evidence_with_programmes"])
+        why = whole_reason(pair["reason"], pair["evidence_with_programmes"])
         typer.echo(f"{pair['group']} and {pair['reference']}: {why}")
     print_programmes(programmes)

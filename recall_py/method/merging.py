@@ -29,7 +29,7 @@ def merge_clusters(
     params: MergeParams | None = None,
     *,
     batches: NDArray[np.int32] | None = None,
-    left_out: NDArray[np.bool_] | None = None,
+    left_out: NDArray[np.int8] | None = None,
     observer: MergeObserver | None = None,
     n_jobs: int | None = None,
     compare_each: CompareEach | None = None,
@@ -56,8 +56,8 @@ def merge_clusters(
         (n_cells,) codes: null cells keep the means of each batch, so that batches alone hold no pair apart. Two
         clusters without a batch in which both have 5 cells cannot be compared, and stay.
     left_out
-        (n_genes,) genes that do not count: no pair stands by them. A pair that fails is compared once more with them,
-        so that its outcome can say whether they alone tell the two apart.
+        (n_genes,) 0 for genes that count; others in groups, by their number from 1 on: no pair stands by them. The
+        outcome of a pair that fails says which groups alone tell the two apart.
     observer
         Told of each merge when it is made, and of the pairs that stand.
     n_jobs
@@ -68,7 +68,7 @@ def merge_clusters(
     Raises
     ------
     ValueError
-        If the labels are no codes, or `left_out` is no mask of the genes that leaves some.
+        If the labels are no codes, or `left_out` has no number for each gene, or leaves none.
     """
     params, observer = params or MergeParams(), observer or Silent()
     clusters = StartClusters(labels, rows, left_out)
@@ -87,7 +87,7 @@ def merge_clusters(
         failing = [outcome for outcome in outcomes if not outcome.stands]
         if not failing:
             break
-        merges += outcomes_of.explained([min(failing, key=_by_distance)])
+        merges.append(min(failing, key=_by_distance))
         observer.outcome(merges[-1])
         joined = _join(joined, merges[-1])
     for outcome in outcomes:
@@ -111,7 +111,7 @@ def test_clusters(
     params: MergeParams | None = None,
     *,
     batches: NDArray[np.int32] | None = None,
-    left_out: NDArray[np.bool_] | None = None,
+    left_out: NDArray[np.int8] | None = None,
     observer: MergeObserver | None = None,
     n_jobs: int | None = None,
     compare_each: CompareEach | None = None,
@@ -126,7 +126,7 @@ def test_clusters(
     neighbours = neighbours or clusters.profiles
     outcomes_of = Outcomes(clusters, batches, params, observer, compare_each or _on_threads(n_jobs))
     joined, large = np.arange(clusters.sizes.size), clusters.n_read >= params.min_cells
-    outcomes = outcomes_of.explained(outcomes_of(joined, _pairs(joined, clusters, neighbours, large)))
+    outcomes = outcomes_of(joined, _pairs(joined, clusters, neighbours, large))
     for outcome in outcomes:
         observer.outcome(outcome)
     return Tested(outcomes=tuple(outcomes), untested=_too_small(clusters.n_read, params))

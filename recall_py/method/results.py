@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +189,7 @@ class Lead(NamedTuple):
     real: NDArray[np.float64]
     """(n_ranks,) decades of p by which the real genes at these ranks lead their own nulls, the median over draws."""
     null: NDArray[np.float64]
-    """(n_ranks,) the most that null genes of any draw lead themselves in the other draws."""
+    """(n_ranks,) those by which null genes of a draw lead themselves in the other draws, the mean over draws."""
     needed: NDArray[np.float64]
     """(n_ranks,) what the real genes have to exceed at one rank at least."""
 
@@ -198,6 +198,11 @@ class Comparison(NamedTuple):
     """Real genes of a pair of clusters beside null genes."""
 
     lead: Lead
+    with_left_out: float | None
+    """The lead with the genes that were left out, of pairs that fail without them; None where there are none."""
+    told_by: tuple[int, ...]
+    """Numbers of the groups of genes that were left out each of which alone would hold the two apart; all of them where
+    only all together would."""
     genes: NDArray[np.int64]
     """(n_best,) those that lead their nulls most, of each side."""
     log10_p: NDArray[np.float64]
@@ -212,15 +217,6 @@ class Comparison(NamedTuple):
     def turned(self) -> Comparison:
         """The same with the second cluster first."""
         return self._replace(auc=1.0 - self.auc, log2_fold_change=-self.log2_fold_change)
-
-
-CLEAR_GAIN = 0.2
-"""Lead that genes have to add before it is said that they alone tell two clusters apart."""
-
-
-def told_by_left_out(with_left_out: Any, lead: Any, threshold: Any) -> Any:
-    """Whether clusters that fail would stand by the genes that were left out; of numbers or arrays."""
-    return (with_left_out > threshold) & (with_left_out >= lead + CLEAR_GAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,8 +241,16 @@ class PairOutcome:
     """Whether the lead is so near to the threshold that another seed may turn it."""
     comparison: Comparison | None
     """Real and null genes; None where the two were not compared."""
-    with_left_out: float | None = None
-    """The lead with the genes that were left out, of pairs that fail without them; None where there are none."""
+
+    @property
+    def with_left_out(self) -> float | None:
+        """The lead with the genes that were left out, of pairs that fail without them; None where there are none."""
+        return None if self.comparison is None else self.comparison.with_left_out
+
+    @property
+    def told_by(self) -> tuple[int, ...]:
+        """Groups of genes that were left out by which alone the two are told apart; see :class:`Comparison`."""
+        return () if self.comparison is None else self.comparison.told_by
 
     @property
     def lead(self) -> float:
@@ -257,15 +261,6 @@ class PairOutcome:
     def stands(self) -> bool:
         """Whether the two are told apart by more than null cells would be, or cannot be compared for their batches."""
         return self.lead > self.threshold or self.kind == "batch"
-
-    @property
-    def only_by_left_out(self) -> bool:
-        """Whether the two fail, and would stand if the genes that were left out counted, by more than chance."""
-        return (
-            not self.stands
-            and self.with_left_out is not None
-            and told_by_left_out(self.with_left_out, self.lead, self.threshold)
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,13 +93,13 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
     rank, real, null, needed = best_rank(pair)
     gene = "the best gene leads its own null" if rank == 1 else f"the {ordinal(rank)} best gene leads its own null"
     text = (
-        f"{first} and {second}: {gene} by {real:.1f} decades of p; among null cells, {_cut(result)}, no draw leads the "
-        f"others there by more than {null:.1f}, and {needed:.1f} are needed of so many cells. With "
+        f"{first} and {second}: {gene} by {real:.1f} decades of p; among null cells, {_cut(result)}, a draw leads the "
+        f"others there by {null:.1f} on average, and {needed:.1f} are needed of so many cells. With "
         f"{ADDED:g} added to both that is {pair['evidence']:.2f} times what is needed, and no more at other ranks; "
         f"above {pair['threshold']:g} two clusters stand."
     )
     if pair["reason"]:
-        only = whole_reason(result.programmes, pair["evidence_with_programmes"])
+        only = whole_reason(pair["reason"], pair["evidence_with_programmes"])
         text += f" {only[0].upper()}{only[1:]}."
     if pair["genes"]:
         text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
@@ -183,8 +183,8 @@ def _rule(result: StoredMerging) -> str:
         "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
         f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Each gene is "
         "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
-        f"to the {ordinal(RANKS[-1])} best gene, it leads its null by far more decades of p than any draw there, "
-        f"0.8 + log10(cells of the smaller, at most {MAX_CELLS}) times as many, {ADDED:g} added to both; else they "
+        f"to the {ordinal(RANKS[-1])} best gene, it leads its null by far more decades of p than draws do there, "
+        f"0.9 + 1.1 log10(cells of the smaller, at most {MAX_CELLS}) times as many, {ADDED:g} added to both; else they "
         f"{became}."
         f"{_programmes(result)}"
     )

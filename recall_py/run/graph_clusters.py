@@ -126,7 +126,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
             neighbours_on(graph, codes),
             params,
             batches=data.batches,
-            left_out=no_support.mask,
+            left_out=no_support.codes,
             observer=MergeLog(names, wait, no_support.presence, progress=asked.progress),
             n_jobs=asked.n_jobs,
             compare_each=compare_each_on(data),

@@ -200,7 +200,7 @@ def _compared(
         given.neighbours,
         params,
         batches=given.data.batches,
-        left_out=given.left_out.mask,
+        left_out=given.left_out.codes,
         observer=MergeLog(given.names, wait, given.left_out.presence),
         n_jobs=asked.n_jobs,
         compare_each=compare_each_on(given.data),

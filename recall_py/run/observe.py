@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from recall_py.adata.merged import joined_name
-from recall_py.adata.programmes import whole_reason
+from recall_py.adata.programmes import reason, whole_reason
 from recall_py.arguments import Named, NamesArguments
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams
@@ -159,8 +159,9 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str], programmes: Seq
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
     lead = f"{outcome.lead:.2f} times the lead that is needed, threshold {outcome.threshold:g}"
     only = ""
-    if outcome.only_by_left_out and outcome.with_left_out is not None:
-        only = f"; {whole_reason(programmes, outcome.with_left_out)}"
+    if outcome.told_by and outcome.with_left_out is not None:
+        told_by = [programmes[number - 1].programme for number in outcome.told_by]
+        only = f"; {whole_reason(reason(told_by), outcome.with_left_out)}"
     return f"{of_cells} {became}: {lead}{only}{near}"
 
 

@@ -45,7 +45,7 @@ SIZES = {
     "cycle_macosko": (558, 548),
     "dissociation": (138, 140),
     "ribosomal": (78, 77),
-    "mitochondrial": (37, 37),
+    "mitochondrial": (441, 37),
 }
 """Genes of human and of mouse."""
 
@@ -162,7 +162,7 @@ def test_cell_cycle_is_s_phase_and_g2_and_m_phase():
     names = pd.Index(table()["symbol"].unique())
     together = programme_genes(names, "cycle_s") | programme_genes(names, "cycle_g2m")
     np.testing.assert_array_equal(programme_genes(names, "cell_cycle"), together)
-    assert USUAL == ("cell_cycle",)
+    assert USUAL == ("cell_cycle", "mitochondrial")
 
 
 @pytest.mark.parametrize(
@@ -192,18 +192,18 @@ def names_of(programme, n_genes):
 def test_genes_of_programmes_that_can_be_judged_are_left_out():
     names = [*names_of("cycle_g2m", MIN_GENES), "CD3E", *names_of("ribosomal", MIN_GENES - 1)]
     found = left_out(pd.Index(names), ("cell_cycle", "ribosomal"))
-    assert found.genes.tolist() == [True] * MIN_GENES + [False] * MIN_GENES
-    assert found.mask is found.genes
+    assert found.codes.tolist() == [1] * MIN_GENES + [0] * MIN_GENES
+    assert left_out(pd.Index(names), ("ribosomal", "cell_cycle")).codes.tolist() == [2] * MIN_GENES + [0] * MIN_GENES
     assert told(found.presence) == ("cell_cycle: 10 genes, not counted; ribosomal: not assessable (9 genes), counted")
-    assert left_out(pd.Index(names), ("ribosomal",)).mask is None
-    assert left_out(pd.Index(names), ()).mask is None
+    assert left_out(pd.Index(names), ("ribosomal",)).codes is None
+    assert left_out(pd.Index(names), ()).codes is None
 
 
 def test_genes_of_programmes_alone_leave_nothing_to_compare():
     names = pd.Index(names_of("cycle_g2m", 20))
-    with pytest.raises(ValueError, match=r"All 20 genes that take part belong to cell_cycle.*programmes=\(\)"):
+    with pytest.raises(ValueError, match=r"All 20 genes.*belong to cell_cycle and mitochondrial.*programmes=\(\)"):
         left_out(names, USUAL)
-    assert left_out(names, ()).mask is None
+    assert left_out(names, ()).codes is None
 
 
 @pytest.mark.parametrize(
@@ -215,16 +215,21 @@ def test_genes_of_programmes_alone_leave_nothing_to_compare():
             "only genes of the cell cycle tell them apart (2.40 with them): cycling and resting cells of one type",
         ),
         (
+            ["mitochondrial"],
+            "cells of one type with many and with few mitochondrial counts",
+            "only genes of the mitochondrion tell them apart (2.40 with them): "
+            "cells of one type with many and with few mitochondrial counts",
+        ),
+        (
             ["cell_cycle", "ribosomal"],
             "only genes of the cell cycle and the ribosome tell them apart",
             "only genes of the cell cycle and the ribosome tell them apart (2.40 with them)",
         ),
     ],
 )
-def test_reason_names_the_programmes_that_were_left_out(asked, short, whole):
-    found = [*(Presence(name, 40) for name in asked), Presence("mitochondrial", 3)]
-    assert reason(found) == short
-    assert whole_reason(found, 2.4) == whole
+def test_reason_names_the_programmes_that_tell_two_clusters_apart(asked, short, whole):
+    assert reason(asked) == short
+    assert whole_reason(short, 2.4) == whole
     assert reason([]) == ""
 
 

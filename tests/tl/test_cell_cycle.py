@@ -115,8 +115,9 @@ def test_programme_with_few_genes_is_not_assessable_and_counts(cells, log):
     genes = [*adata.var_names[few], *adata.var_names[others]]
     quietly(recall_py.tl.merge_clusters, adata, "group", genes=genes)
     assert "cell_cycle: not assessable (4 genes), counted" in log.getvalue()
-    (found,) = read_merging(adata, "group_merged").programmes
+    found, mitochondrial = read_merging(adata, "group_merged").programmes
     assert str(found) == "cell_cycle: not assessable (4 genes)"
+    assert str(mitochondrial) == "mitochondrial: not assessable (0 genes)"
     assert not recall_py.get.merges(adata, "group_merged")["reason"].any()
 
 
@@ -163,13 +164,13 @@ def test_report_says_why_and_what_does_not_count(merged):
     page = unescape(report_page(merged, "group_merged", source="in.h5ad", target="out.h5ad"))
     assert len(re.findall(WHOLE, page)) == 1
     assert f"<td>{REASON}</td>" in page
-    assert "Known programmes of genes: cell_cycle: 60 genes, not counted." in page
+    assert "Known programmes of genes: cell_cycle: 60 genes, not counted; mitochondrial: not assessable (0" in page
 
 
 @pytest.mark.parametrize(
     ("programmes", "said", "in_python"),
     [
-        (("cell_cycle",), None, None),
+        (("cell_cycle", "mitochondrial"), None, None),
         ((), "--programmes none", "programmes=()"),
         (("ribosomal", "cell_cycle"), "--programmes ribosomal,cell_cycle", "programmes=('ribosomal', 'cell_cycle')"),
     ],

@@ -2,14 +2,15 @@
 
 The best genes of null cells, cut in two as a clustering would, show how small p-values get by the cutting alone. Most
 of them are the same in every draw: those of the programmes along which the population varies. So each gene is compared
-with itself among null cells, and so is each draw with the others: the lead of the real genes is real where no draw has
-one as large. A few perfect markers show at the first ranks; in small clusters, where their p-values saturate, types
-show at deeper ones. So the rank counts at which the lead is largest.
+with itself among null cells, and so is each draw with the others: the lead of the real genes is real where it is
+several times that of a draw. A few perfect markers show at the first ranks; in small clusters, where their p-values
+saturate, types show at deeper ones. So the rank counts at which the lead is largest.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -24,18 +25,20 @@ ADDED = 0.25
 """Decades added to both sides: a tenth of a decade against nothing is no lead."""
 FEW_DRAWS = 3
 """After so many, a pair that is far from the threshold is settled."""
-OBVIOUS = 0.25
+OBVIOUS = 0.2
 """Difference to the threshold that is far."""
+CLEAR_GAIN = 0.2
+"""Lead that genes have to add before it is said that they alone tell two clusters apart."""
 
 
 def asked(n_cells: int) -> float:
     """How many times as far as null cells genes have to lead, with so many cells in the smaller cluster.
 
-    A model of one population is off by a share of what varies, and the more cells there are the more it shows: 2.1 of
-    20 cells, 2.7 of 80, 3.3 of 300 were passed by one in 200 of the cuts of one population that they were chosen on;
+    A model of one population is off by a share of what varies, and the more cells there are the more it shows: 2.3 of
+    20 cells, 3.0 of 80, 3.6 of 300 were passed by one in 70 of the cuts of one population that they were chosen on;
     ``benchmarks/power`` has what others pass.
     """
-    return 0.8 + math.log10(max(n_cells, 3))
+    return 0.9 + 1.1 * math.log10(max(n_cells, 3))
 
 
 def lead(log10_p: NDArray[np.float64], log10_p_null: NDArray[np.float64], n_cells: int) -> Lead:
@@ -54,7 +57,7 @@ def lead(log10_p: NDArray[np.float64], log10_p_null: NDArray[np.float64], n_cell
     ranks = RANKS[n_genes >= RANKS]
     null = [_leads(log10_p_null[draw], np.delete(log10_p_null, draw, axis=0)) for draw in range(n_draws)]
     real_at = _at(_leads(log10_p, log10_p_null), ranks)
-    null_at = np.max([_at(of_draw, ranks) for of_draw in null], axis=0)
+    null_at = np.mean([_at(of_draw, ranks) for of_draw in null], axis=0)
     needed = asked(n_cells) * (null_at + ADDED) - ADDED
     return Lead(float(np.max((real_at + ADDED) / (needed + ADDED))), ranks, real_at, null_at, needed)
 
@@ -78,6 +81,16 @@ def best_genes(leads: NDArray[np.float64], auc: NDArray[np.float64], n_best: int
     return order[taken]
 
 
+def _told_by(
+    groups: NDArray[np.int8], times_with: Callable[[NDArray[np.int8]], float], least: float
+) -> tuple[int, ...]:
+    """The groups each of which has so much of a lead, or all of them if only they together have."""
+    if times_with(groups) <= least:
+        return ()
+    alone = [group for group in groups.tolist() if times_with(np.array([group], dtype=np.int8)) > least]
+    return tuple(alone or groups.tolist())
+
+
 def compare(pair: PooledPair, rng: np.random.Generator, *, threshold: float, n_draws: int, n_best: int) -> Comparison:
     """Compare two clusters by their genes and by those of null cells.
 
@@ -94,17 +107,31 @@ def compare(pair: PooledPair, rng: np.random.Generator, *, threshold: float, n_d
     n_best
         Genes to tell of, of each side.
     """
+    genes = np.flatnonzero(pair.left_out == 0)
     log10_p, auc = pair.real_cut()
     n_cells = min(int(pair.is_first.sum()), int((~pair.is_first).sum()))
     drawn = (null.genes.log10_p for null in islice(pair.null_cuts(rng), n_draws))
     log10_p_null = np.array(list(islice(drawn, FEW_DRAWS)))
-    found = lead(log10_p, log10_p_null, n_cells)
+    found = lead(log10_p[genes], log10_p_null[:, genes], n_cells)
     if abs(found.times - threshold) <= OBVIOUS and (more := list(drawn)):
         log10_p_null = np.vstack((log10_p_null, more))
-        found = lead(log10_p, log10_p_null, n_cells)
-    best = best_genes(_leads(log10_p, log10_p_null), auc, n_best)
+        found = lead(log10_p[genes], log10_p_null[:, genes], n_cells)
+    with_left_out = None
+    told_by: tuple[int, ...] = ()
+    if found.times <= threshold and genes.size < log10_p.size:
+        groups = np.unique(pair.left_out[pair.left_out > 0])
+
+        def times_with(group: NDArray[np.int8]) -> float:
+            counting = np.isin(pair.left_out, [0, *group])
+            return lead(log10_p[counting], log10_p_null[:, counting], n_cells).times
+
+        with_left_out = times_with(groups)
+        told_by = _told_by(groups, times_with, max(threshold, found.times + CLEAR_GAIN))
+    best = genes[best_genes(_leads(log10_p, log10_p_null)[genes], auc[genes], n_best)]
     return Comparison(
         found,
+        with_left_out,
+        told_by,
         best,
         log10_p[best],
         np.median(log10_p_null[:, best], axis=0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -63,7 +63,7 @@ class StartClusters:
         As in :func:`recall_py.method.merging.merge_clusters`.
     """
 
-    def __init__(self, labels: NDArray[np.integer], rows: Rows, left_out: NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, labels: NDArray[np.integer], rows: Rows, left_out: NDArray[np.int8] | None = None) -> None:
         self.sizes = np.bincount(labels) if labels.size and labels.min() >= 0 else np.zeros(1, dtype=np.int64)
         if not self.sizes.all():
             msg = (
@@ -93,7 +93,7 @@ class StartClusters:
         """
         if members not in self._samples:
             cells, counts = self._drawn(members)
-            telling = counts if self.left_out is None else counts[:, ~self.left_out]
+            telling = counts if self.left_out is None else counts[:, self.left_out == 0]
             told = np.asarray(telling.sum(axis=1)).ravel() > 0
             self._samples[members] = cells[told], counts[told]
         cells, counts = self._samples[members]
@@ -132,13 +132,13 @@ def _read(rows: Rows, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], spar
     return cells, counts
 
 
-def _refuse_other_genes(left_out: NDArray[np.bool_] | None, n_genes: int) -> None:
+def _refuse_other_genes(left_out: NDArray[np.int8] | None, n_genes: int) -> None:
     if left_out is None:
         return
-    if left_out.shape != (n_genes,) or left_out.dtype != np.bool_:
+    if left_out.shape != (n_genes,) or left_out.dtype != np.int8:
         msg = (
-            f"left_out must be {n_genes} booleans, one for each gene that rows gives; got {left_out.dtype} of shape "
-            f"{left_out.shape}."
+            f"left_out must be {n_genes} numbers of type int8, one for each gene that rows gives; got {left_out.dtype} "
+            f"of shape {left_out.shape}."
         )
         raise ValueError(msg)
     if left_out.all():
@@ -184,19 +184,6 @@ class Outcomes:
             self._known[members] = self._outcome(joined, asked[members], members, "pair", comparison)
         return [self._known[members] for members in asked]
 
-    def explained(self, outcomes: Sequence[PairOutcome]) -> list[PairOutcome]:
-        """The same, and of pairs that fail their lead with the genes that are left out, where they have any.
-
-        Nothing is decided by it.
-        """
-        pairs = {at: self._pair((one.first, one.second)) for at, one in enumerate(outcomes) if not one.stands}
-        pairs = {at: pair for at, pair in pairs.items() if self._has_left_out(*pair[:2])}
-        explained = list(outcomes)
-        of_all = [(first, second, replace(pair, left_out=None)) for first, second, pair in pairs.values()]
-        for at, comparison in zip(pairs, self._compared(of_all), strict=True):
-            explained[at] = replace(outcomes[at], with_left_out=comparison.lead.times)
-        return explained
-
     def _compared(self, pairs: Sequence[tuple[sparse.csr_array, sparse.csr_array, _Pair]]) -> list[Comparison]:
         """What comparing the pairs finds, one counted after the other."""
         if not pairs:
@@ -208,11 +195,6 @@ class Outcomes:
                 found.append(comparison)
                 self._observer.compared()
         return found
-
-    def _has_left_out(self, *counts: sparse.csr_array) -> bool:
-        """Whether any cell has a count in a gene that is left out."""
-        left_out = self._clusters.left_out
-        return left_out is not None and any(part[:, left_out].count_nonzero() for part in counts)
 
     def untested(self, joined: NDArray[np.int64], pair: tuple[int, int]) -> PairOutcome:
         """The outcome of a pair with a cluster that is too small."""
@@ -280,7 +262,7 @@ class _Pair:
     exact: bool
     swapped: bool
     params: MergeParams
-    left_out: NDArray[np.bool_] | None
+    left_out: NDArray[np.int8] | None
 
 
 def _compare(first: sparse.csr_array, second: sparse.csr_array, pair: _Pair) -> Comparison:

@@ -67,6 +67,9 @@ class PooledPair:
     """(n_cells,) which of the two clusters a cell is in."""
     pieces: NDArray[np.int64]
     """(n_cells,) codes 0..n-1 of the clusters that were joined to make up the two."""
+    left_out: NDArray[np.int8]
+    """(n_genes,) 0 for genes that count; numbers, from 1 on, of groups of genes by which no pair stands. Null cells
+    have all of them, and are cut along them where that is best."""
     batches: NDArray[np.int32] | None = None
     """(n_cells,) codes: null cells keep the means of each batch, and are not cut along them."""
     exact: bool = False
@@ -84,17 +87,12 @@ class PooledPair:
         *,
         exact: bool,
         recut: bool = True,
-        left_out: NDArray[np.bool_] | None = None,
+        left_out: NDArray[np.int8] | None = None,
     ) -> tuple[PooledPair, NDArray[np.bool_]]:
-        """The pair whose first cluster has the first `n_first` cells, and which genes take part.
-
-        Those are the genes with a count in it, but for those that are `left_out`, (n_genes,).
-        """
+        """The pair whose first cluster has the first `n_first` cells, and which genes take part: those with a count."""
         by_gene = sparse.csc_array(counts, dtype=np.float32)
         by_gene.eliminate_zeros()
         present = np.diff(by_gene.indptr) > 0
-        if left_out is not None:
-            present &= ~left_out
         pair = cls(
             counts=by_gene[:, present],
             is_first=np.arange(counts.shape[0]) < n_first,
@@ -102,6 +100,7 @@ class PooledPair:
             batches=batches,
             exact=exact,
             recut=recut,
+            left_out=np.zeros(counts.shape[1], dtype=np.int8)[present] if left_out is None else left_out[present],
         )
         return pair, present
 
