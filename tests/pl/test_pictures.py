@@ -18,8 +18,8 @@ from recall_py.adata.stored import read_run
 from recall_py.method.params import PartitionParams
 from recall_py.pl._figure import FAILING, palette
 from recall_py.report.page import report_page
+from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.options import Calibration
 from recall_py.words import percent, shortened
 
 mpl.use("Agg")
