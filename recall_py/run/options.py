@@ -236,11 +236,13 @@ GROUPS: dict[str, dict[str, Option]] = {
         ),
         "n_iterations": Option(
             kind=int,
+            short="Iterations of Leiden, -1 to the end.",
             value="N",
             says="Iterations of Leiden; -1 until nothing improves.",
         ),
         "recall.n_iterations": Option(
             kind=int,
+            short="Iterations of Leiden, -1 to the end.",
             default=10,
             value="N",
             says="Iterations of Leiden; -1 until nothing improves.",
@@ -314,7 +316,7 @@ GROUPS: dict[str, dict[str, Option]] = {
             kind=str,
             default=("cell_cycle",),
             value="A,B",
-            short="Programmes whose genes do not count, or none.",
+            short="Programmes that do not count, or none.",
             says="Known programmes whose genes do not count, by default those of S, G2 and M phase: cycling and "
             "resting cells of one type differ by them, and deep counts tell the two apart. A pair that only "
             "they tell apart is merged, and its row of :func:`recall_py.get.merges` says so. ``()`` lets all "
@@ -330,7 +332,7 @@ GROUPS: dict[str, dict[str, Option]] = {
             kind=str,
             default=RunParams.null_method,
             value="NAME",
-            short="Null model: ZIP, NB, NB-depth, permutation, ...",
+            short="ZIP, NB, NB-depth, permutation, ...",
             says=f"Null model of the knockoff genes: {_MODELS}",
         ),
         "n_draws": Option(
@@ -464,6 +466,13 @@ def flags(name: str, function: str = "") -> tuple[str, ...]:
     return option(name, function).flags or (f"--{name.replace('_', '-')}",)
 
 
+def text(value: object) -> str:
+    """A value as the command line reads it back, to the last digit."""
+    if isinstance(value, tuple):
+        return ",".join(value) or "none"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
 def words(asked: dict[str, object], function: str = "") -> Iterator[str]:
     """What sets the options of a command to the values `asked`, where they are others than the defaults."""
     for name, value in asked.items():
@@ -471,14 +480,7 @@ def words(asked: dict[str, object], function: str = "") -> Iterator[str]:
         if known.kind is bool and bool(value) != known.default:
             yield flag if value else f"--no-{flag[2:]}"
         elif known.kind is not bool and value != known.default:
-            yield from (flag, _text(value))
-
-
-def _text(value: object) -> str:
-    """A value as the command line reads it back, to the last digit."""
-    if isinstance(value, tuple):
-        return ",".join(value) or "none"
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+            yield from (flag, text(value))
 
 
 def with_option_docs(function: str = "") -> Callable[[_Function], _Function]:
