@@ -8,7 +8,7 @@ import typer
 
 from recall_py.cli.beside import Beside
 from recall_py.cli.cluster import Request, cluster_file
-from recall_py.cli.output import print_markers
+from recall_py.cli.output import print_markers, print_reasons
 from recall_py.cli.paths import refuse_clashes
 from recall_py.files.atomic import write_atomically
 from recall_py.files.store import opened
@@ -26,6 +26,7 @@ def demo_file(source: Path, folder: Path, request: Request, *, json: Path | None
     folder.mkdir(parents=True, exist_ok=True)
     cluster_file(source, labelled, request, Beside(json=json), command="demo", quiet=False)
     with opened(labelled) as adata:
+        print_reasons(adata, request.final_key)
         print_markers(adata, request.final_key)
         write_atomically(picture, lambda partial: pl.umap_compare(adata, None, request.final_key, save=partial))
     typer.echo(f"wrote {picture}")

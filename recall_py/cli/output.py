@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recall_py.adata.programmes import told
-from recall_py.adata.stored import StoredMerging, StoredRun, read_result
+from recall_py.adata.stored import StoredMerging, StoredRun, read_merging, read_result
 
 _NAMED = 5
 """Genes of a pair that are named in a table."""
@@ -88,6 +88,16 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
     )
     print_table(f"{len(result.start_names)} clusters at the start, {len(clusters)} now", shown)
     print_programmes(result.programmes)
+
+
+def print_reasons(adata: AnnData, key: str) -> None:
+    """Print why each merge was made, in a sentence or two."""
+    from recall_py import get
+    from recall_py.report.merging_sentences import why
+
+    result = read_merging(adata, key)
+    for _, merge in get.merges(adata, key).iterrows():
+        typer.echo(f"why {merge['group']} and {merge['reference']} are one: {why(merge, result)}\n")
 
 
 def print_markers(adata: AnnData, key: str) -> None:

@@ -50,7 +50,7 @@ def add_plot_slots(adata: AnnData, layer: str | None, *, seed: int, n_top_genes:
     made = f"{data.genes.size:,} genes ({data.selection}), totals to {TARGET_TOTAL:,.0f}, log1p"
     of_pca = "obsm['X_pca'] of the file" if own else f"{made}, {adata.obsm['X_pca'].shape[1]} components"
     named = [*([] if log is None else [("layers", log.name)]), *added]
-    stored = ", ".join(f"{slot}[{name!r}]" for slot, name in named)
+    stored = ", ".join(f"{slot}[{name!r}]" for slot, name in named if slot in ("layers", "obsm"))
     return PlotSlots(
         f"the file has no neighbour graph, so one was made: {of_pca}, {GraphParams.n_neighbors} neighbours; "
         f"it is stored with a UMAP ({stored})",

@@ -7,7 +7,7 @@ are checked once, by the classes in :mod:`recall_py.method.params`, whose defaul
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill, indent
@@ -473,13 +473,18 @@ def text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
-def words(asked: dict[str, object], function: str = "") -> Iterator[str]:
-    """What sets the options of a command to the values `asked`, where they are others than the defaults."""
+def words(asked: Mapping[str, object], function: str = "", *, always: Collection[str] = ()) -> Iterator[str]:
+    """What sets the options of a command to the values `asked`, where these are not the defaults, or are told `always`.
+
+    None stands for what was not asked.
+    """
     for name, value in asked.items():
         known, flag = option(name, function), flags(name, function)[0]
-        if known.kind is bool and bool(value) != known.default:
+        if value is None or (value == known.default and name not in always):
+            continue
+        if known.kind is bool:
             yield flag if value else f"--no-{flag[2:]}"
-        elif known.kind is not bool and value != known.default:
+        else:
             yield from (flag, text(value))
 
 

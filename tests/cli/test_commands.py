@@ -11,6 +11,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 from command import recall
 
 import recall_py
@@ -33,7 +34,7 @@ def labelled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     run = recall(
         *("cluster", PBMC, "-o", folder / "out.h5ad", "--resolution", 2, "--seed", 1, "--json", folder / "out.json"),
-        *("--flavor", "igraph", "--n-iterations", 2),
+        *("--markers", folder / "markers.csv", "--merges", folder / "merges.csv"),
     )
     return run, folder
 
@@ -41,7 +42,9 @@ def labelled(tmp_path_factory):
 def test_cluster_makes_a_graph_where_there_is_none_and_writes_a_file_ready_to_plot(labelled):
     run, folder = labelled
     assert run.returncode == 0, run.stderr
-    assert "added: layers['log_normalised'], obsm['X_pca']" in run.stdout
+    (made,) = [line for line in run.stdout.splitlines() if line.startswith("the file has no neighbour graph")]
+    assert "765 genes (all genes), totals to 10,000, log1p, 50 components, 15 neighbours" in made
+    assert "layers['log_normalised'], obsm['X_pca'], obsm['X_umap']" in made
     adata = ad.read_h5ad(folder / "out.h5ad")
     assert {"X_pca", "X_umap"} <= set(adata.obsm)
     assert "log_normalised" in adata.layers
@@ -49,7 +52,21 @@ def test_cluster_makes_a_graph_where_there_is_none_and_writes_a_file_ready_to_pl
     assert adata.uns["neighbors"]["params"]["n_neighbors"] == 15
     assert {"leiden", "leiden_start"} <= set(adata.obs)
     assert (adata.X != ad.read_h5ad(PBMC).X).nnz == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["out.h5ad", "out.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["markers.csv", "merges.csv", "out.h5ad", "out.json"]
+
+
+def test_command_makes_the_graph_that_scanpy_makes_by_the_same_steps(labelled):
+    adata = ad.read_h5ad(PBMC)
+    adata.layers["counts"] = adata.X.copy()
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=50, random_state=1)
+    sc.pp.neighbors(adata, n_neighbors=15, random_state=1)
+    recall_py.tl.leiden(adata, 2, random_state=1, flavor="igraph", n_iterations=2)
+    found = ad.read_h5ad(labelled[1] / "out.h5ad")
+    assert found.obs["leiden_start"].tolist() == adata.obs["leiden_start"].tolist()
+    assert found.obs["leiden"].tolist() == adata.obs["leiden"].tolist()
+    pd.testing.assert_frame_equal(recall_py.get.merges(found), recall_py.get.merges(adata))
 
 
 def test_command_and_library_give_the_same_answer_on_the_graph_in_the_file(labelled, tmp_path):
@@ -87,8 +104,9 @@ def test_cluster_takes_a_graph_of_anything_and_makes_no_picture_beside_it(labell
 def test_json_summary_says_what_was_found(labelled):
     summary = json.loads((labelled[1] / "out.json").read_text())
     adata = ad.read_h5ad(labelled[1] / "out.h5ad")
-    assert summary["n_clusters"] == adata.obs["leiden"].nunique() == len(summary["sizes"])
-    assert len(summary["start_sizes"]) == summary["n_clusters"] + len(summary["merges"])
+    sizes = adata.obs["leiden"].value_counts().to_dict()
+    assert {row["cluster"]: row["n_cells"] for row in summary["clusters"]} == sizes
+    assert len(summary["start_clusters"]) == len(sizes) + len(summary["merges"])
     assert summary["params"]["seed"] == 1
     assert summary["clustering"]["flavor"] == "igraph"
     assert all(pair["passes"] for pair in summary["pairs"])
@@ -204,7 +222,7 @@ def test_warnings_name_options_too(embedded, tmp_path):
     [
         (["--version"], 0, f"recall-py {recall_py.__version__}"),
         (["cluster", "absent.h5ad", "-o", "x.h5ad"], 2, "error: absent.h5ad does not exist"),
-        (["cluster", "absent.h5ad", "-o", "x.h5ad", "--debug"], 1, "Traceback"),
+        (["cluster", "absent.h5ad", "-o", "x.h5ad", "--debug"], 2, "Traceback"),
     ],
 )
 def test_process_ends_with_the_code_of_its_command(arguments, code, said, tmp_path):
@@ -330,7 +348,8 @@ def test_restricted_run_reports_itself_not_the_run_before(labelled, tmp_path):
     summary = json.loads((tmp_path / "r.json").read_text())
     adata = ad.read_h5ad(tmp_path / "r.h5ad")
     assert summary["key"] == "leiden_R"
-    assert set(summary["sizes"]) == set(adata.obs["leiden_R"].cat.categories)
+    among = adata.obs["leiden"].isin(["0", "1"])
+    assert {row["cluster"] for row in summary["clusters"]} == set(adata.obs.loc[among, "leiden_R"])
 
 
 def test_write_that_fails_leaves_the_old_file(tmp_path):
