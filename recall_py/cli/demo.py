@@ -9,7 +9,7 @@ import typer
 from recall_py.cli.beside import Beside
 from recall_py.cli.cluster import Request, cluster_file
 from recall_py.cli.output import print_markers, print_reasons
-from recall_py.cli.paths import refuse_clashes
+from recall_py.cli.paths import refuse_clashes, refuse_unwritable
 from recall_py.files.atomic import write_atomically
 from recall_py.files.store import opened
 
@@ -23,6 +23,7 @@ def demo_file(source: Path, folder: Path, request: Request, *, json: Path | None
 
     labelled, picture = folder / f"{source.stem}_labelled{source.suffix}", folder / f"{source.stem}_umap.png"
     refuse_clashes(source, {"-o": labelled, "the picture": picture, "--json": json})
+    refuse_unwritable(json)
     folder.mkdir(parents=True, exist_ok=True)
     cluster_file(source, labelled, request, Beside(json=json), command="demo", quiet=False)
     with opened(labelled) as adata:

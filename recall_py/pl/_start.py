@@ -90,7 +90,7 @@ def _shades(colour: str, n: int) -> list[str]:
     from matplotlib.colors import to_hex, to_rgb
 
     base = np.array(to_rgb(colour))
-    steps = np.linspace(_DARKEST, _LIGHTEST, n) if n > 1 else np.zeros(1)
+    steps = np.linspace(_DARKEST, _LIGHTEST, n) if n > 1 else np.zeros(n)
     return [to_hex(base * (1 + step) if step < 0 else base + (1 - base) * step) for step in steps]
 
 

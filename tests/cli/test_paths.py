@@ -25,7 +25,8 @@ WRITING = [
     (name, f"--{parameter.name}")
     for name, command in typer.main.get_command(app).commands.items()
     for parameter in command.params
-    if parameter.param_type_name == "option"
+    if name != "doctor"  # it reads nothing
+    and parameter.param_type_name == "option"
     and parameter.name not in ("help", "genes")
     and option(parameter.name).kind is Path
 ]

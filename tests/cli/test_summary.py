@@ -101,6 +101,11 @@ def test_schema_knows_every_command():
     assert set(SCHEMA["properties"]["command"]["enum"]) == set(COMMANDS)
 
 
+def test_every_key_is_on_the_page_of_the_command_line():
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert [name for name in SCHEMA["properties"] if f"`{name}`" not in page] == []
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
