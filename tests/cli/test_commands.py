@@ -232,6 +232,16 @@ def test_process_ends_with_the_code_of_its_command(arguments, code, said, tmp_pa
     assert (done.stderr if code else done.stdout).startswith(said)
 
 
+def test_error_of_the_program_has_a_code_of_its_own(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("recall_py.cli.commands.knockoffs_command.knockoffs_file", fail)
+    run = recall("knockoffs", PBMC, "-o", tmp_path / "out.h5ad")
+    assert run.returncode == 1
+    assert run.stderr == "internal error: ZeroDivisionError: by zero (--debug)\n"
+
+
 def test_test_command_says_what_is_not_supported(labelled, tmp_path):
     arguments = ("--groupby", "leiden_start", "--json", tmp_path / "pairs.json", "-o", tmp_path / "tested.h5ad")
     run = recall("test", labelled[1] / "out.h5ad", *arguments, "--seed", 1)
@@ -264,6 +274,11 @@ def test_demo_writes_file_and_picture(tmp_path):
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "demo" / "pbmc68k_umap.png").stat().st_size > 20_000
     assert "strongest markers" in run.stdout
+    adata = ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad")
+    merges = recall_py.get.merges(adata)
+    assert len(merges)
+    for merge in merges.itertuples():
+        assert f"why {merge.group} and {merge.reference} are one: " in run.stdout
     assert {"leiden", "leiden_start"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
 
 
