@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import scanpy as sc
 from command import recall
 
 import recall_py
+from recall_py.adata.stored import read_merging
+from recall_py.report.merging_command import repeat
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 
@@ -80,6 +83,16 @@ def test_command_and_library_give_the_same_answer_on_the_graph_in_the_file(label
     assert "the neighbour graph of the file is used" in run.stdout
     again = ad.read_h5ad(tmp_path / "again.h5ad")
     assert again.obs["leiden"].equals(found.obs["leiden"])
+
+
+def test_command_that_the_report_names_gives_the_same_answer(labelled, tmp_path):
+    found = ad.read_h5ad(labelled[1] / "out.h5ad")
+    command = shlex.split(repeat(read_merging(found, "leiden"), str(PBMC), str(tmp_path / "again.h5ad")))
+    assert command[:3] == ["recall-py", "cluster", str(PBMC)]
+    assert recall(*command[1:], "--quiet").returncode == 0
+    again = ad.read_h5ad(tmp_path / "again.h5ad")
+    for column in ("leiden", "leiden_start"):
+        assert again.obs[column].equals(found.obs[column])
 
 
 def test_cluster_takes_a_graph_of_anything_and_makes_no_picture_beside_it(labelled, tmp_path):
