@@ -9,9 +9,9 @@ import scanpy as sc
 from recall_py import tl
 from recall_py.adata import keys
 from recall_py.method.params import PartitionParams
+from recall_py.run.calibration import Calibration
 from recall_py.run.check import check_adata
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.options import Calibration
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.adata.read import read_counts, refuse_small_batches
 from recall_py.method.params import resolve_seed
 from recall_py.method.threads import resolve_n_jobs
+from recall_py.run.options import with_option_docs
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["knockoffs", "null_misfit"]
 
 
-@with_common_docs
+@with_option_docs("recall")
 def knockoffs(
     adata: AnnData,
     *,
@@ -42,16 +42,7 @@ def knockoffs(
     Parameters
     ----------
     {adata}
-    null_method
-        Null model: ``"ZIP"``, ``"NB"``, ``"ZIP-copula"``, ``"NB-copula"``, ``"Poisson-copula"``,
-        ``"Gaussian-copula"``, ``"permutation"`` or ``"NB-depth"``.
-    batch_key
-        Column of ``obs``: fit and draw within each batch.
-    {selection}
-    random_state, rng
-        Seed; `rng` wins if given.
-    n_jobs
-        Number of threads.
+    {options}
 
     Returns
     -------
@@ -90,7 +81,7 @@ def knockoffs(
     return ad.AnnData(sparse.csr_matrix(augmented.counts), obs=adata.obs.copy(), var=var)
 
 
-@with_common_docs
+@with_option_docs("recall")
 def null_misfit(
     adata: AnnData,
     *,
@@ -107,11 +98,7 @@ def null_misfit(
     Parameters
     ----------
     {adata}
-    null_method
-        Null model, as in :func:`knockoffs`.
-    batch_key
-        Column of ``obs``: fit within each batch. The moments are those of all cells together.
-    {selection}
+    {options}
 
     Returns
     -------

@@ -10,38 +10,25 @@ import typer
 from recall_py.adata import keys
 from recall_py.adata.programmes import whole_reason
 from recall_py.adata.stored import find_record, programmes_of
-from recall_py.cli.output import print_programmes, print_table, rows_of, write_json
-from recall_py.cli.paths import refuse_unfit_outputs
-from recall_py.cli.report import write_page
+from recall_py.cli.beside import Beside
+from recall_py.cli.output import print_programmes, print_table
 from recall_py.files.store import opened, write_result
 
 
-def test_file(
-    source: Path,
-    groupby: str,
-    target: Path | None,
-    options: dict[str, Any],
-    *,
-    json: Path | None,
-    report: Path | None,
-    quiet: bool,
-) -> None:
+def test_file(source: Path, target: Path | None, asked: dict[str, Any], beside: Beside, *, quiet: bool) -> None:
     """Test the labels of one file."""
     from recall_py import get, tl
 
-    refuse_unfit_outputs(source, target, json, report)
-    keys.refuse_unusable(options["key_added"])
+    beside.refuse_unfit(source, target)
+    key, groupby = asked.get("key_added", keys.PAIR_TESTS), asked["groupby"]
+    keys.refuse_unusable(key)
     with opened(source) as adata:
-        tl.test_clusters(adata, groupby, **options)
-        pairs, clusters = (table(adata, options["key_added"]) for table in (get.pairs, get.clusters))
-        programmes = programmes_of(find_record(adata, options["key_added"]))
+        tl.test_clusters(adata, **asked)
+        pairs, clusters = get.pairs(adata, key), get.clusters(adata, key)
+        programmes = programmes_of(find_record(adata, key))
         if target is not None:
-            write_result(adata, source, target, [("uns", options["key_added"])], None)
-        if json is not None:
-            found = {"clusters": rows_of(clusters), "pairs": rows_of(pairs)}
-            write_json(json, {"input": str(source), "groupby": groupby, **found})
-        if report is not None:
-            write_page(adata, report, options["key_added"], source, target or source)
+            write_result(adata, source, target, [("uns", key)], None)
+        beside.write(adata, key, "test", source, target)
     if quiet:
         return
     shown = pairs[["group", "reference", "n_group", "n_reference", "evidence", "threshold", "near", "passes"]]

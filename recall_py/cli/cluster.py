@@ -6,238 +6,121 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 
 from recall_py.adata import keys
-from recall_py.adata.programmes import accepted
-from recall_py.cli.output import print_result, result_summary, write_json
-from recall_py.cli.paths import refuse_unfit_outputs
+from recall_py.cli.beside import Beside
+from recall_py.cli.output import print_result
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
-from recall_py.cli.report import write_page
 from recall_py.counts.source import count_matrix
 from recall_py.files.atomic import remove
 from recall_py.files.store import opened, rewrite, write_result
-from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, given, one_of
+from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, one_of
+from recall_py.run.options import flags
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
 
-class Request(Protocol):
-    """What a command asks of the library."""
-
-    @property
-    def drop_empty_cells(self) -> bool:
-        """Whether cells without counts are left out."""
-        ...
-
-    @property
-    def final_key(self) -> str:
-        """Slot that the library function writes to."""
-        ...
-
-    def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
-        """Call the library function; say what was added, for `plots` where that is asked for."""
-        ...
+QUICK = {"flavor": "igraph", "n_iterations": 2}
+"""How Leiden runs on a graph that the command makes, where nothing else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphRequest:
-    """Arguments of ``recall-py cluster``: calibrate a clustering of the graph in the file."""
+class Request:
+    """What a command asks of a function of :mod:`recall_py.tl`."""
 
-    algorithm: str
-    key_added: str
-    resolution: float
-    restrict_to: str | None
-    drop_empty_cells: bool
-    genes: Path | None
-    layer: str | None
-    neighbors_key: str | None
-    obsp: str | None
-    seed: int
-    others: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        one_of("algorithm", self.algorithm, RESOLUTION_CLUSTERERS)
-        keys.refuse_unusable(self.key_added)
-        of_others = ("n_orders",) if self.algorithm == "leiden" else ("n_iterations", "directed", "partition_type")
-        _refuse_meaningless([name for name in of_others if name in self.others], self.algorithm)
-
-    @property
-    def final_key(self) -> str:
-        """Slot that the library function writes to."""
-        return keys.final_key(self.key_added, self.algorithm, restricted=self.restrict_to is not None)
+    function: str
+    given: dict[str, Any]
+    """Arguments that were given; the function has defaults for the others."""
+    final_key: str
+    """Slot that the function writes to."""
+    drop_empty_cells: bool = False
+    """Whether cells without counts are left out."""
 
     def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
-        """Make a graph where the file has none, and calibrate its clusters."""
+        """Call the function; say what was added, for `plots` where that is asked for."""
         from recall_py import tl
 
-        named = self.neighbors_key or self.obsp
-        slots = PlotSlots()
-        if not named and self.others["method"] == "pairs":
-            slots = add_plot_slots(adata, self.layer, seed=self.seed, quiet=quiet or not plots)
-        function = tl.leiden if self.algorithm == "leiden" else tl.louvain
-        function(
-            adata,
-            self.resolution,
-            key_added=self.key_added,
-            restrict_to=categories(self.restrict_to),
-            genes=gene_names(self.genes),
-            layer=self.layer,
-            neighbors_key=self.neighbors_key,
-            obsp=self.obsp,
-            random_state=self.seed,
-            progress=not quiet,
-            **self.others,
-        )
+        layer, seed = self.given.get("layer"), self.given.get("random_state", 0)
+        slots, usual = PlotSlots(), {}
+        if self._needs_graph:
+            slots = add_plot_slots(adata, layer, seed=seed)
+            if slots.added and self.function == "leiden" and not {*QUICK} & {*self.given}:
+                usual = QUICK
+        if not quiet and plots and slots.said:
+            by = f"; Leiden: {QUICK['flavor']}, {QUICK['n_iterations']} iterations" if usual else ""
+            typer.echo(slots.said + by)
+        if self.function != "merge_clusters":
+            usual = {"progress": not quiet, **usual}
+        getattr(tl, self.function)(adata, **usual, **self.given)
+        if self.function == "recall" and plots and "X_umap" not in adata.obsm:
+            slots = add_plot_slots(adata, layer, seed=seed, n_top_genes=self.given.get("n_top_genes", 2000))
         return slots
 
-
-@dataclass(frozen=True, kw_only=True)
-class SearchRequest:
-    """Arguments of ``recall-py recall``: the search with knockoff genes."""
-
-    algorithm: str
-    key_added: str
-    resolution_start: float | None
-    num_clusters_start: int | None
-    graph: str | None
-    neighbors_key: str | None
-    restrict_to: str | None
-    drop_empty_cells: bool
-    genes: Path | None
-    layer: str | None
-    seed: int
-    others: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        one_of("algorithm", self.algorithm, CLUSTERERS)
-        keys.refuse_unusable(self.key_added)
-        by_number = self.algorithm not in RESOLUTION_CLUSTERERS
-        options = {"resolution": self.resolution_start, "graph": self.graph, "neighbors_key": self.neighbors_key}
-        of_others = given(**(options if by_number else {"num_clusters_start": self.num_clusters_start}))
-        _refuse_meaningless(list(of_others), self.algorithm)
-
     @property
-    def final_key(self) -> str:
-        """Slot that the library function writes to."""
-        return keys.final_key(self.key_added, "recall_clusters", restricted=self.restrict_to is not None)
-
-    def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
-        """Search, and add what a plot needs."""
-        from recall_py import tl
-
-        tl.recall(
-            adata,
-            algorithm=self.algorithm,  # type: ignore[arg-type]
-            key_added=self.key_added,
-            restrict_to=categories(self.restrict_to),
-            genes=gene_names(self.genes),
-            layer=self.layer,
-            neighbors_key=self.neighbors_key,
-            random_state=self.seed,
-            progress=not quiet,
-            **given(
-                resolution_start=self.resolution_start, num_clusters_start=self.num_clusters_start, graph=self.graph
-            ),
-            **self.others,
-        )
-        if not plots or "X_umap" in adata.obsm:
-            return PlotSlots()
-        n_top_genes = self.others["n_top_genes"]
-        return add_plot_slots(adata, self.layer, seed=self.seed, quiet=quiet, n_top_genes=n_top_genes)
+    def _needs_graph(self) -> bool:
+        named = {"neighbors_key", "obsp"} & {*self.given}
+        return self.function in RESOLUTION_CLUSTERERS and not named and self.given.get("method", "pairs") == "pairs"
 
 
-@dataclass(frozen=True, kw_only=True)
-class MergeRequest:
-    """Arguments of ``recall-py merge``: merge labels that are in the file."""
+def clustering(given: dict[str, Any], *, drop_empty_cells: bool = False) -> Request:
+    """What ``recall-py cluster`` asks: calibrate a clustering of the graph in the file."""
+    asked = dict(given)
+    algorithm = asked.pop("algorithm", "leiden")
+    one_of("algorithm", algorithm, RESOLUTION_CLUSTERERS)
+    of_others = ("n_orders",) if algorithm == "leiden" else ("n_iterations", "directed", "partition_type")
+    _refuse_meaningless([name for name in of_others if name in asked], algorithm)
+    return Request(
+        function=algorithm,
+        given=asked,
+        final_key=_final_key(asked, algorithm),
+        drop_empty_cells=drop_empty_cells,
+    )
 
-    groupby: str
-    key_added: str | None
-    genes: Path | None
-    others: dict[str, Any]
-    drop_empty_cells: bool = False
 
-    @property
-    def final_key(self) -> str:
-        """Slot that the library function writes to."""
-        return self.groupby + keys.MERGED_SUFFIX if self.key_added is None else self.key_added
+def search(given: dict[str, Any], *, drop_empty_cells: bool = False) -> Request:
+    """What ``recall-py recall`` asks: search with knockoff genes."""
+    algorithm = given.get("algorithm", "louvain")
+    one_of("algorithm", algorithm, CLUSTERERS)
+    by_number = ("num_clusters_start",)
+    of_others = by_number if algorithm in RESOLUTION_CLUSTERERS else ("resolution_start", "graph", "neighbors_key")
+    _refuse_meaningless([name for name in of_others if name in given], algorithm)
+    return Request(
+        function="recall",
+        given=given,
+        final_key=_final_key(given, "recall_clusters"),
+        drop_empty_cells=drop_empty_cells,
+    )
 
-    def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
-        """Merge."""
-        from recall_py import tl
 
-        tl.merge_clusters(adata, self.groupby, key_added=self.key_added, genes=gene_names(self.genes), **self.others)
-        return PlotSlots()
+def merging(given: dict[str, Any]) -> Request:
+    """What ``recall-py merge`` asks: merge labels that are in the file."""
+    key = given.get("key_added", given["groupby"] + keys.MERGED_SUFFIX)
+    keys.refuse_unusable(key)
+    return Request(function="merge_clusters", given=given, final_key=key)
+
+
+def _final_key(asked: dict[str, Any], usual: str) -> str:
+    key = asked.get("key_added", usual)
+    keys.refuse_unusable(key)
+    return keys.final_key(key, usual, restricted="restrict_to" in asked)
 
 
 def _refuse_meaningless(given_options: list[str], algorithm: str) -> None:
     """Refuse options that were given and are of other algorithms."""
     if given_options:
-        msg = f"--{given_options[0].replace('_', '-')} means nothing to --algorithm {algorithm}. Leave it out."
+        msg = f"{flags(given_options[0], 'recall')[0]} means nothing to --algorithm {algorithm}. Leave it out."
         raise ValueError(msg)
 
 
-def categories(restrict_to: str | None) -> tuple[str, list[str]] | None:
-    """The column and the categories that ``--restrict-to`` names."""
-    if restrict_to is None:
-        return None
-    column, separator, named = restrict_to.partition(":")
-    if not separator or not all(named.split(",")):
-        msg = f"--restrict-to is {restrict_to!r}; it must be a column and its labels, such as leiden:0,3."
-        raise ValueError(msg)
-    return column, named.split(",")
-
-
-def gene_names(path: Path | None) -> list[str] | None:
-    """Names of genes from a text file, one a line."""
-    if path is None:
-        return None
-    if not path.is_file():
-        msg = f"--genes is {path}, which is no file; a text file with one name a line is needed."
-        raise ValueError(msg)
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    if not any(names):
-        msg = f"--genes is {path}, which names no gene; one name a line is needed."
-        raise ValueError(msg)
-    return [name for name in names if name]
-
-
-def programme_names(text: str) -> tuple[str, ...]:
-    """The programmes that ``--programmes`` names, with commas between; none for all genes to count."""
-    names = tuple(name.strip() for name in text.split(","))
-    return () if names == ("none",) else accepted(names)
-
-
-def components(text: str | None) -> int | Any:
-    """The number of components, or ``"auto"``."""
-    if text is None or text == "auto":
-        return text
-    if not text.isdigit():
-        msg = f"--dims is {text!r}; pass a number of components, or auto."
-        raise ValueError(msg)
-    return int(text)
-
-
-def partition_class(name: str | None) -> type | None:
-    """The partition type of leidenalg called `name`."""
-    if name is None:
-        return None
-    import leidenalg
-
-    one_of("partition_type", name, tuple(found for found in dir(leidenalg) if found.endswith("VertexPartition")))
-    return getattr(leidenalg, name)
-
-
-def cluster_file(
-    source: Path, target: Path, request: Request, *, json: Path | None, report: Path | None, quiet: bool
-) -> None:
+def cluster_file(source: Path, target: Path, request: Request, beside: Beside, *, command: str, quiet: bool) -> None:
     """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with a Seurat object."""
-    refuse_unfit_outputs(source, target, json, report)
+    beside.refuse_unfit(source, target)
     key = request.final_key
     with ExitStack() as stack:
         if ".rds" in (source.suffix.lower(), target.suffix.lower()):
@@ -251,15 +134,11 @@ def cluster_file(
             slots = request.apply(adata, quiet=quiet, plots=True)
             written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added]
             write_result(adata, held, target, written, slots.layer)
-        if json is not None:
-            write_json(json, result_summary(adata, key, source, target))
-        if report is not None:
-            write_page(adata, report, key, source, target)
+        beside.write(adata, key, command, source, target)
         if not quiet:
             print_result(adata, key)
             typer.echo(f"wrote {target}")
-            if report is not None:
-                typer.echo(f"wrote {report}")
+            beside.tell()
 
 
 def _colours(adata: AnnData, key: str) -> list[tuple[str, str]]:

@@ -50,13 +50,13 @@ _BAD_PAIRS = (
 )  # fmt: skip
 
 
-def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> str:
-    """Lines about what a file holds and what a clustering of it would use."""
+def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> list[tuple[str, str]]:
+    """What a file holds and what a clustering of it would use."""
     with opened(path) as adata:
         layers = [name for name in adata.layers if name is not None]
         raw = "none" if adata.raw is None else f"{adata.raw.shape[1]:,} genes"
         files = path.rglob("*") if path.is_dir() else [path]
-        rows = [
+        return [
             ("file", f"{path}, {sum(file.stat().st_size for file in files) / 1e6:,.1f} MB"),
             ("cells x genes", f"{adata.n_obs:,} x {adata.n_vars:,}"),
             ("layers", ", ".join(layers) or "none"),
@@ -68,11 +68,10 @@ def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> str:
             ("labels", _labels(adata)),
             ("results", _results(adata)),
         ]
-    return _aligned(rows)
 
 
-def describe_installation() -> str:
-    """Lines about versions, threads, caches and the R bridge."""
+def describe_installation() -> list[tuple[str, str]]:
+    """Versions, threads, caches and the R bridge."""
     from recall_py.method.threads import resolve_n_jobs
 
     packages = [(name, _version(name)) for name in _PACKAGES]
@@ -81,7 +80,7 @@ def describe_installation() -> str:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
         if name in os.environ
     ]
-    rows = [
+    return [
         ("Python", f"{platform.python_version()}, {sys.executable}"),
         ("system", platform.platform()),
         *packages,
@@ -92,7 +91,6 @@ def describe_installation() -> str:
         ("R bridge", _r_bridge()),
         ("bad pairs", "; ".join(_bad_pairs()) or "none known among these versions"),
     ]
-    return _aligned(rows)
 
 
 def _counts(adata: AnnData, layer: str | None) -> str:
@@ -200,8 +198,3 @@ def _r_bridge() -> str:
     if importlib.util.find_spec("recall_py.seurat") is None:
         return "not part of this installation"
     return "present (recall_py.seurat)"
-
-
-def _aligned(rows: list[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import traceback
 import warnings
 from ast import literal_eval
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def reported_errors(context: typer.Context) -> Iterator[None]:
         raise
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         bad_input = isinstance(error, ValueError | KeyError | OSError | ImportError)
         said = _said(error, spell)
         typer.echo(

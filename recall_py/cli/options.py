@@ -1,47 +1,101 @@
-"""Arguments and options that several commands share."""
+"""Options of the commands, from the table in :mod:`recall_py.run.options`, and a help that shows them in groups."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
-In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad or .zarr to read, with raw counts.")]
-Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="The .h5ad or .zarr to write.")]
-InPlace = Annotated[bool, typer.Option("--in-place", help="Write the result over IN.")]
-NullMethod = Annotated[str, typer.Option(help="Null model of the knockoff genes: ZIP, NB, NB-depth, permutation, ...")]
-BatchKey = Annotated[str | None, typer.Option(help="Column of obs with batches, which are to make no cluster.")]
-Groupby = Annotated[str, typer.Option(help="Column of obs with the labels.")]
-External = Annotated[
-    bool, typer.Option("--external", help="State that the labels did not come from the expression data.")
-]
-AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Compare every pair, not only neighbours.")]
-Genes = Annotated[
-    Path | None, typer.Option("--genes", metavar="FILE", help="Take the genes that a text file names, one a line.")
-]
-Programmes = Annotated[
-    str,
-    typer.Option(
-        metavar="A,B", help="Programmes whose genes do not count, such as cell_cycle,ribosomal; none lets all count."
-    ),
-]
-NeighborsKey = Annotated[str | None, typer.Option(help="Entry of uns that records the graph.")]
-Obsp = Annotated[str | None, typer.Option(help="Slot of obsp with the graph.")]
-RestrictTo = Annotated[
-    str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
-]
-DropEmpty = Annotated[bool, typer.Option(help="Leave out cells without counts in X.")]
-UseWeights = Annotated[bool, typer.Option(help="Whether edge weights count.")]
-Directed = Annotated[bool | None, typer.Option(help="Whether leidenalg sees a directed graph.")]
-PartitionType = Annotated[str | None, typer.Option(help="Class of leidenalg, such as CPMVertexPartition.")]
-Layer = Annotated[str | None, typer.Option(help="Layer with raw counts; found by itself if left out.")]
-TopGenes = Annotated[int, typer.Option(help="Genes to select where the file marks none.")]
-Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of everything random.")]
-Jobs = Annotated[int | None, typer.Option("--n-jobs", help="Threads; all cores by default.")]
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write a summary as JSON; - for standard output.")
-]
-Report = Annotated[Path | None, typer.Option("--report", metavar="PAGE", help="Write a report as an HTML page.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+from recall_py.cli.read import IN_PYTHON
+from recall_py.run import options as table
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_OF_THE_COMMAND = (
+    *("source", "output", "in_place", "key", "json", "report", "markers", "merges", "drop_empty_cells"),
+    *("quiet", "debug"),
+)
+"""What a command does itself."""
+_COLUMN = 26
+
+In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad, .zarr or .rds to read.")]
+
+
+class GroupedHelp(TyperCommand):
+    """A command whose help has its options in groups, a line for each where it fits."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the groups."""
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in table.GROUPS}
+        for parameter in self.get_params(ctx):
+            group = getattr(parameter, "rich_help_panel", None) or ("Running" if parameter.opts else "Input and output")
+            groups["Input and output" if parameter.param_type_name == "argument" else group].append(_shown(parameter))
+        for group, rows in groups.items():
+            if rows:
+                with formatter.section(group):
+                    formatter.write_dl(rows, col_max=_COLUMN)
+
+
+def takes(names: str, function: str = "") -> Callable[[_Command], _Command]:
+    """Give a command the options called `names`, as `function` has them, in the place of its ``**options``."""
+
+    def with_signature(command: _Command) -> _Command:
+        own = [
+            parameter
+            for parameter in inspect.signature(command, eval_str=True).parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        of_table = [_parameter(name, function) for name in names.split()]
+        command.__signature__ = inspect.Signature([*own, *of_table])  # type: ignore[attr-defined]
+        return command
+
+    return with_signature
+
+
+def given(context: typer.Context) -> dict[str, Any]:
+    """What a command was given for the library, as Python has it; the library has defaults for all else."""
+    return {
+        name: IN_PYTHON[name](value) if name in IN_PYTHON else value
+        for name, value in context.params.items()
+        if name not in _OF_THE_COMMAND and _was_given(context, name)
+    }
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was given, rather than left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _parameter(name: str, function: str) -> inspect.Parameter:
+    option = table.option(name, function)
+    names = table.flags(name, function)
+    if option.kind is bool and option.default is not False:
+        names = (f"{names[0]}/--no-{names[0][2:]}",)
+    required = option.default is inspect.Parameter.empty
+    default = table.text(option.default) if isinstance(option.default, tuple) else option.default
+    shown = "" if default is None or isinstance(default, bool) else f" [default: {table.text(default)}]"
+    declared = typer.Option(
+        *names,
+        metavar=option.value or None,
+        help=option.help + (" [required]" if required else shown),
+        rich_help_panel=table.group_of(name, function),
+    )
+    kind = option.kind if default is not None else option.kind | None  # type: ignore[operator]
+    annotation = Annotated[kind, declared]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _shown(parameter: Any) -> tuple[str, str]:
+    """The two columns of a help."""
+    if parameter.param_type_name == "argument":
+        return parameter.metavar, parameter.help
+    short = [name for name in parameter.opts if len(name) == 2]
+    names = [*short, parameter.opts[0]] if short else parameter.opts[:1]
+    if parameter.secondary_opts:
+        names = [f"--no-{names[0][2:]}" if parameter.default else f"--[no-]{names[0][2:]}"]
+    value = "" if parameter.is_flag else f" {parameter.metavar}"
+    return ", ".join(names) + value, parameter.help

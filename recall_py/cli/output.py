@@ -1,16 +1,13 @@
-"""What the commands print and write beside the .h5ad file: tables and the JSON summary."""
+"""What the commands print."""
 
 from __future__ import annotations
 
-import json as json_format
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import typer
 
 from recall_py.adata.programmes import told
-from recall_py.adata.stored import StoredMerging, StoredRun, read_result
+from recall_py.adata.stored import StoredMerging, StoredRun, read_merging, read_result
 
 _NAMED = 5
 """Genes of a pair that are named in a table."""
@@ -93,6 +90,29 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
     print_programmes(result.programmes)
 
 
+def print_reasons(adata: AnnData, key: str) -> None:
+    """Print why each merge was made, in a sentence or two."""
+    from recall_py import get
+    from recall_py.report.merging_sentences import why
+
+    result = read_merging(adata, key)
+    for _, merge in get.merges(adata, key).iterrows():
+        typer.echo(f"why {merge['group']} and {merge['reference']} are one: {why(merge, result)}\n")
+
+
+def print_markers(adata: AnnData, key: str) -> None:
+    """Print the strongest markers of each cluster."""
+    import pandas as pd
+
+    from recall_py import get
+
+    genes = dict(iter(get.markers(adata, key, by="cluster").groupby("group")["gene"]))
+    sizes = adata.obs[key].value_counts(sort=False)
+    best = [", ".join(genes[name].head(_NAMED)) if name in genes else "-" for name in sizes.index]
+    rows = {"cluster": sizes.index.astype(str), "cells": sizes.to_numpy(), "strongest markers": best}
+    print_table("markers, the most pairs first", pd.DataFrame(rows))
+
+
 def print_programmes(found: Sequence[Presence]) -> None:
     """Print which programmes do not count."""
     if found:
@@ -115,53 +135,3 @@ def print_table(title: str, frame: pd.DataFrame) -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
     Console().print(table)
-
-
-def result_summary(adata: AnnData, key: str, source: Path, target: Path) -> dict[str, Any]:
-    """Collect what a clustering found, for JSON."""
-    from recall_py import get
-
-    result = read_result(adata, key)
-    record = result.record
-    scalars = {name: value for name, value in record.items() if isinstance(value, bool | int | float | str)}
-    summary = {
-        "input": str(source),
-        "output": str(target),
-        "key": key,
-        "n_cells": adata.n_obs,
-        "n_genes": len(record["genes"]),
-        **scalars,
-        "sizes": {str(label): int(size) for label, size in adata.obs[key].value_counts().items()},
-        "pairs": rows_of(get.pairs(adata, key)),
-        "params": record["params"],
-    }
-    if isinstance(result, StoredRun):
-        return {**summary, "iterations": rows_of(get.iterations(adata, key)), "seconds": record["seconds"]}
-    start = adata.obs[result.start_column].value_counts()
-    return {
-        **summary,
-        "n_clusters": result.n_clusters,
-        "start_sizes": {str(label): int(size) for label, size in start.items()},
-        "clusters": rows_of(get.clusters(adata, key)),
-        "merges": rows_of(get.merges(adata, key)),
-        "clustering": {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in result.clustering.items()
-        },
-    }
-
-
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON values; an infinite threshold becomes null."""
-    return json_format.loads(frame.to_json(orient="records", double_precision=15))
-
-
-def write_json(path: Path, summary: dict[str, Any]) -> None:
-    """Write a summary atomically."""
-    from recall_py.files.atomic import write_atomically
-
-    text = json_format.dumps(summary, indent=2) + "\n"
-    if str(path) == "-":
-        typer.echo(text, nl=False)
-        return
-    write_atomically(path, lambda partial: partial.write_text(text))

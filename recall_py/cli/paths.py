@@ -9,8 +9,9 @@ from pathlib import Path
 from recall_py.files.atomic import is_store, is_zarr
 
 DATA = (".h5ad", ".zarr", ".rds")
-"""How the names of files of data end; of reports, below."""
+"""How the names of files of data end; of reports and tables, below."""
 PAGE = (".html", ".htm")
+TABLE = (".csv",)
 
 
 def target_file(
@@ -55,14 +56,6 @@ def refuse_clashes(source: Path, written: Mapping[str, Path | None]) -> None:
         taken[option] = path
 
 
-def refuse_unfit_outputs(source: Path, target: Path | None, json: Path | None, report: Path | None) -> None:
-    """Refuse files that cannot be written together, before anything is computed."""
-    output = None if target == source else target
-    refuse_clashes(source, {"-o": output, "--json": json, "--report": report})
-    refuse_unwritable(json)
-    refuse_unwritable(report, PAGE)
-
-
 def _refuse_clash(name: str, path: Path, other_name: str, other: Path) -> None:
     if _same(path, other):
         how, mend = "is", "another name"
@@ -103,5 +96,6 @@ def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None
         msg = f"The folder {path.parent} cannot be written to."
         raise ValueError(msg)
     if suffixes and path.suffix.lower() not in suffixes:
-        msg = f"{path} is to be an {suffixes[0]} file. Name it so: {path.with_suffix(suffixes[0])}."
+        kind = f"{'a' if suffixes == TABLE else 'an'} {suffixes[0]} file"
+        msg = f"{path} is to be {kind}. Name it so: {path.with_suffix(suffixes[0])}."
         raise ValueError(msg)

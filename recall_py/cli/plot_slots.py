@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import typer
 from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.adata.neighbours import neighbour_search
 from recall_py.adata.read import read_counts
 from recall_py.files.store import MadeLayer, in_memory
-from recall_py.method.normalisation import log_normalised_block
+from recall_py.method.normalisation import TARGET_TOTAL, log_normalised_block
 from recall_py.method.params import GraphParams
 from recall_py.method.threads import one_thread
 
@@ -28,30 +27,36 @@ _MOST_COMPONENTS = 50
 class PlotSlots(NamedTuple):
     """What was added to an AnnData."""
 
+    said: str = ""
+    """What was made, in a line."""
     added: tuple[tuple[str, str], ...] = ()
     """Slots and names, such as ``("obsm", "X_pca")``."""
     layer: MadeLayer | None = None
     """The layer that is made while the file is written."""
 
 
-def add_plot_slots(adata: AnnData, layer: str | None, *, seed: int, quiet: bool, n_top_genes: int = 2000) -> PlotSlots:
+def add_plot_slots(adata: AnnData, layer: str | None, *, seed: int, n_top_genes: int = 2000) -> PlotSlots:
     """Add components, a neighbour graph, a UMAP and a log-normalised layer, as far as they are missing.
 
     As scanpy's tutorials make them: totals to 10,000, log1p, no scaling, at most 50 components, 15 neighbours. A file
     that came with a graph, or with any other, keeps its own, and nothing is added to it.
     """
     if keys.NEIGHBORS in adata.uns or len(adata.obsp):
-        if not quiet:
-            typer.echo("the neighbour graph of the file is used, and nothing is added for plots")
-        return PlotSlots()
+        return PlotSlots("the neighbour graph of the file is used, and nothing is added for plots")
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes)
+    own = "X_pca" in adata.obsm
     added = _add_embedding(adata, data, seed)
     log = None if data.source == "raw.X" else log_layer(adata, data.matrix)
-    if not quiet:
-        named = [*([] if log is None else [("layers", log.name)]), *added]
-        counts = " X still holds counts." if data.source == "X" else ""
-        typer.echo(f"added: {', '.join(f'{slot}[{name!r}]' for slot, name in named)}.{counts}")
-    return PlotSlots(tuple(added), log)
+    made = f"{data.genes.size:,} genes ({data.selection}), totals to {TARGET_TOTAL:,.0f}, log1p"
+    of_pca = "obsm['X_pca'] of the file" if own else f"{made}, {adata.obsm['X_pca'].shape[1]} components"
+    named = [*([] if log is None else [("layers", log.name)]), *added]
+    stored = ", ".join(f"{slot}[{name!r}]" for slot, name in named if slot in ("layers", "obsm"))
+    return PlotSlots(
+        f"the file has no neighbour graph, so one was made: {of_pca}, {GraphParams.n_neighbors} neighbours; "
+        f"it is stored with a UMAP ({stored})",
+        tuple(added),
+        log,
+    )
 
 
 def log_layer(adata: AnnData, counts: CountMatrix) -> MadeLayer | None:

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recall_py.cli.paths import refuse_clashes
+from recall_py.cli.paths import refuse_clashes, refuse_unwritable
+from recall_py.cli.summary import of_result, write_json
 from recall_py.files.store import in_memory, opened
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> None:
+def report_file(source: Path, target: Path, key: str | None, *, json: Path | None = None, quiet: bool) -> None:
     """Write the report of a result that a file holds."""
     from recall_py.adata.stored import results
 
-    refuse_clashes(source, {"-o": target})
+    refuse_clashes(source, {"-o": target, "--json": json})
+    refuse_unwritable(json)
     with opened(source) as adata:
         stored = results(adata)
         if key is None:
@@ -35,6 +37,8 @@ def report_file(source: Path, target: Path, key: str | None, *, quiet: bool) -> 
                 raise ValueError(msg)
             key = stored[0]
         write_page(adata, target, key, source, Path("labelled.h5ad"))
+        if json is not None:
+            write_json(json, "report", source, target, **of_result(adata, key))
     if not quiet:
         typer.echo(f"wrote {target}")
 

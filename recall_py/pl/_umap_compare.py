@@ -8,7 +8,7 @@ from recall_py.adata import keys
 from recall_py.adata.stored import StoredMerging, StoredRun, read_result
 from recall_py.arguments import ArgumentKeyError
 from recall_py.pl._figure import hand_over, with_plot_docs
-from recall_py.pl._start import StartAndResult, start_and_result
+from recall_py.pl._start import start_and_end_of_search, start_and_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,29 +101,12 @@ def _start_and_result(adata: AnnData, key: str) -> tuple[AnnData, tuple[str, str
     if isinstance(result, StoredMerging) and result.merges_clusters:
         shown, title = start_and_result(adata, result), result.start_column
     elif isinstance(result, StoredRun) and result.searched:
-        shown, title = _of_search(adata, result), "start of the search"
+        shown, title = start_and_end_of_search(adata, result), "start of the search"
     else:
         text = "uns[{key!r}] records no start. Name the column to compare with: {plain:'...'}."
         raise ArgumentKeyError(text, key=key)
     obs = pd.DataFrame({_START: shown.start, key: shown.result}, index=adata.obs_names)
     light = ad.AnnData(obs=obs, obsm={"X_umap": adata.obsm["X_umap"]})
     for name, colours in ((_START, shown.start_colours), (key, shown.colours)):
-        if len(colours):
-            light.uns[name + keys.COLORS_SUFFIX] = colours
+        light.uns[name + keys.COLORS_SUFFIX] = colours
     return light, (title, key)
-
-
-def _of_search(adata: AnnData, run: StoredRun) -> StartAndResult:
-    import numpy as np
-    import pandas as pd
-    from natsort import natsorted
-
-    started = np.full(adata.n_obs, None, dtype=object)
-    started[run.codes >= 0] = np.asarray(run.record["start"]).astype(str)
-    codes = natsorted({label for label in started if label is not None})
-    return StartAndResult(
-        pd.Categorical(started, categories=codes),
-        [],
-        adata.obs[run.key],
-        adata.uns.get(run.key + keys.COLORS_SUFFIX, []),
-    )

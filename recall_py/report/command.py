@@ -1,4 +1,4 @@
-"""The command that makes a result again."""
+"""The command that makes the result of a search again."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from recall_py.adata import keys
+from recall_py.run.options import words
 
 if TYPE_CHECKING:
     from recall_py.adata.stored import StoredRun
 
-_USUAL: dict[str, Any] = {
-    "null_method": "ZIP",
-    "search_strategy": "resolution",
-    "filter_n_draws": 1,
-    "filter_min_auc": 0.5,
-    "filter_exact_below": 0,
-    "filter_fdr": 0.05,
-    "filter_offset": 1,
-    "search_reduction": 0.2,
-    "search_max_iterations": 50,
-    "graph_kind": "snn",
-    "partition_flavor": "leidenalg",
-    "partition_n_iterations": 10,
-    "partition_n_orders": 10,
+_RECORDED = {
+    "null_method": "null_method",
+    "search_strategy": "strategy",
+    "filter_n_draws": "n_draws",
+    "filter_min_auc": "min_auc",
+    "filter_exact_below": "exact_below",
+    "filter_fdr": "fdr",
+    "filter_offset": "offset",
+    "search_reduction": "reduction_percentage",
+    "search_max_iterations": "max_iterations",
+    "graph_kind": "graph",
+    "partition_flavor": "flavor",
+    "partition_n_iterations": "n_iterations",
+    "partition_n_orders": "n_orders",
+    "search_raise_start": "raise_start",
+    "search_bisect": "bisect",
+    "partition_use_weights": "use_weights",
+    "partition_directed": "directed",
+    "partition_partition_type": "partition_type",
 }
-"""What ``recall-py recall`` takes where an option is left out."""
-_LEIDEN_ONLY = ("partition_flavor", "partition_n_iterations")
+"""Parameters of a record, and the options of ``recall-py recall`` that set them."""
+_LEIDEN_ONLY = ("flavor", "n_iterations")
+_ALWAYS = ("resolution_start", "num_clusters_start", "dims", "random_state")
+"""Options that are told even where they are at their defaults."""
 
 
 def reproduce(run: StoredRun, source: str, target: str) -> str:
@@ -38,7 +44,8 @@ def reproduce(run: StoredRun, source: str, target: str) -> str:
         return _in_r("TestClusters(object", [f"group.by = {json.dumps(run.column)}"], run)
     if not run.takes_knockoffs:
         return _in_r("FindClustersRecall(object", ['preset = "calibrated"'], run)
-    command = shlex.join(["recall-py", "recall", source, "-o", target, *_search_options(run)])
+    told = words(_asked(run), "recall", always=_ALWAYS)
+    command = shlex.join(["recall-py", "recall", source, "-o", target, *told])
     named = f"  # genes.txt: the names in uns[{run.key!r}]['recall']['genes'], one a line"
     return command + named if "--genes" in command else command
 
@@ -48,60 +55,25 @@ def _in_r(call: str, first: list[str], run: StoredRun) -> str:
     return f"{', '.join([call, *first, f'seed = {run.seed}'])})  # in R; other arguments are among the parameters"
 
 
-def _search_options(run: StoredRun) -> list[str]:
-    params = run.params
-    algorithm, by_resolution = run.algorithm, run.by_resolution
-    words = [] if algorithm == "louvain" else ["--algorithm", algorithm]
-    words += ["--resolution" if by_resolution else "--num-clusters-start", f"{params['search_start']:g}"]
-    for name, value in _USUAL.items():
-        pointless = (name in _LEIDEN_ONLY and algorithm != "leiden") or (name == "graph_kind" and not by_resolution)
-        if name in params and params[name] != value and not pointless:
-            option = {"graph_kind": "graph", "null_method": "null_method"}.get(name)
-            words += [_option(option or name.partition("_")[2]), _text(params[name])]
-    words += ["--dims", _text(params.get("dims", "auto"))]
-    words += _flags(params)
-    return words + _shared_options(run)
-
-
-def _flags(params: Any) -> list[str]:
-    words = [f"--{name}" for name in ("raise-start", "bisect") if params.get(f"search_{name.replace('-', '_')}", False)]
-    if not bool(params["partition_use_weights"]):
-        words += ["--no-use-weights"]
-    if "partition_directed" in params:
-        words += ["--directed" if bool(params["partition_directed"]) else "--no-directed"]
-    if "partition_partition_type" in params:
-        words += ["--partition-type", str(params["partition_partition_type"])]
-    return words
-
-
-def _shared_options(run: StoredRun) -> list[str]:
-    words = []
-    around = run.around
+def _asked(run: StoredRun) -> dict[str, Any]:
+    """Arguments of the search, by name."""
+    params, around, record = run.params, run.around, run.record
+    asked = {name: params[recorded] for recorded, name in _RECORDED.items() if recorded in params}
+    pointless = (*(() if run.algorithm == "leiden" else _LEIDEN_ONLY), *(() if run.by_resolution else ("graph",)))
     restricted = str(around.get("restrict_to", ""))
-    key = run.key.removesuffix("_R") if restricted else run.key
-    if key != "recall_clusters":
-        words += ["--key-added", key]
-    if restricted:
-        words += ["--restrict-to", restricted]
-    if run.batch_key:
-        words += ["--batch-key", run.batch_key]
-    if keys.SKETCH in run.record:
-        words += ["--sketch", str(run.record[keys.SKETCH])]
-    if str(around.get("neighbors_key", "")):
-        words += ["--neighbors-key", str(around["neighbors_key"])]
-    if str(run.record["selection"]) == "genes by name":
-        words += ["--genes", "genes.txt"]
-    layer = run.layer
-    if layer not in (None, "counts"):
-        words += ["--layer", str(layer)]
-    if str(run.record["selection"]).startswith("seurat_v3") and len(run.record["genes"]) != 2000:
-        words += ["--n-top-genes", str(len(run.record["genes"]))]
-    return [*words, "--seed", str(run.seed)]
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+    selection = str(record["selection"])
+    return {
+        "algorithm": run.algorithm,
+        "resolution_start" if run.by_resolution else "num_clusters_start": params["search_start"],
+        **{name: value for name, value in asked.items() if name not in pointless},
+        "dims": params.get("dims", "auto"),
+        "key_added": run.key.removesuffix(keys.RESTRICTED_SUFFIX) if restricted else run.key,
+        "restrict_to": restricted or None,
+        "batch_key": run.batch_key or None,
+        "sketch": record.get(keys.SKETCH),
+        "neighbors_key": str(around.get("neighbors_key", "")) or None,
+        "genes": "genes.txt" if selection == "genes by name" else None,
+        "layer": None if run.layer == "counts" else run.layer,
+        "n_top_genes": len(record["genes"]) if selection.startswith("seurat_v3") else None,
+        "random_state": run.seed,
+    }

@@ -10,6 +10,7 @@ import numpy as np
 from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL
 from recall_py.adata.stored import programmes_of
+from recall_py.run.options import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ _VALUES = (
 )  # fmt: skip
 """Arguments that are options with a value."""
 _FLAGS = ("use_weights", "directed")
+_FUNCTIONS = {"cluster": "leiden", "merge": "merge_clusters", "test": "test_clusters"}
 _NOT_ASKED = ("algorithm", "graph", "seconds", "restrict_to")
 _BY_NAME = "genes by name"
 
@@ -45,20 +47,9 @@ def _needs_python(result: StoredMerging) -> bool:
 def _command(result: StoredMerging, source: str, target: str) -> str:
     asked, how = _asked(result), result.clustering
     doing = "cluster" if how else "merge" if result.merges_clusters else "test"
-    words = ["recall-py", doing, source, *(["-o", target] if result.merges_clusters else [])]
-    if how:
-        words += ["--algorithm", str(how["algorithm"])]
-    for name, value in asked.items():
-        option = f"--{name.replace('_', '-')}"
-        if name == "programmes":
-            words += [option, ",".join(value) or "none"]
-        elif name in ("restrict_to", "groupby", "key_added", "seed") or name in _VALUES:
-            words += [option, _text(value)]
-        elif bool(value):
-            words += [option]
-        else:
-            words += [f"--no-{option[2:]}"] if name in _FLAGS else []
-    return shlex.join(words)
+    first = {"algorithm": str(how["algorithm"])} if how else {}
+    told = words({**first, **asked}, _FUNCTIONS[doing], always=("algorithm", *asked))
+    return shlex.join(["recall-py", doing, source, *(["-o", target] if result.merges_clusters else []), *told])
 
 
 def _call(result: StoredMerging) -> str:
@@ -71,7 +62,7 @@ def _call(result: StoredMerging) -> str:
             said.append(f"restrict_to={(column, names)!r}")
         else:
             plain = value.item() if isinstance(value, np.generic) else value
-            said.append(f"{'random_state' if name == 'seed' else name}={plain!r}")
+            said.append(f"{name}={plain!r}")
     if str(how.get("graph", "")) == "adjacency":
         said.append("adjacency=graph")
     if str(result.record["selection"]) == _BY_NAME:
@@ -104,14 +95,7 @@ def _asked(result: StoredMerging) -> dict[str, Any]:
     key = keys.final_key(usual, usual, restricted=bool(restricted))
     if result.key != key:
         asked["key_added"] = result.key
-    return {**asked, "seed": result.seed}
-
-
-def _text(value: Any) -> str:
-    """A value as the command line reads it back, to the last digit."""
-    if isinstance(value, float | np.floating):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
-    return str(value)
+    return {**asked, "random_state": result.seed}
 
 
 def _graph(around: Mapping[str, Any]) -> dict[str, str]:

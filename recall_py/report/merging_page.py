@@ -52,8 +52,8 @@ def page_of_merging(adata: AnnData, result: StoredMerging, source: str, target: 
         warnings=warnings_of(result, merges, pairs),
         explained=explained(result, clusters),
         sections=[
-            _reasons(adata, result, merges, pairs),
             *_cells(adata, result),
+            _reasons(adata, result, merges, pairs),
             *_tables(adata, result, pairs, clusters),
             *_how_it_was_made(result, source, target),
         ],
@@ -107,7 +107,7 @@ def _cells(adata: AnnData, result: StoredMerging) -> list[Section]:
         "colour before, unless the file has colours of its own.",
         missing=why_no_umap(adata),
     )
-    return [Section("umap", "UMAP", umap)]
+    return [Section("umap", "Before and after", umap)]
 
 
 def _tables(adata: AnnData, result: StoredMerging, pairs: pd.DataFrame, clusters: pd.DataFrame) -> list[Section]:
@@ -120,8 +120,8 @@ def _tables(adata: AnnData, result: StoredMerging, pairs: pd.DataFrame, clusters
     markers = reason(no_counts) if no_counts else table_part(marker_genes_table(adata, result))
     return [
         Section("clusters", "Clusters", table_part(clusters_table(adata, result, clusters))),
-        Section("pairs", "Pairs", matrix + table_part(pairs_table(pairs))),
         Section("markers", "Markers", dots + markers),
+        Section("pairs", "Pairs", matrix + table_part(pairs_table(pairs))),
     ]
 
 

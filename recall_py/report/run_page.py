@@ -55,13 +55,14 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[Section]:
         )
         umap = picture(
             lambda: pl.umap_compare(adata, None, key, return_fig=True),
-            "The cells, coloured by the clusters at the start and by those of the result, on the UMAP of the file.",
+            "The cells before and after, on the UMAP of the file. A cluster at the start has a shade of the colour of "
+            "the one that holds most of its cells now.",
             missing=no_umap,
         )
         sections += [
+            Section("umap", "Before and after", umap),
             Section("search", "Search", steps + table_part(steps_table(adata, run))),
             Section("tree", "What became of the clusters", river),
-            Section("umap", "UMAP", umap),
         ]
     matrix = picture(
         lambda: pl.pairs(adata, key, return_fig=True),
@@ -79,8 +80,8 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[Section]:
     return [
         *sections,
         Section("clusters", "Clusters", table_part(clusters_table(adata, run))),
-        Section("pairs", "Pairs", matrix + table_part(pairs_table(adata, run))),
         Section("markers", "Markers", dots + table),
+        Section("pairs", "Pairs", matrix + table_part(pairs_table(adata, run))),
         Section("nulls", "Null genes", nulls),
     ]
 

@@ -13,7 +13,7 @@ from recall_py.adata.write import refuse_occupied, write_pair_tests
 from recall_py.arguments import ArgumentError
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import FilterParams, given
-from recall_py.run.options import PRESETS
+from recall_py.run.calibration import PRESETS
 
 if TYPE_CHECKING:
     from anndata import AnnData

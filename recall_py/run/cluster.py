@@ -21,8 +21,8 @@ from recall_py.arguments import ArgumentError
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams, given
 from recall_py.method.results import Augmented
+from recall_py.run.calibration import Calibration
 from recall_py.run.observe import ScanpyLog, warn_about
-from recall_py.run.options import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

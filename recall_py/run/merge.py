@@ -16,11 +16,11 @@ from recall_py.adata.labels import read_clusters
 from recall_py.adata.merged import write_merging, write_tested
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
-from recall_py.adata.programmes import left_out, told
+from recall_py.adata.programmes import accepted, left_out, told
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_unusable
 from recall_py.adata.write import refuse_labels_of_others, refuse_occupied, refuse_record_of_labels
 from recall_py.method.pairs.table import MAX_CLUSTERS
-from recall_py.method.params import MergeParams
+from recall_py.method.params import MergeParams, resolve_seed
 from recall_py.method.results import Merging, Tested
 from recall_py.run.observe import MergeLog, finding_warnings, merging_warnings, waiting, warn
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from recall_py.adata.read import CountData
     from recall_py.method.pairs.neighbours import Neighbours
     from recall_py.method.pairs.outcomes import CompareEach
+    from recall_py.method.params import Rng
     from recall_py.run.waiting import Waiting
 
 
@@ -58,6 +59,18 @@ class LabelComparison:
     n_jobs: int | None
     copy: bool
 
+    @classmethod
+    def asked(
+        cls,
+        *,
+        programmes: Sequence[str],
+        random_state: int | np.random.RandomState | None,
+        rng: Rng | None,
+        **others: Any,
+    ) -> LabelComparison:
+        """Made from the arguments that merging and testing take alike."""
+        return cls(programmes=accepted(programmes), seed=resolve_seed(random_state, rng), **others)
+
 
 class GivenLabels(NamedTuple):
     """Labels to be compared, the counts of their cells, which genes do not count, and which labels are neighbours."""
@@ -70,12 +83,13 @@ class GivenLabels(NamedTuple):
     neighbours: Neighbours | None
 
 
-def merge_adata(adata: AnnData, asked: LabelComparison, *, key_added: str | None, merge_small: bool) -> AnnData | None:
+def merge_adata(adata: AnnData, *, key_added: str | None, merge_small: bool, **arguments: Any) -> AnnData | None:
     """Merge the labels of ``obs[groupby]``; see :func:`recall_py.tl.merge_clusters`."""
     from scanpy import logging
 
     from recall_py.method.merging import merge_clusters
 
+    asked = LabelComparison.asked(**arguments)
     key_added = f"{asked.groupby}{keys.MERGED_SUFFIX}" if key_added is None else key_added
     counts = _accepted(adata, key_added, asked)
     refuse_labels_of_others(adata, key_added, asked.groupby)
@@ -99,12 +113,13 @@ def merge_adata(adata: AnnData, asked: LabelComparison, *, key_added: str | None
     return target if asked.copy else None
 
 
-def test_adata(adata: AnnData, asked: LabelComparison, *, key_added: str) -> AnnData | None:
+def test_adata(adata: AnnData, *, key_added: str, **arguments: Any) -> AnnData | None:
     """Test the labels of ``obs[groupby]``; see :func:`recall_py.tl.test_clusters`."""
     from scanpy import logging
 
     from recall_py.method.merging import test_clusters
 
+    asked = LabelComparison.asked(**arguments)
     counts = _accepted(adata, key_added, asked)
     refuse_record_of_labels(adata, key_added)
     params = MergeParams(merge_small=False, external=asked.external, seed=asked.seed)

@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from recall_py.arguments import RemovedError
+from recall_py.run.options import GROUPS
 
 _TO_RECALL = {
     "reduction": "reduction_percentage",
-    **{
-        name: name
-        for name in (
-            "null_method", "fdr", "offset", "strategy", "graph", "dims", "n_draws", "min_auc", "exact_below", "sketch",
-            "n_top_genes", "max_iterations", "raise_start", "bisect",
-        )
-    },
-}  # fmt: skip
+    **{name: name for name in (*GROUPS["Null genes and the search"], "graph", "dims", "sketch", "n_top_genes")},
+}
 """Arguments of the search with knockoffs, and what :func:`recall_py.tl.recall` calls them."""
 OF_OLD_TESTS = ("pair_test", "n_draws", "min_auc", "exact_below", "null_method", "fdr", "offset")
 

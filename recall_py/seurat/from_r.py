@@ -22,10 +22,10 @@ from recall_py.arguments import ArgumentError
 from recall_py.counts.structure import refuse_damaged
 from recall_py.method.params import PartitionParams
 from recall_py.method.stages import Silent
+from recall_py.run.calibration import Calibration
 from recall_py.run.check import check_adata
 from recall_py.run.cluster import read_cluster_write
 from recall_py.run.observe import describe, outcome_warnings
-from recall_py.run.options import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import scanpy as sc
 
-from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL, accepted
 from recall_py.arguments import ArgumentError, Named
 from recall_py.method.clustering.sweep import Sweep
 from recall_py.method.params import PartitionParams, one_of, resolve_seed
+from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
-from recall_py.run.options import Calibration
+from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_clustering
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _scanpy_leiden = sc.tl.leiden
 """scanpy's own, taken once: a user may put ours in its place."""
 
 
-@with_common_docs
+@with_option_docs("leiden")
 def leiden(
     adata: AnnData,
     resolution: float | Literal["auto"] | None = 1,
@@ -73,19 +73,7 @@ def leiden(
     adata
         Cells x genes with a neighbour graph, or a MuData (see `modality`). Raw counts come from `layer`,
         ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
-    resolution
-        Where to start: higher values start with more clusters, of which more are merged. ``"auto"``: Leiden runs 32
-        times between resolutions .25 and 2, and the start are the clusters that the runs find again best, each at the
-        resolution that suits it. Such labels hardly depend on the seed, and each cluster and each cell has its
-        stability.
-    {restrict_to}
-    {seed}
-    key_added
-        Slot of ``obs`` and ``uns`` to write to; ``"leiden_R"`` when left alone with `restrict_to`.
-    adjacency, neighbors_key, obsp
-        The graph: itself, the entry of ``uns`` that records it (``"neighbors"`` by default), or its slot of ``obsp``.
-    {copy}
-    {pairs_options}
+    {options}
     **clustering_args
         Whatever else :func:`scanpy.tl.leiden` takes: ``flavor``, ``n_iterations``, ``directed``, ``use_weights``, ...
 

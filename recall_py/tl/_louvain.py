@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import scanpy as sc
 
-from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL, accepted
 from recall_py.arguments import ArgumentError, Named
 from recall_py.method.clustering.partition import GraphClusterer
 from recall_py.method.params import PartitionParams, one_of, resolve_seed
+from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
-from recall_py.run.options import Calibration
+from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_clustering
 from recall_py.tl._leiden import METHODS, recorded, refuse_for_knockoffs
 
@@ -32,7 +32,7 @@ _scanpy_louvain = sc.tl.louvain
 """scanpy's own, taken once: a user may put ours in its place."""
 
 
-@with_common_docs
+@with_option_docs()
 def louvain(
     adata: AnnData,
     resolution: float | None = 1,
@@ -69,22 +69,7 @@ def louvain(
     adata
         Cells x genes with a neighbour graph, or a MuData (see `modality`). Raw counts come from `layer`,
         ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
-    resolution
-        Where to start: higher values start with more clusters, of which more are merged. None stands for 1.
-    {restrict_to}
-    {seed}
-    key_added
-        Slot of ``obs`` and ``uns`` to write to; ``"louvain_R"`` when left alone with `restrict_to`.
-    adjacency, neighbors_key, obsp
-        The graph: itself, the entry of ``uns`` that records it (``"neighbors"`` by default), or its slot of ``obsp``.
-    flavor
-        ``"igraph"``; ``"vtraag"`` and ``"rapids"`` hand over to scanpy, where the packages they need are installed.
-    use_weights
-        Whether edge weights count.
-    {copy}
-    n_orders
-        Random vertex orders of igraph's algorithm.
-    {pairs_options}
+    {options}
     **clustering_args
         With ``flavor="vtraag"``: what else :func:`scanpy.tl.louvain` takes, such as ``directed`` and
         ``partition_type``.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recall_py._docs import with_common_docs
-from recall_py.adata.programmes import USUAL, accepted
-from recall_py.method.params import resolve_seed
-from recall_py.run.merge import LabelComparison, merge_adata
+from recall_py.adata.programmes import USUAL
+from recall_py.run.merge import merge_adata
+from recall_py.run.options import with_option_docs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from recall_py.method.params import Rng
 
 
-@with_common_docs
+@with_option_docs("merge_clusters")
 def merge_clusters(
     adata: AnnData,
     groupby: str,
@@ -51,41 +50,7 @@ def merge_clusters(
     ----------
     adata
         Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
-    groupby
-        Column of ``obs`` with the labels: categories, text, integers or booleans.
-    key_added
-        Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_merged"`` added.
-    batch_key
-        Column of ``obs`` with batches: null cells keep the means of each batch, so that batches alone hold no pair
-        apart. Two clusters that share no batch with 5 cells of each cannot be compared: they
-        stay, and a warning says so.
-    layer
-        Layer with the raw counts.
-    genes
-        Names of the genes to compare; by default those of ``var["highly_variable"]``, else all if there are at most
-        2,000, else the 2,000 that scanpy's ``seurat_v3`` selects.
-    {programmes}
-    external
-        Say True to state that the labels did not come from these counts (sorting, hashtags, genotype): they were not
-        cut out of the expression data, so null cells are not cut to look like them.
-    all_pairs
-        Compare every pair, not only neighbours.
-    neighbors_key
-        Entry of ``uns`` with the neighbour graph, ``"neighbors"`` by default. Any graph does, whatever it was made on.
-        Clusters are neighbours if more edge weight joins them than chance would give. Without a graph, neighbours are
-        the clusters with the nearest mean profiles.
-    obsp
-        Slot of ``obsp`` with the neighbour graph, in place of `neighbors_key`.
-    modality
-        Of a MuData: the modality with the counts. Labels and graph are those of the MuData.
-    merge_small
-        Join labels below 3 cells, which are too few to be tested, to the nearest cluster; else they stay.
-    random_state, rng
-        Seed of the null cells; `rng` wins if given.
-    n_jobs
-        Threads, by default all cores; the result is the same for any number.
-    copy
-        Return a changed copy, and leave `adata` as it is.
+    {options}
 
     Returns
     -------
@@ -118,23 +83,4 @@ def merge_clusters(
     >>> adata.obs["annotation_merged"].cat.categories.tolist()
     ['CD8+ Cytotoxic T + CD56+ NK', 'CD19+ B']
     """
-    return merge_adata(
-        adata,
-        LabelComparison(
-            groupby=groupby,
-            external=external,
-            all_pairs=all_pairs,
-            batch_key=batch_key,
-            layer=layer,
-            genes=genes,
-            programmes=accepted(programmes),
-            neighbors_key=neighbors_key,
-            obsp=obsp,
-            modality=modality,
-            seed=resolve_seed(random_state, rng),
-            n_jobs=n_jobs,
-            copy=copy,
-        ),
-        key_added=key_added,
-        merge_small=merge_small,
-    )
+    return merge_adata(**locals())

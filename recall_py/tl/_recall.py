@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from recall_py._docs import with_common_docs
 from recall_py.adata import keys
 from recall_py.method.params import PartitionParams, resolve_seed
+from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.options import Calibration
+from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_recall
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recall_py.method.params import Rng
 
 
-@with_common_docs
+@with_option_docs("recall")
 def recall(
     adata: AnnData,
     resolution_start: float = 0.8,
@@ -73,38 +73,7 @@ def recall(
     ----------
     adata
         Cells x genes. Raw counts come from `layer`, ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
-    resolution_start
-        Resolution where the search starts, for Louvain and Leiden.
-    reduction_percentage
-        Share by which the resolution is lowered at each step.
-    num_clusters_start
-        Number of clusters where the search starts, for k-means and Ward; one fewer at each step.
-    dims
-        Principal components used: 10 by default, with ``graph="umap"`` what `adata` records as ``n_pcs``, else 50;
-        ``"auto"`` for those that vary more than the first component of shuffled genes.
-    algorithm
-        ``"louvain"``, ``"leiden"``, ``"kmeans"`` or ``"ward"``.
-    graph
-        ``"snn"``: Seurat's shared nearest neighbours. ``"umap"``: scanpy's neighbours, made anew on real genes and
-        knockoffs with the parameters that :func:`scanpy.pp.neighbors` recorded in `adata` (``n_neighbors, metric,
-        method, n_pcs, random_state``), else scanpy's defaults.
-    neighbors_key
-        Entry of ``uns`` with those parameters, ``"neighbors"`` by default. A graph that was not made on principal
-        components (Harmony, bbknn, scVI, ...) is refused: knockoff genes did not pass through it.
-    {restrict_to}
-    {seed}
-    key_added
-        Slot of ``obs`` and ``uns`` to write to; ``"recall_clusters_R"`` when left alone with `restrict_to`.
-    {copy}
-    {search_options}
-    flavor, n_iterations, directed, use_weights, partition_type
-        Of Leiden, as in :func:`scanpy.tl.leiden`; `use_weights` of Louvain too.
-    n_orders
-        Random vertex orders of Louvain, of which the best by modularity is kept.
-    n_jobs
-        Threads; all cores by default. Decides only the speed.
-    progress
-        Show progress on standard error. Nothing at scanpy's verbosity 0.
+    {options}
     **clustering_args
         Further arguments of :func:`leidenalg.find_partition` or :meth:`igraph.Graph.community_leiden`.
 

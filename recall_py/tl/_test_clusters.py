@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recall_py.adata import keys
-from recall_py.adata.programmes import USUAL, accepted
-from recall_py.method.params import resolve_seed
-from recall_py.run.merge import LabelComparison, test_adata
+from recall_py.adata.programmes import USUAL
+from recall_py.run.merge import test_adata
+from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_test
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recall_py.method.params import Rng
 
 
+@with_option_docs("test_clusters")
 def test_clusters(
     adata: AnnData,
     groupby: str,
@@ -50,20 +51,7 @@ def test_clusters(
     ----------
     adata
         Cells x genes, with raw counts as for :func:`leiden`.
-    groupby
-        Column of ``obs`` with the labels: categories, text, integers or booleans.
-    external
-        Say True to state that the labels did not come from these counts.
-    all_pairs
-        Compare every pair, not only neighbours.
-    key_added
-        Slot of ``uns`` to write to.
-    batch_key, layer, genes, programmes, neighbors_key, obsp, modality, n_jobs
-        As in :func:`merge_clusters`.
-    random_state, rng
-        Seed of the null cells; `rng` wins if given.
-    copy
-        Return a changed copy, and leave `adata` as it is.
+    {options}
     **removed
         Arguments that were taken once; each is refused with what to write today.
 
@@ -98,26 +86,9 @@ def test_clusters(
     >>> recall_py.get.clusters(adata, "recall_test")["merge_with"].tolist()
     ['CD56+ NK', '', 'CD8+ Cytotoxic T']
     """
-    refuse_removed_from_test(removed)
-    return test_adata(
-        adata,
-        LabelComparison(
-            groupby=groupby,
-            external=external,
-            all_pairs=all_pairs,
-            batch_key=batch_key,
-            layer=layer,
-            genes=genes,
-            programmes=accepted(programmes),
-            neighbors_key=neighbors_key,
-            obsp=obsp,
-            modality=modality,
-            seed=resolve_seed(random_state, rng),
-            n_jobs=n_jobs,
-            copy=copy,
-        ),
-        key_added=key_added,
-    )
+    arguments = locals()
+    refuse_removed_from_test(arguments.pop("removed"))
+    return test_adata(**arguments)
 
 
 test_clusters.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,9 +12,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 from command import recall
 
 import recall_py
+from recall_py.adata.stored import read_merging
+from recall_py.report.merging_command import repeat
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
 
@@ -33,7 +37,7 @@ def labelled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     run = recall(
         *("cluster", PBMC, "-o", folder / "out.h5ad", "--resolution", 2, "--seed", 1, "--json", folder / "out.json"),
-        *("--flavor", "igraph", "--n-iterations", 2),
+        *("--markers", folder / "markers.csv", "--merges", folder / "merges.csv"),
     )
     return run, folder
 
@@ -41,7 +45,9 @@ def labelled(tmp_path_factory):
 def test_cluster_makes_a_graph_where_there_is_none_and_writes_a_file_ready_to_plot(labelled):
     run, folder = labelled
     assert run.returncode == 0, run.stderr
-    assert "added: layers['log_normalised'], obsm['X_pca']" in run.stdout
+    (made,) = [line for line in run.stdout.splitlines() if line.startswith("the file has no neighbour graph")]
+    assert "765 genes (all genes), totals to 10,000, log1p, 50 components, 15 neighbours" in made
+    assert "layers['log_normalised'], obsm['X_pca'], obsm['X_umap']" in made
     adata = ad.read_h5ad(folder / "out.h5ad")
     assert {"X_pca", "X_umap"} <= set(adata.obsm)
     assert "log_normalised" in adata.layers
@@ -49,7 +55,31 @@ def test_cluster_makes_a_graph_where_there_is_none_and_writes_a_file_ready_to_pl
     assert adata.uns["neighbors"]["params"]["n_neighbors"] == 15
     assert {"leiden", "leiden_start"} <= set(adata.obs)
     assert (adata.X != ad.read_h5ad(PBMC).X).nnz == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["out.h5ad", "out.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["markers.csv", "merges.csv", "out.h5ad", "out.json"]
+
+
+def test_command_makes_the_graph_that_scanpy_makes_by_the_same_steps(labelled):
+    adata = ad.read_h5ad(PBMC)
+    adata.layers["counts"] = adata.X.copy()
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=50, random_state=1)
+    sc.pp.neighbors(adata, n_neighbors=15, random_state=1)
+    recall_py.tl.leiden(adata, 2, random_state=1, flavor="igraph", n_iterations=2)
+    found = ad.read_h5ad(labelled[1] / "out.h5ad")
+    assert found.obs["leiden_start"].tolist() == adata.obs["leiden_start"].tolist()
+    assert found.obs["leiden"].tolist() == adata.obs["leiden"].tolist()
+    pd.testing.assert_frame_equal(recall_py.get.merges(found), recall_py.get.merges(adata))
+
+
+def test_resolution_may_be_auto(labelled, tmp_path):
+    run = recall("cluster", labelled[1] / "out.h5ad", "-o", tmp_path / "auto.h5ad", "--resolution", "auto", "--quiet")
+    assert run.returncode == 0, run.stderr
+    adata = ad.read_h5ad(labelled[1] / "out.h5ad")
+    recall_py.tl.leiden(adata, "auto")
+    assert ad.read_h5ad(tmp_path / "auto.h5ad").obs["leiden"].equals(adata.obs["leiden"])
+    refused = recall("cluster", PBMC, "-o", tmp_path / "x.h5ad", "--resolution", "high")
+    assert "--resolution is 'high'; pass a number, or auto." in refused.stderr
 
 
 def test_command_and_library_give_the_same_answer_on_the_graph_in_the_file(labelled, tmp_path):
@@ -63,6 +93,16 @@ def test_command_and_library_give_the_same_answer_on_the_graph_in_the_file(label
     assert "the neighbour graph of the file is used" in run.stdout
     again = ad.read_h5ad(tmp_path / "again.h5ad")
     assert again.obs["leiden"].equals(found.obs["leiden"])
+
+
+def test_command_that_the_report_names_gives_the_same_answer(labelled, tmp_path):
+    found = ad.read_h5ad(labelled[1] / "out.h5ad")
+    command = shlex.split(repeat(read_merging(found, "leiden"), str(PBMC), str(tmp_path / "again.h5ad")))
+    assert command[:3] == ["recall-py", "cluster", str(PBMC)]
+    assert recall(*command[1:], "--quiet").returncode == 0
+    again = ad.read_h5ad(tmp_path / "again.h5ad")
+    for column in ("leiden", "leiden_start"):
+        assert again.obs[column].equals(found.obs[column])
 
 
 def test_cluster_takes_a_graph_of_anything_and_makes_no_picture_beside_it(labelled, tmp_path):
@@ -87,8 +127,9 @@ def test_cluster_takes_a_graph_of_anything_and_makes_no_picture_beside_it(labell
 def test_json_summary_says_what_was_found(labelled):
     summary = json.loads((labelled[1] / "out.json").read_text())
     adata = ad.read_h5ad(labelled[1] / "out.h5ad")
-    assert summary["n_clusters"] == adata.obs["leiden"].nunique() == len(summary["sizes"])
-    assert len(summary["start_sizes"]) == summary["n_clusters"] + len(summary["merges"])
+    sizes = adata.obs["leiden"].value_counts().to_dict()
+    assert {row["cluster"]: row["n_cells"] for row in summary["clusters"]} == sizes
+    assert len(summary["start_clusters"]) == len(sizes) + len(summary["merges"])
     assert summary["params"]["seed"] == 1
     assert summary["clustering"]["flavor"] == "igraph"
     assert all(pair["passes"] for pair in summary["pairs"])
@@ -204,7 +245,7 @@ def test_warnings_name_options_too(embedded, tmp_path):
     [
         (["--version"], 0, f"recall-py {recall_py.__version__}"),
         (["cluster", "absent.h5ad", "-o", "x.h5ad"], 2, "error: absent.h5ad does not exist"),
-        (["cluster", "absent.h5ad", "-o", "x.h5ad", "--debug"], 1, "Traceback"),
+        (["cluster", "absent.h5ad", "-o", "x.h5ad", "--debug"], 2, "Traceback"),
     ],
 )
 def test_process_ends_with_the_code_of_its_command(arguments, code, said, tmp_path):
@@ -212,6 +253,16 @@ def test_process_ends_with_the_code_of_its_command(arguments, code, said, tmp_pa
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert (done.stderr if code else done.stdout).startswith(said)
+
+
+def test_error_of_the_program_has_a_code_of_its_own(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("recall_py.cli.commands.knockoffs_command.knockoffs_file", fail)
+    run = recall("knockoffs", PBMC, "-o", tmp_path / "out.h5ad")
+    assert run.returncode == 1
+    assert run.stderr == "internal error: ZeroDivisionError: by zero (--debug)\n"
 
 
 def test_test_command_says_what_is_not_supported(labelled, tmp_path):
@@ -246,6 +297,11 @@ def test_demo_writes_file_and_picture(tmp_path):
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "demo" / "pbmc68k_umap.png").stat().st_size > 20_000
     assert "strongest markers" in run.stdout
+    adata = ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad")
+    merges = recall_py.get.merges(adata)
+    assert len(merges)
+    for merge in merges.itertuples():
+        assert f"why {merge.group} and {merge.reference} are one: " in run.stdout
     assert {"leiden", "leiden_start"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
 
 
@@ -330,7 +386,8 @@ def test_restricted_run_reports_itself_not_the_run_before(labelled, tmp_path):
     summary = json.loads((tmp_path / "r.json").read_text())
     adata = ad.read_h5ad(tmp_path / "r.h5ad")
     assert summary["key"] == "leiden_R"
-    assert set(summary["sizes"]) == set(adata.obs["leiden_R"].cat.categories)
+    among = adata.obs["leiden"].isin(["0", "1"])
+    assert {row["cluster"] for row in summary["clusters"]} == set(adata.obs.loc[among, "leiden_R"])
 
 
 def test_write_that_fails_leaves_the_old_file(tmp_path):

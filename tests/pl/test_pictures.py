@@ -17,9 +17,10 @@ from recall_py import CalibrationWarning
 from recall_py.adata.stored import read_run
 from recall_py.method.params import PartitionParams
 from recall_py.pl._figure import FAILING, palette
+from recall_py.pl._start import start_and_end_of_search
 from recall_py.report.page import report_page
+from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.options import Calibration
 from recall_py.words import percent, shortened
 
 mpl.use("Agg")
@@ -287,6 +288,19 @@ def test_start_of_the_search_can_stand_for_the_plain_clusters(pbmc):
     n_start = recall_py.get.iterations(pbmc, "merged")["n_clusters"].iloc[0]
     assert figure.axes[0].get_title() == f"start of the search, {n_start} clusters"
     assert "start" not in pbmc.obs
+
+
+def test_colours_stay_from_the_start_of_a_search_to_its_end(pbmc):
+    run = read_run(pbmc, "merged")
+    shown = start_and_end_of_search(pbmc, run)
+    of_start = dict(zip(shown.start.categories, shown.start_colours, strict=True))
+    of_end = dict(zip(shown.result.cat.categories, shown.colours, strict=True))
+    went = {name: pbmc.obs["merged"][shown.start == name].unique().tolist() for name in of_start}
+    assert all(len(into) == 1 for into in went.values())  # merging makes unions
+    alone = [name for name, into in went.items() if sum(into == other for other in went.values()) == 1]
+    assert alone
+    assert len({*of_start.values()}) == len(of_start)
+    assert all(of_start[name] == of_end[went[name][0]] for name in alone)
 
 
 @pytest.mark.filterwarnings("ignore::recall_py.CalibrationWarning")

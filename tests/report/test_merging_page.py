@@ -78,7 +78,7 @@ def said_in_warnings(adata, key):
 def test_page_of_a_clustering_has_its_sections_in_order(cells):
     page = page_of(cells, "leiden")
     anchors = re.findall(r'<section id="([a-z]+)"', page)
-    assert anchors == ["reasons", "umap", "clusters", "pairs", "markers", "parameters", "reproduce", "versions", "cite"]
+    assert anchors == ["umap", "reasons", "clusters", "markers", "pairs", "parameters", "reproduce", "versions", "cite"]
     assert anchors == re.findall(r'href="#([a-z]+)"', page)
     assert "Not shown" not in page
     assert page.count("<img ") == 5
