@@ -324,16 +324,16 @@ GROUPS: dict[str, dict[str, Option]] = {
         ),
         "programmes": Option(
             kind=str,
-            default=("cell_cycle",),
+            default=("cell_cycle", "mitochondrial"),
             value="A,B",
             short="Programmes that do not count, or none.",
-            says="Known programmes whose genes do not count, by default those of S, G2 and M phase: cycling and "
-            "resting cells of one type differ by them, and deep counts tell the two apart. A pair that only "
-            "they tell apart is merged, and its row of :func:`recall_py.get.merges` says so. ``()`` lets all "
-            'genes count. Others: ``"cycle_hallmark"`` and ``"cycle_macosko"`` (longer lists), '
-            '``"dissociation"``, ``"ribosomal"``, ``"mitochondrial"``. Of a programme with fewer than ten '
-            "genes among those that take part all genes count, and the log and the record call it not "
-            "assessable.",
+            says="Known programmes whose genes do not count, by default those of S, G2 and M phase and of the "
+            "mitochondrion: cycling and resting cells of one type differ by the ones, whole and damaged cells by the "
+            "others, and deep counts tell them apart. A pair that only they tell apart is merged, and its row of "
+            ":func:`recall_py.get.merges` says so. ``()`` lets all genes count. Others: "
+            '``"cycle_hallmark"`` and ``"cycle_macosko"`` (longer lists), ``"dissociation"``, ``"ribosomal"``. Of a '
+            "programme with fewer than ten genes among those that take part all genes count, and the log and the "
+            "record call it not assessable.",
         ),
         "drop_empty_cells": Option(kind=bool, default=False, says="Leave out cells without counts in X."),
     },
