@@ -247,6 +247,79 @@ def run_command(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+WITH_GRAPH = """
+function(object) {
+    object <- NormalizeData(object, verbose = FALSE)
+    object <- ScaleData(object, verbose = FALSE)
+    object <- suppressWarnings(RunPCA(object, npcs = 12, verbose = FALSE))
+    FindNeighbors(object, dims = 1:10, verbose = FALSE)
+}
+"""
+
+
+@pytest.fixture
+def with_graph(ro, pbmc):
+    """The same Seurat object with its own graph."""
+    return ro.r(WITH_GRAPH)(pbmc[0])
+
+
+def test_calibrated_clusters_are_unions_of_those_of_seurat(ro, with_graph):
+    before = ro.r["serialize"](with_graph, ro.NULL)
+    said = []
+    found = seurat.find_clusters_calibrated(with_graph, resolution=2, batch="text", say=said.append)
+    assert identical(ro, before, ro.r["serialize"](with_graph, ro.NULL))
+    by_seurat = ro.r("function(object) FindClusters(object, resolution = 2, verbose = FALSE)$seurat_clusters")
+    start = frame_of(ro, found, "RNA_snn_res.2")
+    assert identical(ro, ro.r["as.character"](start), ro.r["as.character"](by_seurat(with_graph)))
+    table = pd.crosstab(list(ro.r["as.character"](start)), labels_in(ro, found, "seurat_clusters"))
+    assert ((table > 0).sum(axis=1) == 1).all()
+    assert table.shape[1] < table.shape[0]
+    assert len(said) == table.shape[0] - table.shape[1]
+    sizes = table.sum(axis=0)
+    assert sizes.index.tolist() == list(range(len(sizes)))
+    assert sizes.is_monotonic_decreasing
+    idents = ro.r("function(object) as.character(Idents(object))")(found)
+    assert list(idents) == list(ro.r["as.character"](frame_of(ro, found, "RNA_snn_res.2_calibrated")))
+    record = ro.r("function(object) Misc(object, 'recall_merges')[['RNA_snn_res.2_calibrated']]")(found)
+    assert len(record.rx2("merges").rx2("group")) == len(said)
+    assert ro.r("function(object) 'FindClustersCalibrated' %in% Command(object)")(found)[0]
+
+
+def test_the_pair_test_from_seurat_is_that_of_python(ro, with_graph):
+    found = seurat.find_clusters_calibrated(with_graph, resolution=2, algorithm="slm")
+    adata = seurat.to_anndata(found)
+    graph = ro.r("function(object) as.matrix(as(object[['RNA_snn']], 'dgCMatrix'))")(found)
+    adata.obsp["connectivities"] = sparse.csr_matrix(np.array(graph))
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities", "distances_key": "distances", "params": {}}
+    tl.merge_clusters(adata, "RNA_snn_res.2", merge_small=True)
+    table = pd.crosstab(adata.obs["RNA_snn_res.2_merged"], labels_in(ro, found, "seurat_clusters"))
+    assert table.shape[0] == table.shape[1] == (table > 0).sum().sum()
+    merged = seurat.merge_clusters(found, "RNA_snn_res.2", merge_small=True)
+    names = list(ro.r["as.character"](frame_of(ro, merged, "RNA_snn_res.2_merged")))
+    assert names == adata.obs["RNA_snn_res.2_merged"].tolist()
+    tl.test_clusters(adata, "RNA_snn_res.2")
+    pd.testing.assert_frame_equal(seurat.test_clusters(found, "RNA_snn_res.2"), get.pairs(adata, "recall_test"))
+
+
+def test_arguments_of_the_pair_test_are_checked_as_in_r(ro, with_graph):
+    for options, said in [
+        ({"graph_name": "nosuch"}, r"no graph 'nosuch'\. It has: RNA_nn, RNA_snn"),
+        ({"resolution": -1}, "resolution is -1; one number above 0 is needed"),
+        ({"algorithm": "nosuch"}, 'algorithm is "nosuch"\\. Available: 1 or "louvain"'),
+        ({"random_state": -1}, "random.seed is -1; one whole number from 0 on"),
+        ({"programmes": "nosuch"}, "programmes names nosuch"),
+        ({"batch": "nosuch"}, "no column 'nosuch'"),
+        ({"assay": "nosuch"}, "no assay 'nosuch'"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            seurat.find_clusters_calibrated(with_graph, **options)
+    with pytest.raises(ValueError, match="no graph 'RNA_snn', nor any other"):
+        seurat.find_clusters_calibrated(seurat.to_seurat(seurat.to_anndata(with_graph)))
+    for name in ("preset", "pair_test"):
+        with pytest.raises(TypeError, match="find_clusters_calibrated"):
+            seurat.find_clusters(with_graph, **{name: "calibrated"})
+
+
 def test_command_line_reads_and_writes_rds(ro, pbmc, tmp_path):
     robj, adata = pbmc
     source, target = tmp_path / "cells.rds", tmp_path / "labelled.rds"
