@@ -81,7 +81,7 @@ matrix_readable <- function(counts, cells, features, batches, batch, where) {
     read = function(positions) {
       read <- read_matrix(counts[, positions + 1, drop = FALSE], chosen, where)$counts
       list(x = array(read@x), i = array(read@i), p = array(read@p), genes = as.list(rownames(read)),
-           cells = as.list(cells[positions + 1]), selection = selection_of(features), source = where)
+           cells = as.list(cells[positions + 1]), selection = selection_of(features), source = "X")
     }
   )
 }

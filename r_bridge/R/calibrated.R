@@ -92,7 +92,7 @@ readable <- function(object, graph.name, assay, layer, features, batch, cells) {
       read <- join_layers(counts, source$layers, shared$features, some, source$assay, only = TRUE)$counts
       list(x = array(read@x), i = array(read@i), p = array(read@p), genes = as.list(rownames(read)),
            cells = as.list(some), selection = chosen$selection,
-           source = paste0("layer ", layer, " of assay ", source$assay))
+           source = paste0("layers['", layer, "']"))
     }
   )
 }
@@ -165,4 +165,21 @@ store_clusters <- function(object, given, found, command, params, call, columns 
 tested_table <- function(found, given) {
   record <- pair_record(found, given)
   structure(record$pairs, recall = record)
+}
+
+# Seurat's own steps to a graph, where the object has none; for the command line.
+make_graph <- function(object) {
+  refuse_absent("Seurat")
+  steps <- "FindNeighbors"
+  if (!"pca" %in% SeuratObject::Reductions(object)) {
+    steps <- c("NormalizeData", "FindVariableFeatures", "ScaleData", "RunPCA", steps)
+    object <- Seurat::NormalizeData(object, verbose = FALSE)
+    object <- Seurat::FindVariableFeatures(object, verbose = FALSE)
+    object <- Seurat::ScaleData(object, verbose = FALSE)
+    object <- Seurat::RunPCA(object, npcs = min(50, dim(object) - 1), verbose = FALSE)
+  }
+  n_dims <- min(10, ncol(object[["pca"]]))
+  object <- Seurat::FindNeighbors(object, dims = seq_len(n_dims), verbose = FALSE)
+  list(object = object, note = paste0("The object had no neighbour graph: made by ", paste(steps, collapse = ", "),
+                                      " (dims = 1:", n_dims, ")."))
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from recall_py.cli.output import print_programmes, print_table, rows_of, write_j
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
 from recall_py.files.store import opened, write_result
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 def test_file(
@@ -34,7 +37,6 @@ def test_file(
     with opened(source) as adata:
         tl.test_clusters(adata, groupby, **options)
         pairs, clusters = (table(adata, options["key_added"]) for table in (get.pairs, get.clusters))
-        programmes = programmes_of(find_record(adata, options["key_added"]))
         if target is not None:
             write_result(adata, source, target, [("uns", options["key_added"])], None)
         if json is not None:
@@ -42,8 +44,19 @@ def test_file(
             write_json(json, {"input": str(source), "groupby": groupby, **found})
         if report is not None:
             write_page(adata, report, options["key_added"], source, target or source)
-    if quiet:
-        return
+        if not quiet:
+            tell_tests(adata, options["key_added"], groupby)
+
+
+def tell_tests(adata: AnnData, key: str, groupby: str) -> None:
+    """Print which labels are supported, and what those that are not would be merged with."""
+    from recall_py import get
+
+    pairs, clusters, programmes = (
+        get.pairs(adata, key),
+        get.clusters(adata, key),
+        programmes_of(find_record(adata, key)),
+    )
     shown = pairs[["group", "reference", "n_group", "n_reference", "evidence", "threshold", "near", "passes"]]
     print_table(f"pairs of {groupby}, by how many times as far as needed their genes lead", shown)
     compared = pairs[pairs["kind"] == "pair"]

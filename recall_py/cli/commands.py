@@ -45,6 +45,7 @@ from recall_py.cli.options import (
     UseWeights,
 )
 from recall_py.cli.paths import PAGE, target_file
+from recall_py.cli.rds import done_on_rds
 from recall_py.method import params
 from recall_py.run.removed import OF_OLD_TESTS
 
@@ -136,7 +137,8 @@ def cluster(
     """Cluster the neighbour graph in IN, and merge clusters that null cells would explain as well.
 
     Where IN has no graph, one is made and stored with a UMAP. IN and OUT may be .rds files with a Seurat object, where
-    R, Seurat 5 and rpy2 are: pip install 'recall-py[r]'.
+    R, Seurat 5 and rpy2 are (pip install 'recall-py[r]'): then Seurat clusters its own graph, named by --obsp, at
+    resolution 0.8 by Louvain unless said otherwise, and the labels are seurat_clusters.
     """
     others = params.given(
         flavor=flavor,
@@ -147,6 +149,8 @@ def cluster(
         batch_key=batch_key,
     )
     with reported_errors(context):
+        if done_on_rds(context):
+            return
         request = run.GraphRequest(
             algorithm=algorithm,
             key_added=algorithm if key_added is None else key_added,
@@ -313,6 +317,8 @@ def merge(
 ) -> None:
     """Merge given labels that null cells would explain as well: k-means, scVI, Seurat, a colleague's annotation."""
     with reported_errors(context):
+        if done_on_rds(context):
+            return
         request = run.MergeRequest(
             groupby=groupby,
             key_added=key_added,
@@ -367,6 +373,8 @@ def test(
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
     """
     with reported_errors(context):
+        if done_on_rds(context):
+            return
         target = target_file(source, output, in_place=in_place) if output or in_place else None
         options = {
             "external": external,

@@ -243,6 +243,22 @@ def tested(robj: Any, asked: Mapping[str, Any], options: Mapping[str, Any]) -> C
         return Calibrated(robj, record, str(record.uns["key"]))
 
 
+def with_a_graph(robj: Any) -> tuple[Any, str]:
+    """A Seurat object as it is if it has a neighbour graph; else with one made by Seurat's steps, and which they were.
+
+    The object is called by a name: Seurat writes its calls out, and would write out the object that rpy2 puts in them.
+    """
+    with in_r() as r:
+        if any(r("function(object) vapply(names(object), function(n) is(object[[n]], 'Graph'), TRUE)")(robj)):
+            return robj, ""
+        r("function(object) assign('without_graph', object, envir = parent.env(environment()))")(robj)
+        try:
+            made = r("make_graph(without_graph)")
+        finally:
+            r("rm(without_graph)")
+        return made.rx2("object"), str(made.rx2("note")[0])
+
+
 def _reading(
     batch: str | None, features: Sequence[str] | None, assay: str | None, layer: str
 ) -> dict[str, str | list[str] | None]:

@@ -176,7 +176,11 @@ def merged_adata(
         messages = merging_warnings(merging, names, start)
     else:
         entry = {keys.PARAMS: {"random_state": params.seed}}
-        how = {**clustering, **({"batch_key": given["batch_key"]} if given.get("batch_key") else {})}
+        how = {
+            **clustering,
+            "graph": str(given["graph_name"]),
+            **({"batch_key": given["batch_key"]} if given.get("batch_key") else {}),
+        }
         starting = adata.obs.pop(start)
         write_calibrated(
             adata, column, starting, None, names, "", data, no_support, params, merging, entry, how,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -332,9 +333,44 @@ def test_command_line_reads_and_writes_rds(ro, pbmc, tmp_path):
     np.testing.assert_array_equal(labels_in(ro, found), adata.obs["recall_clusters"].astype(int))
     assert identical(ro, ro.r("function(o) o@assays")(robj), ro.r("function(o) o@assays")(found))
     assert not list(Path(tmp_path).glob(".*"))
-    done = run_command("cluster", source, "-o", target, "--resolution", 2, "--flavor", "igraph")
+
+
+def test_command_line_clusters_merges_and_tests_as_r_does(ro, pbmc, with_graph, tmp_path):
+    source, bare, target = (tmp_path / name for name in ("cells.rds", "bare.rds", "labelled.rds"))
+    ro.r["saveRDS"](with_graph, str(source))
+    ro.r["saveRDS"](pbmc[0], str(bare))
+    page, summary = tmp_path / "page.html", tmp_path / "summary.json"
+    done = run_command("cluster", source, "-o", target, "--report", page, "--json", summary)
     assert done.returncode == 0, done.stderr
-    assert len(set(labels_in(ro, ro.r["readRDS"](str(target)), "leiden"))) > 3
+    expected = seurat.find_clusters_calibrated(with_graph)
+    found = ro.r["readRDS"](str(target))
+    assert identical(ro, frame_of(ro, found, "seurat_clusters"), frame_of(ro, expected, "seurat_clusters"))
+    call = "FindClustersCalibrated(object, graph.name = &quot;RNA_snn&quot;, resolution = 0.8, algorithm = 1"
+    assert call in page.read_text()
+    assert json.loads(summary.read_text())["clustering"]["resolution"] == 0.8
+    done = run_command("cluster", bare, "-o", target, "--key-added", "mine", "--resolution", 2, "--quiet")
+    assert done.returncode == 0, done.stderr
+    found = ro.r["readRDS"](str(target))
+    assert labels_in(ro, found, "mine").max() > 2
+    assert not ro.r("function(object) 'seurat_clusters' %in% colnames(object[[]])")(found)[0]
+    done = run_command("cluster", bare, "-o", target)
+    assert "The object had no neighbour graph: made by NormalizeData, FindVariableFeatures" in done.stdout
+    done = run_command("merge", target, "-o", tmp_path / "merged.rds", "--groupby", "RNA_snn_res.0.8")
+    assert done.returncode == 0, done.stderr
+    assert ro.r("function(object) !is.null(object$RNA_snn_res.0.8_merged)")(
+        ro.r["readRDS"](str(tmp_path / "merged.rds"))
+    )
+    done = run_command("test", target, "--groupby", "seurat_clusters")
+    assert "pairs are supported by their genes" in done.stdout, done.stderr
+    for arguments, said in [
+        (("cluster", source, "-o", target, "--method", "knockoffs"), "recall-py recall"),
+        (("cluster", source, "-o", target, "--flavor", "igraph"), "--flavor means nothing to a Seurat object"),
+        (("cluster", source, "-o", target, "--obsp", "nosuch"), "no graph 'nosuch'. It has: RNA_nn, RNA_snn"),
+        (("test", source, "--groupby", "text", "-o", target), "-o means nothing here"),
+    ]:
+        done = run_command(*arguments)
+        assert done.returncode == 2
+        assert said in done.stderr
 
 
 def test_command_line_refuses_what_is_no_seurat_object(ro, tmp_path):
