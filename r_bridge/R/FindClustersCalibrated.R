@@ -9,7 +9,7 @@ FindClustersCalibrated.Seurat <- function(object, graph.name = NULL, resolution 
   refuse_absent("Seurat")
   others <- list(...)
   refuse_unnamed(others)
-  refuse_unknown_names(sys.call(), c(names(formals()), seurat_options()))
+  refuse_unknown_names(typed_names(sys.call(), parent.frame()), c(names(formals()), seurat_options()))
   options <- pair_options(random.seed, cores, programmes)
   given <- graph_clusters(object, graph.name, resolution, algorithm, random.seed, cluster.name, assay, layer, features,
                           batch, verbose, others)

@@ -7,7 +7,7 @@ FindClustersRecall.Seurat <- function(seurat_obj, resolution_start = 0.8, reduct
                                       assay = "RNA", cores = 1, shared_memory_max = 8000 * 1024^2, verbose = TRUE,
                                       seed = 0, strategy = NULL, q = 0.05, batch = NULL, features = NULL,
                                       layer = "counts", ...) {
-  refuse_of_others(sys.call(), names(formals()), list(...))
+  refuse_of_others(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
   asked <- asked_for(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
                      seed, strategy, q, verbose, ...)
   input <- seurat_input(seurat_obj, assay, one_text(layer, "layer"), features, batch)
@@ -27,7 +27,7 @@ FindClustersRecall.SingleCellExperiment <- function(seurat_obj, resolution_start
                                                     null_method = "ZIP", assay = "counts", cores = 1,
                                                     shared_memory_max = 8000 * 1024^2, verbose = TRUE, seed = 0,
                                                     strategy = NULL, q = 0.05, batch = NULL, features = NULL, ...) {
-  refuse_of_others(sys.call(), names(formals()), list(...))
+  refuse_of_others(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
   asked <- asked_for(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
                      seed, strategy, q, verbose, ...)
   input <- sce_input(seurat_obj, assay, features, batch)
@@ -40,7 +40,7 @@ FindClustersRecall.dgCMatrix <- function(seurat_obj, resolution_start = 0.8, red
                                          null_method = "ZIP", assay = NULL, cores = 1,
                                          shared_memory_max = 8000 * 1024^2, verbose = TRUE, seed = 0, strategy = NULL,
                                          q = 0.05, batch = NULL, features = NULL, ...) {
-  refuse_of_others(sys.call(), names(formals()), list(...))
+  refuse_of_others(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
   asked <- asked_for(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
                      seed, strategy, q, verbose, ...)
   result <- cluster_input(matrix_input(seurat_obj, features, batch), asked, verbose)
@@ -50,7 +50,6 @@ FindClustersRecall.dgCMatrix <- function(seurat_obj, resolution_start = 0.8, red
 # Matrices of other kinds, on disk as well, are converted as they are read.
 FindClustersRecall.default <- function(seurat_obj, ...) {
   refuse_no_matrix(seurat_obj, "FindClustersRecall")
-  refuse_of_others(sys.call(), names(formals(FindClustersRecall.dgCMatrix)), list(...))
   FindClustersRecall.dgCMatrix(seurat_obj, ...)
 }
 
@@ -60,7 +59,7 @@ OF_THE_ENGINE <- c("offset", "n_draws", "min_auc", "exact_below", "max_iteration
                    "graph", "knockoffs")
 
 # Arguments that are of other functions, or were once of this one; R would take some of them for others.
-refuse_of_others <- function(call, known, dots) {
+refuse_of_others <- function(typed, known, dots) {
   calibrated <- "For null cells of each pair of clusters, on the object's own graph: FindClustersCalibrated(obj)"
   hints <- list(
     preset = paste0("FindClustersRecall takes no preset: it is the original. ", calibrated),
@@ -72,7 +71,7 @@ refuse_of_others <- function(call, known, dots) {
     random.seed = "FindClustersRecall takes seed in the place of random.seed."
   )
   refuse_unnamed(dots)
-  refuse_unknown_names(call, c(known, OF_THE_ENGINE), hints)
+  refuse_unknown_names(typed, c(known, OF_THE_ENGINE), hints)
 }
 
 # Arguments of the engine, under its names.

@@ -7,7 +7,7 @@ MergeClusters.Seurat <- function(object, group.by = "ident", graph.name = NULL, 
                                  programmes = "cell_cycle", external = FALSE, all.pairs = FALSE, merge.small = FALSE,
                                  cores = NULL, ...) {
   refuse_unnamed(list(...))
-  refuse_unknown_names(sys.call(), names(formals()))
+  refuse_unknown_names(typed_names(sys.call(), parent.frame()), names(formals()))
   options <- pair_options(random.seed, cores, programmes, external, all.pairs, merge.small)
   given <- object_labels(object, group.by, graph.name, cluster.name, assay, layer, features, batch)
   say(given$notes, one_flag(verbose, "verbose"))
@@ -24,7 +24,7 @@ MergeClusters.SingleCellExperiment <- function(object, group.by = "label", rando
                                                programmes = "cell_cycle", external = FALSE, all.pairs = FALSE,
                                                merge.small = FALSE, cores = NULL, ...) {
   refuse_unnamed(list(...))
-  refuse_unknown_names(sys.call(), names(formals()))
+  refuse_unknown_names(typed_names(sys.call(), parent.frame()), names(formals()))
   options <- pair_options(random.seed, cores, programmes, external, all.pairs, merge.small)
   given <- sce_labels(object, group.by, assay, features, batch, cluster.name)
   found <- compare_pairs("merge", given, options, one_flag(verbose, "verbose"))
@@ -38,7 +38,7 @@ MergeClusters.default <- function(object, group.by, random.seed = 0, verbose = T
                                   cores = NULL, ...) {
   refuse_no_matrix(object, "MergeClusters")
   refuse_unnamed(list(...))
-  refuse_unknown_names(sys.call(), names(formals()))
+  refuse_unknown_names(typed_names(sys.call(), parent.frame()), names(formals()))
   options <- pair_options(random.seed, cores, programmes, external, all.pairs, merge.small)
   given <- matrix_labels(object, group.by, features, batch)
   found <- compare_pairs("merge", given, options, one_flag(verbose, "verbose"))

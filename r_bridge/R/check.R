@@ -73,8 +73,7 @@ some_programmes <- function(programmes) {
 threads <- function(cores) if (is.null(cores)) NULL else one_whole(cores, "cores", 1)
 
 # What was typed must be the name of an argument, in full: R would take reduction for reduction_percentage.
-refuse_unknown_names <- function(call, known, hints = list()) {
-  typed <- names(call)[-1]
+refuse_unknown_names <- function(typed, known, hints = list()) {
   unknown <- setdiff(typed[nzchar(typed)], known)
   if (!length(unknown)) return(invisible())
   hint <- hints[[unknown[1]]]
@@ -82,6 +81,12 @@ refuse_unknown_names <- function(call, known, hints = list()) {
   near <- known[startsWith(known, unknown[1])]
   refuse("Unknown argument ", paste(unknown, collapse = ", "), ".",
          if (length(near)) paste0(" Did you mean ", near[1], "?"), " There are: ", paste(known, collapse = ", "), ".")
+}
+
+# Names of the arguments of a call as they were typed, also where a function hands its own on.
+typed_names <- function(call, caller) {
+  handed_on <- vapply(as.list(call)[-1], identical, TRUE, quote(...))
+  c(names(call)[-1], if (any(handed_on)) eval(quote(...names()), caller))
 }
 
 refuse_unnamed <- function(dots) {
