@@ -45,7 +45,7 @@ object_labels <- function(object, group.by = "ident", graph.name = NULL, cluster
   if (!is.null(graph.name)) graph_named(object, graph.name, assay)
   assay <- if (is.null(assay)) SeuratObject::DefaultAssay(object) else assay
   labels <- if (group.by == "ident") SeuratObject::Idents(object) else column_of(object[[]], group.by)
-  labels <- stats::setNames(as.factor(labels), colnames(object))
+  labels <- stats::setNames(as_labels(labels), colnames(object))
   usual <- paste0(assay, "_snn")
   of_cells <- function(name) setequal(colnames(object[[name]]), names(labels)[!is.na(labels)])
   if (is.null(graph.name) && usual %in% names(object) && of_cells(usual)) graph.name <- usual
@@ -97,8 +97,14 @@ readable <- function(object, graph.name, assay, layer, features, batch, cells) {
   )
 }
 
+# Text is sorted alike in every locale.
+as_labels <- function(labels) {
+  if (is.factor(labels)) return(droplevels(labels))
+  factor(labels, levels = sort(unique(labels), method = "radix"))
+}
+
 labels_given <- function(readable, labels, column) {
-  labels <- droplevels(as.factor(labels))
+  labels <- as_labels(labels)
   c(readable, list(codes = array(as.integer(labels) - 1L), names = as.list(levels(labels)), column = column))
 }
 
