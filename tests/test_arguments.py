@@ -18,7 +18,8 @@ from recall_py import CalibrationWarning, seurat, tl
 from recall_py.arguments import ArgumentError, ArgumentKeyError, Named, in_python
 from recall_py.cli.commands import app
 from recall_py.cli.errors import option_speller
-from recall_py.seurat.from_r import in_r, test
+from recall_py.seurat.from_r import cluster, in_r
+from recall_py.seurat.pairs_from_r import in_r_by_pairs
 
 CLASSES = {"ArgumentError", "ArgumentKeyError", "CalibrationWarning"}
 DROP = "sc.pp.filter_cells(adata, min_counts=1)"
@@ -137,9 +138,24 @@ def test_r_is_told_of_errors_in_its_own_words():
     matrix = {"x": counts.data, "i": counts.indices, "p": counts.indptr, "genes": [f"g{i}" for i in range(10)]}
     labels = ["a", "b"] * 15
     with pytest.raises(ValueError, match=r"^10 genes are too few: with q = 0.05 and offset = 1 a pair") as caught:
-        test(matrix, labels, {"fdr": 0.05})
+        cluster(matrix, {"algorithm": "louvain", "start": 1, "fdr": 0.05, "seed": 0, "n_jobs": 1})
     assert str(caught.value).endswith("or pass a larger q or offset = 0.")
     adata = ad.AnnData(sparse.csr_matrix(counts))
     adata.obs["labels"] = labels
     with pytest.raises(ArgumentError, match=r"with fdr=0.05 and offset=1 a pair"):
         searches.filter_tested(adata, "labels")
+
+
+@pytest.mark.parametrize(
+    ("text", "r"),
+    [
+        ("Pass a higher {resolution}.", "Pass a higher resolution."),
+        ("{random_state} is -1.", "random.seed is -1."),
+        ("{where}: {finer}", "'seurat_clusters': FindClusters"),
+        ("{programmes:()}", "programmes = NULL"),
+        ("{batch_key:'donor'}, {n_jobs}", 'batch = "donor", cores'),
+    ],
+)
+def test_functions_by_pairs_have_names_of_their_own_in_r(text, r):
+    where = {"where": Named("obs['seurat_clusters']"), "finer": Named("sc.tl.leiden")} if "where" in text else {}
+    assert ArgumentError(text, **where).spelled(in_r_by_pairs) == r

@@ -34,7 +34,7 @@ def sections_of(rows, args):
         f"{args.selected:,} of them selected. One fresh process for each run, imports and compilation before the "
         "first stage. scanpy: normalize_total, log1p, subset, scale, PCA (50), neighbours (15), one Leiden. "
         "resolution, merge: Leiden with knockoffs, the same graph parameters and components. calibrated: "
-        'null cells and the filter, as R runs `preset = "calibrated"`. All with `flavor="igraph", n_iterations=2`, '
+        'null cells and the filter, as `preset = "calibrated"` ran once. All with `flavor="igraph", n_iterations=2`, '
         "from the same resolution. run: "
         "without reading, selection and writing; whole: with them; each ratio is to scanpy's. Peak: resident memory of "
         "the whole process. Input memory: the file is read whole and genes are selected by seurat_v3 in each run; "

@@ -1,37 +1,35 @@
-# Calibrated clusters: the original's arguments, position by position, then those of the Python engine.
+# The original: knockoff genes clustered beside the real ones. Its arguments, position by position, then the engine's.
 
 FindClustersRecall <- function(seurat_obj, ...) UseMethod("FindClustersRecall")
 
 FindClustersRecall.Seurat <- function(seurat_obj, resolution_start = 0.8, reduction_percentage = 0.2,
                                       num_clusters_start = 20, dims = 1:10, algorithm = "louvain", null_method = "ZIP",
                                       assay = "RNA", cores = 1, shared_memory_max = 8000 * 1024^2, verbose = TRUE,
-                                      seed = 0, strategy = NULL, q = 0.05, pair_test = NULL, batch = NULL,
-                                      features = NULL, layer = "counts", preset = "recall", ...) {
-  call <- match.call()
-  if (missing(dims)) dims <- default_dims(preset)
+                                      seed = 0, strategy = NULL, q = 0.05, batch = NULL, features = NULL,
+                                      layer = "counts", ...) {
+  refuse_of_others(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
   asked <- asked_for(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
-                     seed, strategy, q, pair_test, preset, ...)
-  input <- seurat_input(seurat_obj, assay, layer, features, batch)
+                     seed, strategy, q, verbose, ...)
+  input <- seurat_input(seurat_obj, assay, one_text(layer, "layer"), features, batch)
+  for (text in integration_in(seurat_obj)) warning(text, call. = FALSE)
   say(input$notes, verbose)
   result <- cluster_input(input, asked, verbose)
   store_in_seurat(seurat_obj, result, input, list(
     resolution_start = resolution_start, reduction_percentage = reduction_percentage,
     num_clusters_start = num_clusters_start, dims = dims, algorithm = algorithm, null_method = null_method,
     assay = assay, cores = cores, shared_memory_max = shared_memory_max, verbose = verbose, seed = seed,
-    strategy = strategy, q = q, pair_test = pair_test, batch = batch, features = features, layer = layer,
-    preset = preset, ...
-  ), deparse(call))
+    strategy = strategy, q = q, batch = batch, features = features, layer = layer, ...
+  ), call_text(sys.call()))
 }
 
 FindClustersRecall.SingleCellExperiment <- function(seurat_obj, resolution_start = 0.8, reduction_percentage = 0.2,
                                                     num_clusters_start = 20, dims = 1:10, algorithm = "louvain",
                                                     null_method = "ZIP", assay = "counts", cores = 1,
                                                     shared_memory_max = 8000 * 1024^2, verbose = TRUE, seed = 0,
-                                                    strategy = NULL, q = 0.05, pair_test = NULL, batch = NULL,
-                                                    features = NULL, preset = "recall", ...) {
-  if (missing(dims)) dims <- default_dims(preset)
+                                                    strategy = NULL, q = 0.05, batch = NULL, features = NULL, ...) {
+  refuse_of_others(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
   asked <- asked_for(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
-                     seed, strategy, q, pair_test, preset, ...)
+                     seed, strategy, q, verbose, ...)
   input <- sce_input(seurat_obj, assay, features, batch)
   result <- cluster_input(input, asked, verbose)
   store_in_sce(seurat_obj, result)
@@ -41,11 +39,10 @@ FindClustersRecall.dgCMatrix <- function(seurat_obj, resolution_start = 0.8, red
                                          num_clusters_start = 20, dims = 1:10, algorithm = "louvain",
                                          null_method = "ZIP", assay = NULL, cores = 1,
                                          shared_memory_max = 8000 * 1024^2, verbose = TRUE, seed = 0, strategy = NULL,
-                                         q = 0.05, pair_test = NULL, batch = NULL, features = NULL, preset = "recall",
-                                         ...) {
-  if (missing(dims)) dims <- default_dims(preset)
+                                         q = 0.05, batch = NULL, features = NULL, ...) {
+  refuse_of_others(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
   asked <- asked_for(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
-                     seed, strategy, q, pair_test, preset, ...)
+                     seed, strategy, q, verbose, ...)
   result <- cluster_input(matrix_input(seurat_obj, features, batch), asked, verbose)
   structure(result$labels, recall = result$record)
 }
@@ -56,52 +53,59 @@ FindClustersRecall.default <- function(seurat_obj, ...) {
   FindClustersRecall.dgCMatrix(seurat_obj, ...)
 }
 
-# The number of components: the original's ten, or those above the noise where the preset says so.
-default_dims <- function(preset) if (identical(preset, "recall")) 1:10 else "auto"
+NULL_METHODS <- c("ZIP", "NB", "NB-depth", "permutation", "ZIP-copula", "NB-copula", "Poisson-copula",
+                  "Gaussian-copula")
+OF_THE_ENGINE <- c("offset", "n_draws", "min_auc", "exact_below", "max_iterations", "raise_start", "n_top_genes",
+                   "graph", "knockoffs")
+
+# Arguments that are of other functions, or were once of this one; R would take some of them for others.
+refuse_of_others <- function(typed, known, dots) {
+  calibrated <- "For null cells of each pair of clusters, on the object's own graph: FindClustersCalibrated(obj)"
+  hints <- list(
+    preset = paste0("FindClustersRecall takes no preset: it is the original. ", calibrated),
+    pair_test = paste0("FindClustersRecall takes no pair_test: it tests with knockoff genes, as the original. ", calibrated),
+    reduction = paste0("FindClustersRecall takes no reduction: knockoff genes need components of their own. ",
+                       "To cluster on a reduction, make its graph: obj <- FindNeighbors(obj, reduction = \"...\", ",
+                       "dims = 1:10), then FindClustersCalibrated(obj)"),
+    resolution = "FindClustersRecall takes resolution_start in the place of resolution.",
+    random.seed = "FindClustersRecall takes seed in the place of random.seed."
+  )
+  refuse_unnamed(dots)
+  refuse_unknown_names(typed, c(known, OF_THE_ENGINE), hints)
+}
 
 # Arguments of the engine, under its names.
 asked_for <- function(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
-                      seed, strategy, q, pair_test, preset, offset = 1, n_draws = NULL, min_auc = NULL,
-                      exact_below = NULL, max_iterations = 50, raise_start = FALSE, n_top_genes = 2000, graph = NULL,
-                      knockoffs = NULL, ...) {
-  refuse_unknown(list(...), c("offset", "n_draws", "min_auc", "exact_below", "max_iterations", "raise_start",
-                              "n_top_genes", "graph", "knockoffs"))
+                      seed, strategy, q, verbose, offset = 1, n_draws = NULL, min_auc = NULL, exact_below = NULL,
+                      max_iterations = 50, raise_start = FALSE, n_top_genes = 2000, graph = NULL, knockoffs = NULL,
+                      ...) {
+  one_flag(verbose, "verbose")
+  algorithm <- one_of(algorithm, "algorithm", c("louvain", "leiden", "kmeans", "ward"))
   by_number <- algorithm %in% c("kmeans", "ward")
+  if_given <- function(value, check, ...) if (is.null(value)) NULL else check(value, ...)
   list(
     options = list(
-      start = if (by_number) whole(num_clusters_start) else resolution_start, algorithm = algorithm,
-      reduction = reduction_percentage, dims = n_dims(dims), null_method = null_method, fdr = q,
-      offset = whole(offset), strategy = strategy, pair_test = pair_test, n_draws = whole(n_draws), min_auc = min_auc,
-      exact_below = whole(exact_below), max_iterations = whole(max_iterations), raise_start = raise_start,
-      preset = preset, graph = graph, seed = whole(seed), n_jobs = whole(cores)
+      start = if (by_number) one_whole(num_clusters_start, "num_clusters_start", 1) else
+        one_number(resolution_start, "resolution_start", above = 0),
+      algorithm = algorithm, reduction = one_number(reduction_percentage, "reduction_percentage", above = 0, most = 1),
+      dims = n_dims(dims), null_method = one_of(null_method, "null_method", NULL_METHODS),
+      fdr = one_number(q, "q", above = 0, most = 1), offset = one_whole(offset, "offset", 0),
+      strategy = if_given(strategy, one_of, "strategy", c("resolution", "merge")),
+      n_draws = if_given(n_draws, one_whole, "n_draws", 1), min_auc = if_given(min_auc, one_number, "min_auc", 0.5, 1),
+      exact_below = if_given(exact_below, one_whole, "exact_below", 0),
+      max_iterations = one_whole(max_iterations, "max_iterations", 1), raise_start = one_flag(raise_start, "raise_start"),
+      graph = if_given(graph, one_of, "graph", c("snn", "umap")), seed = one_whole(seed, "seed", 0),
+      n_jobs = one_whole(cores, "cores", 1)
     ),
-    n_top_genes = whole(n_top_genes),
+    n_top_genes = one_whole(n_top_genes, "n_top_genes", 1),
     knockoffs = knockoffs
   )
-}
-
-refuse_unknown <- function(dots, known) {
-  if (!length(dots)) return(invisible())
-  named <- names(dots)
-  if (is.null(named) || !all(nzchar(named))) stop("There are more unnamed arguments than this function has.", call. = FALSE)
-  stop("Unknown argument ", paste(named, collapse = ", "), ". Beside the documented ones these are known: ",
-       paste(known, collapse = ", "), ".", call. = FALSE)
-}
-
-whole <- function(number) {
-  if (is.null(number)) return(NULL)
-  name <- deparse(substitute(number))
-  if (!is.numeric(number) || length(number) != 1 || is.na(number) || number != round(number)) {
-    stop(name, " is ", paste(format(number), collapse = ", "), "; one whole number is needed.", call. = FALSE)
-  }
-  as.integer(number)
 }
 
 n_dims <- function(dims) {
   if (identical(dims, "auto")) return(dims)
   if (!is.numeric(dims) || !length(dims) || !identical(as.numeric(dims), as.numeric(seq_along(dims)))) {
-    stop("dims is ", paste(format(dims), collapse = ", "), "; pass the first components, such as dims = 1:10.",
-         call. = FALSE)
+    refuse("dims is ", shown(dims), "; pass the first components, such as dims = 1:10.")
   }
   length(dims)
 }

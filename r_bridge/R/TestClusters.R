@@ -1,67 +1,44 @@
-# Tests of given labels: which pairs are told apart by genes that beat null genes.
+# Tests of given labels: which neighbours are told apart better than null cells of one population are.
 
-TestClusters <- function(seurat_obj, ...) UseMethod("TestClusters")
+TestClusters <- function(object, ...) UseMethod("TestClusters")
 
-TestClusters.Seurat <- function(seurat_obj, group.by, external = FALSE, null_method = "ZIP", assay = "RNA", cores = 1,
-                                seed = 0, q = 0.05, pair_test = NULL, batch = NULL, features = NULL, layer = "counts",
-                                verbose = TRUE, ...) {
-  asked <- tests_asked_for(external, null_method, cores, seed, q, pair_test, ...)
-  input <- seurat_input(seurat_obj, assay, layer, features, batch)
-  say(input$notes, verbose)
-  labels <- if (identical(group.by, "ident")) SeuratObject::Idents(seurat_obj) else column_of(seurat_obj[[]], group.by)
-  test_input(input, labels[match(input$cells, colnames(seurat_obj))], group.by, asked)
+TestClusters.Seurat <- function(object, group.by = "ident", external = FALSE, graph.name = NULL, random.seed = 0,
+                                verbose = TRUE, batch = NULL, features = NULL, assay = NULL, layer = "counts",
+                                programmes = c("cell_cycle", "mitochondrial"), all.pairs = FALSE, cores = NULL, ...) {
+  refuse_of_filter(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
+  options <- pair_options(random.seed, cores, programmes, external, all.pairs)
+  given <- object_labels(object, group.by, graph.name, NULL, assay, layer, features, batch)
+  say(given$notes, one_flag(verbose, "verbose"))
+  tested_table(compare_pairs("test", given, options, verbose = FALSE), given)
 }
 
-TestClusters.SingleCellExperiment <- function(seurat_obj, group.by, external = FALSE, null_method = "ZIP",
-                                              assay = "counts", cores = 1, seed = 0, q = 0.05, pair_test = NULL,
-                                              batch = NULL, features = NULL, ...) {
-  asked <- tests_asked_for(external, null_method, cores, seed, q, pair_test, ...)
-  input <- sce_input(seurat_obj, assay, features, batch)
-  test_input(input, column_of(SummarizedExperiment::colData(seurat_obj), group.by), group.by, asked)
+TestClusters.SingleCellExperiment <- function(object, group.by = "label", external = FALSE, random.seed = 0,
+                                              batch = NULL, features = NULL, assay = "counts",
+                                              programmes = c("cell_cycle", "mitochondrial"),
+                                              all.pairs = FALSE, cores = NULL, ...) {
+  refuse_of_filter(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
+  options <- pair_options(random.seed, cores, programmes, external, all.pairs)
+  given <- sce_labels(object, group.by, assay, features, batch)
+  tested_table(compare_pairs("test", given, options, verbose = FALSE), given)
 }
 
-TestClusters.dgCMatrix <- function(seurat_obj, group.by, external = FALSE, null_method = "ZIP", assay = NULL,
-                                   cores = 1, seed = 0, q = 0.05, pair_test = NULL, batch = NULL, features = NULL,
-                                   ...) {
-  asked <- tests_asked_for(external, null_method, cores, seed, q, pair_test, ...)
-  if (length(group.by) != ncol(seurat_obj)) {
-    stop("group.by has ", length(group.by), " labels for ", ncol(seurat_obj), " cells; pass one label for each column.",
-         call. = FALSE)
-  }
-  test_input(matrix_input(seurat_obj, features, batch), group.by, "group.by", asked)
+# Matrices of all kinds, on disk as well, are converted as they are read.
+TestClusters.default <- function(object, group.by, external = FALSE, random.seed = 0, batch = NULL, features = NULL,
+                                 programmes = c("cell_cycle", "mitochondrial"), all.pairs = FALSE, cores = NULL, ...) {
+  refuse_no_matrix(object, "TestClusters")
+  refuse_of_filter(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
+  options <- pair_options(random.seed, cores, programmes, external, all.pairs)
+  given <- matrix_labels(object, group.by, features, batch)
+  tested_table(compare_pairs("test", given, options, verbose = FALSE), given)
 }
 
-# Matrices of other kinds, on disk as well, are converted as they are read.
-TestClusters.default <- function(seurat_obj, ...) {
-  refuse_no_matrix(seurat_obj, "TestClusters")
-  TestClusters.dgCMatrix(seurat_obj, ...)
-}
+OF_THE_FILTER <- c("q", "offset", "pair_test", "null_method", "n_draws", "min_auc", "exact_below", "n_top_genes")
 
-tests_asked_for <- function(external, null_method, cores, seed, q, pair_test, offset = 1, n_draws = NULL,
-                            min_auc = 0.5, exact_below = 10, n_top_genes = 2000, ...) {
-  refuse_unknown(list(...), c("offset", "n_draws", "min_auc", "exact_below", "n_top_genes"))
-  if (identical(pair_test, "knockoff") && !isTRUE(external)) {
-    stop("Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression data ",
-         "keep all of its double dipping. If these labels come from elsewhere (sorting, genotype, hashtags), pass ",
-         "external = TRUE; otherwise leave pair_test out, for synthetic nulls.", call. = FALSE)
-  }
-  list(
-    options = list(external = isTRUE(external), null_method = null_method, fdr = q, offset = whole(offset),
-                   pair_test = pair_test, n_draws = whole(n_draws), min_auc = min_auc,
-                   exact_below = whole(exact_below), random_state = whole(seed), n_jobs = whole(cores)),
-    n_top_genes = whole(n_top_genes)
-  )
-}
-
-test_input <- function(input, labels, named, asked) {
-  if (anyNA(labels)) {
-    stop("'", named, "' has no label for ", sum(is.na(labels)), " cells. Leave those cells out first.", call. = FALSE)
-  }
-  labels <- as.character(labels)
-  if (length(unique(labels)) < 2) {
-    stop("'", named, "' has one label; at least two are needed to test a pair.", call. = FALSE)
-  }
-  found <- call_engine("test", python_matrix(input), as.list(labels), asked$options, n_top_genes = asked$n_top_genes)
-  record <- record_of(found, input)
-  structure(record$pairs, recall = record)
+# Arguments of the knockoff filter, which TestClusters took once.
+refuse_of_filter <- function(typed, known, dots) {
+  refuse_unnamed(dots)
+  gone <- paste0("TestClusters takes no ", OF_THE_FILTER, " any more: neighbouring labels are compared with null cells ",
+                 "of their own. Leave it out.")
+  renamed <- c(seed = "TestClusters takes random.seed, as FindClusters, in the place of seed.")
+  refuse_unknown_names(typed, known, c(stats::setNames(gone, OF_THE_FILTER), renamed))
 }

@@ -4,39 +4,48 @@
 BLOCK <- 4096 # cells of an on-disk matrix that are in memory at a time
 
 seurat_input <- function(object, assay = "RNA", layer = "counts", features = NULL, batch = NULL) {
-  notes <- character()
   source <- counts_assay(object, assay, layer)
-  if (source$assay != assay) {
-    notes <- paste0("Assay '", assay, "' holds no raw counts: they are taken from assay '", source$assay, "'.")
-  }
   counts <- object[[source$assay]]
   chosen <- seurat_features(object, c(assay, source$assay, SeuratObject::DefaultAssay(object)), rownames(counts), features)
   cells <- colnames(counts)
-  read <- join_layers(counts, source$layers, chosen$features, cells, source$assay)
+  shared <- shared_features(counts, source$layers, chosen$features)
+  read <- join_layers(counts, source$layers, shared$features, cells, source$assay)
   labels <- if (is.null(batch)) NULL else column_of(object[[]], batch)[match(cells, colnames(object))]
   input <- new_input(read$counts, read$totals, labels, batch, chosen$selection)
-  input$notes <- c(notes, chosen$notes)
+  input$notes <- c(taken_from(assay, source$assay), chosen$notes, shared$notes)
   input$assay <- source$assay
   input
 }
 
+# Knockoff genes would have to pass through whatever has integrated the samples, and cannot.
+integration_in <- function(object) {
+  found <- grep("integrated|harmony|mnn|scvi|scanvi", c(SeuratObject::Reductions(object), SeuratObject::Assays(object)),
+                ignore.case = TRUE, value = TRUE)
+  if (!length(found)) return(character())
+  paste0("This object was integrated (", listed(found), "), but knockoff genes cannot pass through that: clusters are ",
+         "found on uncorrected components, and may be those of the samples. On the graph of the integration: ",
+         "FindClustersCalibrated(obj)")
+}
+
 sce_input <- function(object, assay = "counts", features = NULL, batch = NULL) {
   for (package in c("SingleCellExperiment", "SummarizedExperiment", "S4Vectors")) refuse_absent(package)
-  known <- SummarizedExperiment::assayNames(object)
-  if (!assay %in% known) {
-    stop("This object has no assay '", assay, "'. It has: ", listed(known), ". Pass assay = \"...\" with raw counts.",
-         call. = FALSE)
-  }
+  counts <- sce_counts(object, assay)
   labels <- if (is.null(batch)) NULL else column_of(SummarizedExperiment::colData(object), batch)
-  read <- read_matrix(SummarizedExperiment::assay(object, assay), pick(features, rownames(object)),
-                      paste0("assay '", assay, "'"))
+  read <- read_matrix(counts, pick(features, rownames(object)), paste0("assay '", assay, "'"))
   new_input(read$counts, read$totals, labels, batch, selection_of(features))
 }
 
-matrix_input <- function(counts, features = NULL, batch = NULL) {
-  if (is.null(rownames(counts))) {
-    stop("The matrix has no row names. Name its genes: rownames(counts) <- ...", call. = FALSE)
+sce_counts <- function(object, assay) {
+  known <- SummarizedExperiment::assayNames(object)
+  if (length(assay) != 1 || !assay %in% known) {
+    stop("This object has no assay '", paste(assay, collapse = ", "), "'. It has: ", listed(known),
+         ". Pass assay = \"...\" with raw counts.", call. = FALSE)
   }
+  SummarizedExperiment::assay(object, assay)
+}
+
+matrix_input <- function(counts, features = NULL, batch = NULL) {
+  refuse_no_genes(counts)
   if (!is.null(batch) && length(batch) != ncol(counts)) {
     stop("batch has ", length(batch), " values for ", ncol(counts), " cells; pass one for each column.", call. = FALSE)
   }
@@ -44,13 +53,35 @@ matrix_input <- function(counts, features = NULL, batch = NULL) {
   new_input(read$counts, read$totals, batch, "batch", selection_of(features))
 }
 
+taken_from <- function(assay, source) {
+  if (assay == source) return(character())
+  paste0("Assay '", assay, "' holds no raw counts: they are taken from assay '", source, "'.")
+}
+
+known_assay <- function(object, assay) {
+  known <- SeuratObject::Assays(object)
+  if (length(assay) == 1 && assay %in% known) return(known)
+  stop("This object has no assay '", paste(assay, collapse = ", "), "'. It has: ", listed(known),
+       ". Pass assay = \"", known[1], "\".", call. = FALSE)
+}
+
+# Genes are named, and are the rows.
+refuse_no_genes <- function(counts) {
+  if (is.null(rownames(counts))) {
+    stop("The matrix has no row names. Name its genes: rownames(counts) <- ...", call. = FALSE)
+  }
+  barcodes <- function(names) mean(grepl("^([^_]*_)?[ACGT]{8,}([-_.].*)?$", names)) > 0.5
+  genes <- function(names) sum(grepl("^(MT-|mt-|RP[SL][0-9]|Rp[sl][0-9]|ENS[A-Z]*G[0-9]{6})", names)) >= 10
+  cells_in_rows <- barcodes(rownames(counts)) || (!is.null(colnames(counts)) && genes(colnames(counts)))
+  if (cells_in_rows && !genes(rownames(counts))) {
+    stop("The matrix seems to have cells in its rows (", listed(rownames(counts)[1:2]), ") and genes in its columns; ",
+         "genes x cells is needed. Turn it: Matrix::t(counts)", call. = FALSE)
+  }
+}
+
 # Which assay and which of its layers hold raw counts. Corrected counts (SCT) and integrated data are none.
 counts_assay <- function(object, assay, layer) {
-  known <- SeuratObject::Assays(object)
-  if (length(assay) != 1 || !assay %in% known) {
-    stop("This object has no assay '", paste(assay, collapse = ", "), "'. It has: ", listed(known),
-         ". Pass assay = \"", known[1], "\".", call. = FALSE)
-  }
+  known <- known_assay(object, assay)
   for (name in unique(c(assay, "RNA"))) {
     if (!name %in% known || inherits(object[[name]], "SCTAssay")) next
     layers <- count_layers(object[[name]], layer, name)
@@ -92,16 +123,30 @@ seurat_features <- function(object, assays, genes, features) {
   ))
 }
 
-# Split layers side by side in the order of the cells; a gene that a layer does not have has no counts in it.
-join_layers <- function(assay, layers, features, cells, name) {
-  if (is.null(features) && length(layers) > 1) features <- rownames(assay)
+# The genes that every layer has: a gene that a sample was not measured for would tell that sample apart from others.
+shared_features <- function(assay, layers, features) {
+  if (length(layers) < 2) return(list(features = features, notes = character()))
+  of_layers <- lapply(layers, function(layer) SeuratObject::Features(assay, layer = layer))
+  asked <- if (is.null(features)) rownames(assay) else features
+  shared <- Reduce(intersect, of_layers, asked)
+  if (length(shared) == length(asked)) return(list(features = asked, notes = character()))
+  sizes <- paste0(layers, ": ", lengths(of_layers))
+  if (!length(shared)) {
+    stop("The layers have no gene in common (", listed(sizes), "). Name their genes alike first.", call. = FALSE)
+  }
+  list(features = shared, notes = paste0("The samples have different genes (", listed(sizes), "): ", length(shared),
+                                         " of the ", length(asked), " genes that were to take part are in all of them, ",
+                                         "and only these do."))
+}
+
+# Split layers side by side in the order of the `cells`, and no others read where they are `only` some.
+join_layers <- function(assay, layers, features, cells, name, only = FALSE) {
   parts <- lapply(layers, function(layer) {
     matrix <- SeuratObject::LayerData(assay, layer = layer)
-    part <- read_matrix(matrix, if (is.null(features)) NULL else intersect(features, rownames(matrix)),
-                        paste0("layer '", layer, "' of assay '", name, "'"))
-    if (!is.null(features)) part$counts <- with_rows(part$counts, features)
-    part
+    if (only) matrix <- matrix[, intersect(cells, colnames(matrix)), drop = FALSE]
+    if (ncol(matrix)) read_matrix(matrix, features, paste0("layer '", layer, "' of assay '", name, "'"))
   })
+  parts <- Filter(Negate(is.null), parts)
   counts <- if (length(parts) == 1) parts[[1]]$counts else do.call(cbind, lapply(parts, `[[`, "counts"))
   totals <- unlist(lapply(parts, `[[`, "totals"))
   missing <- setdiff(cells, colnames(counts))
@@ -115,16 +160,6 @@ join_layers <- function(assay, layers, features, cells, name) {
     totals <- totals[order]
   }
   list(counts = counts, totals = totals)
-}
-
-with_rows <- function(counts, features) {
-  absent <- setdiff(features, rownames(counts))
-  if (length(absent)) {
-    none <- Matrix::sparseMatrix(i = integer(), j = integer(), x = numeric(), dims = c(length(absent), ncol(counts)),
-                                 dimnames = list(absent, colnames(counts)))
-    counts <- rbind(counts, none)
-  }
-  if (identical(rownames(counts), features)) counts else counts[features, , drop = FALSE]
 }
 
 # Counts of `features` (all where NULL) as a dgCMatrix, and each cell's total over all genes.

@@ -32,13 +32,22 @@ tell <- function(text) {
 
 say <- function(notes, verbose) if (verbose) for (note in notes) message(note)
 
-call_engine <- function(name, ...) {
-  engine <- python_engine()
+SEARCH <- "recall_py.seurat.from_r"
+PAIRS <- "recall_py.seurat.pairs_from_r"
+
+call_engine <- function(name, ..., module = SEARCH) {
+  engine <- python_engine(module)
   tryCatch(engine[[name]](...), error = function(error) stop(without_class(conditionMessage(error)), call. = FALSE))
 }
 
-python_engine <- function() {
-  tryCatch(reticulate::import("recall_py.seurat.from_r"), error = function(error) {
+# reticulate would download a Python of its own where it finds none; that is for the user to decide.
+python_engine <- function(module = SEARCH) {
+  asked <- Sys.getenv("RETICULATE_USE_MANAGED_VENV", NA)
+  if (is.na(asked)) {
+    Sys.setenv(RETICULATE_USE_MANAGED_VENV = "no")
+    on.exit(Sys.unsetenv("RETICULATE_USE_MANAGED_VENV"))
+  }
+  tryCatch(reticulate::import(module), error = function(error) {
     stop("The Python package recall_py cannot be loaded", python_found(), ": ", first_line(conditionMessage(error)),
          "\nrecallpy::install_recallpy() says what to run.", call. = FALSE)
   })

@@ -13,6 +13,7 @@ recall_table <- function(obj, name) {
   if (is.null(record)) {
     stop("This object holds no result of recallpy. Make one: obj <- FindClustersRecall(obj)", call. = FALSE)
   }
+  warn_of_other_cells(obj, record)
   if (is.null(record[[name]])) stop("TestClusters makes no search, so there are no iterations.", call. = FALSE)
   record[[name]]
 }

@@ -11,6 +11,7 @@ record_of <- function(found, input) {
   record$seconds <- unlist(record$seconds)
   if (!is.null(input$selection)) record$selection <- input$selection
   record$assay <- input$assay
+  record$cells <- input$cells
   names(record)[names(record) == "level"] <- "resolution"
   record
 }
@@ -33,18 +34,31 @@ store_in_seurat <- function(object, result, input, params, call, column = "recal
   object[[column]] <- everywhere
   SeuratObject::Idents(object) <- column
   object@misc[["recall"]] <- result$record
-  log_command(object, input$assay, params, call)
+  log_command(object, "FindClustersRecall", input$assay, params, call)
 }
 
 # Made by hand: LogSeuratCommand reads the frames of the R call, and this is also called from Python.
-log_command <- function(object, assay, params, call) {
-  name <- paste("FindClustersRecall", assay, sep = ".")
+log_command <- function(object, command, assay, params, call) {
+  name <- if (command == "FindClustersRecall") paste(command, assay, sep = ".") else command # as FindClusters
   class <- methods::getClass("SeuratCommand", where = asNamespace("SeuratObject"))
   params <- params[!vapply(params, is.null, logical(1))]
   object@commands[[name]] <- methods::new(class, name = name, time.stamp = Sys.time(), assay.used = assay,
-                                          call.string = sub("FindClustersRecall.Seurat", "FindClustersRecall", paste(trimws(call), collapse = " "),
-                                                            fixed = TRUE), params = params)
+                                          call.string = call, params = params)
   object
+}
+
+became <- function(before, after) {
+  counted <- if (before == 1) "1 cluster" else paste(before, "clusters")
+  if (after < before) paste(counted, "became", after) else paste0(counted, ", none merged")
+}
+
+# A call as it was written; an object in it, as do.call leaves it, is not written out.
+call_text <- function(call) {
+  written <- lapply(as.list(call), function(part) {
+    if (is.language(part) || (is.atomic(part) && length(part) < 20)) part else as.name("object")
+  })
+  text <- paste(trimws(deparse(as.call(written))), collapse = " ")
+  sub(".Seurat(", "(", text, fixed = TRUE)
 }
 
 store_in_sce <- function(object, result) {

@@ -77,12 +77,14 @@ def write_calibrated(
     merging: Merging,
     entry: Mapping[str, Any],
     clustering: Mapping[str, Any],
-    stability: Stability | None,
+    stability: Stability | None = None,
+    *,
+    first: int = 0,
 ) -> None:
     """Write calibrated labels to ``obs[key_added]``, those at the start beside them, and why to ``uns[key_added]``.
 
-    Where nothing was merged, the labels are those of the start, names and all; else ``"0"``, ``"1"``, ... by decreasing
-    size.
+    Where nothing was merged, the labels are those of the start, names and all; else numbers from `first` on, by
+    decreasing size.
 
     Parameters
     ----------
@@ -108,12 +110,14 @@ def write_calibrated(
         What clustered, and with which arguments.
     stability
         Of the labels at the end, where they come from many runs; else a column of an earlier run is removed.
+    first
+        The number of the largest cluster.
     """
     entry = dict(entry)
     final = [names[members[0]] for members in merging.members]
     labels = start
     if merging.merges:
-        final = [f"{prefix}{code}" for code in range(len(merging.members))]
+        final = [f"{prefix}{code + first}" for code in range(len(merging.members))]
         everywhere = start.astype(str).to_numpy(dtype=object)
         everywhere[slice(None) if cells is None else cells] = np.asarray(final, dtype=object)[merging.labels]
         labels = pd.Series(pd.Categorical(everywhere, categories=natsorted(set(everywhere))), index=start.index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,23 +14,35 @@ from recall_py.cli.beside import Beside
 from recall_py.cli.output import print_programmes, print_table
 from recall_py.files.store import opened, write_result
 
+if TYPE_CHECKING:
+    from anndata import AnnData
+
 
 def test_file(source: Path, target: Path | None, asked: dict[str, Any], beside: Beside, *, quiet: bool) -> None:
     """Test the labels of one file."""
-    from recall_py import get, tl
+    from recall_py import tl
 
     beside.refuse_unfit(source, target)
     key, groupby = asked.get("key_added", keys.PAIR_TESTS), asked["groupby"]
     keys.refuse_unusable(key)
     with opened(source) as adata:
         tl.test_clusters(adata, **asked)
-        pairs, clusters = get.pairs(adata, key), get.clusters(adata, key)
-        programmes = programmes_of(find_record(adata, key))
         if target is not None:
             write_result(adata, source, target, [("uns", key)], None)
         beside.write(adata, key, "test", source, target)
-    if quiet:
-        return
+        if not quiet:
+            tell_tests(adata, key, groupby)
+
+
+def tell_tests(adata: AnnData, key: str, groupby: str) -> None:
+    """Print which labels are supported, and what those that are not would be merged with."""
+    from recall_py import get
+
+    pairs, clusters, programmes = (
+        get.pairs(adata, key),
+        get.clusters(adata, key),
+        programmes_of(find_record(adata, key)),
+    )
     shown = pairs[["group", "reference", "n_group", "n_reference", "evidence", "threshold", "near", "passes"]]
     print_table(f"pairs of {groupby}, by how many times as far as needed their genes lead", shown)
     compared = pairs[pairs["kind"] == "pair"]

@@ -151,7 +151,7 @@ def _cluster_seurat(source: Path, target: Path, request: Request, *, quiet: bool
     """Cluster the Seurat object of an .rds file and write it with its labels."""
     from recall_py import seurat
 
-    robj = _read_seurat(source, target)
+    robj = read_seurat(source, target)
     adata = seurat.to_anndata(robj)
     if request.drop_empty_cells:
         adata = adata[_cells_with_counts(adata, quiet=quiet)].copy()
@@ -177,7 +177,7 @@ def _refuse_labels_of_others(adata: AnnData, column: str) -> None:
         raise ValueError(msg) from error
 
 
-def _read_seurat(source: Path, target: Path) -> Any:
+def read_seurat(source: Path, target: Path) -> Any:
     """The Seurat object of an .rds file that is to be written to another."""
     from recall_py import seurat
 

@@ -19,6 +19,7 @@ from recall_py.cli.beside import Beside
 from recall_py.cli.errors import reported_errors
 from recall_py.cli.options import GroupedHelp, In, given, takes
 from recall_py.cli.paths import PAGE, refuse_clashes, refuse_unwritable, target_file
+from recall_py.cli.rds import done_on_rds
 from recall_py.cli.summary import write_json
 from recall_py.run.options import flags
 from recall_py.run.removed import OF_OLD_TESTS
@@ -83,9 +84,12 @@ def cluster(context: typer.Context, source: In, **options: Any) -> None:
     """Cluster the neighbour graph in IN, and merge clusters that null cells would explain as well.
 
     Where IN has no graph, one is made and stored with a UMAP. IN and OUT may be .rds files with a Seurat object, where
-    R, Seurat 5 and rpy2 are: pip install 'recall-py[r]'.
+    R, Seurat 5 and rpy2 are (pip install 'recall-py[r]'): then Seurat clusters its own graph, named by --obsp, at
+    resolution 0.8 by Louvain unless said otherwise, and the labels are seurat_clusters.
     """
     with reported_errors(context):
+        if done_on_rds(context, _beside(options)):
+            return
         request = run.clustering(given(context), drop_empty_cells=options["drop_empty_cells"])
         if options["merges"] is not None and options["method"] != "pairs":
             raise ValueError(_NO_MERGES)
@@ -128,6 +132,8 @@ def recall(context: typer.Context, source: In, **options: Any) -> None:
 def merge(context: typer.Context, source: In, **options: Any) -> None:
     """Merge given labels that null cells would explain as well: k-means, scVI, Seurat, a colleague's annotation."""
     with reported_errors(context):
+        if done_on_rds(context, _beside(options)):
+            return
         _cluster_file(context, source, run.merging(given(context)))
 
 
@@ -149,6 +155,8 @@ def test(context: typer.Context, source: In, **options: Any) -> None:
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
     """
     with reported_errors(context):
+        if done_on_rds(context, _beside(options)):
+            return
         written = options["output"] or options["in_place"]
         target = target_file(source, options["output"], in_place=options["in_place"]) if written else None
         check.test_file(source, target, given(context), _beside(options), quiet=options["quiet"])

@@ -60,11 +60,11 @@ def given(context: typer.Context) -> dict[str, Any]:
     return {
         name: IN_PYTHON[name](value) if name in IN_PYTHON else value
         for name, value in context.params.items()
-        if name not in _OF_THE_COMMAND and _was_given(context, name)
+        if name not in _OF_THE_COMMAND and was_given(context, name)
     }
 
 
-def _was_given(context: typer.Context, name: str) -> bool:
+def was_given(context: typer.Context, name: str) -> bool:
     """Whether an option was given, rather than left at its default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

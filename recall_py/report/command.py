@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +40,13 @@ _ALWAYS = ("resolution_start", "num_clusters_start", "dims", "random_state")
 def reproduce(run: StoredRun, source: str, target: str) -> str:
     """The command that makes this result from `source`."""
     if not run.searched:
-        return _in_r("TestClusters(object", [f"group.by = {json.dumps(run.column)}"], run)
+        return f"recall_py.tl.test_clusters(adata, {run.column!r})  # tests by the filter are made no more"
     if not run.takes_knockoffs:
-        return _in_r("FindClustersRecall(object", ['preset = "calibrated"'], run)
+        return "recall_py.tl.leiden(adata)  # the search with null cells and the filter is made no more"
     told = words(_asked(run), "recall", always=_ALWAYS)
     command = shlex.join(["recall-py", "recall", source, "-o", target, *told])
     named = f"  # genes.txt: the names in uns[{run.key!r}]['recall']['genes'], one a line"
     return command + named if "--genes" in command else command
-
-
-def _in_r(call: str, first: list[str], run: StoredRun) -> str:
-    """The call of the R package, for what the command line cannot do: its arguments are in the record."""
-    return f"{', '.join([call, *first, f'seed = {run.seed}'])})  # in R; other arguments are among the parameters"
 
 
 def _asked(run: StoredRun) -> dict[str, Any]:

@@ -29,7 +29,9 @@ _BY_NAME = "genes by name"
 
 
 def repeat(result: StoredMerging, source: str, target: str) -> str:
-    """The command that makes the result again, or the call in Python."""
+    """The command that makes the result again, or the call in Python or R."""
+    if "call" in result.clustering:
+        return str(result.clustering["call"])
     return _call(result) if _needs_python(result) else _command(result, source, target)
 
 

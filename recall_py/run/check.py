@@ -39,7 +39,7 @@ def check_adata(
     n_jobs: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Test the labels of ``obs[groupby]`` by the filter, as ``TestClusters`` of the R package does."""
+    """Test the labels of ``obs[groupby]`` by the filter, which the benchmarks compare with."""
     from recall_py.method.pipeline import check_labels, refuse_below_floor
 
     keys.refuse_unusable(key_added)
@@ -49,7 +49,7 @@ def check_adata(
         text = (
             "Knockoff genes can calibrate only labels that they helped to form: labels found on the same expression "
             "data keep all of its double dipping. If obs[{column!r}] comes from elsewhere (sorting, genotype, "
-            "hashtags), pass {external:True}; otherwise leave {pair_test} out, for synthetic nulls."
+            "hashtags), pass {external:True}; otherwise leave pair_test out, for synthetic nulls."
         )
         raise ArgumentError(text, column=groupby)
     refuse_unusable(adata)

@@ -126,7 +126,7 @@ def test_adata(adata: AnnData, *, key_added: str, **arguments: Any) -> AnnData |
     with waiting() as wait:
         given = _given_labels(adata, counts, asked, wait)
         sizes = np.bincount(given.codes)
-        _refuse_no_pair(sizes, params.min_cells, asked.groupby)
+        refuse_no_pair(sizes, params.min_cells, f"obs[{asked.groupby!r}]")
         start = _begin("testing", given, asked)
         tested = _compared(test_clusters, given, params, asked, wait)
     target = adata.copy() if asked.copy else adata
@@ -222,13 +222,14 @@ def _compared(
     )
 
 
-def _refuse_no_pair(sizes: NDArray[np.int64], least: int, groupby: str) -> None:
+def refuse_no_pair(sizes: NDArray[np.int64], least: int, where: str) -> None:
+    """Refuse labels of which no two have enough cells to be compared."""
     if sizes.size < 2:
-        msg = f"obs[{groupby!r}] has one label; at least two are needed to test a pair."
+        msg = f"{where} has one label; at least two are needed to test a pair."
         raise ValueError(msg)
     if (sizes >= least).sum() < 2:
         msg = (
-            f"Fewer than two of the {sizes.size} labels in obs[{groupby!r}] have {least} cells or more, so there "
+            f"Fewer than two of the {sizes.size} labels in {where} have {least} cells or more, so there "
             "is no pair to test. Is this the column of the clusters?"
         )
         raise ValueError(msg)

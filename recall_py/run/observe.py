@@ -167,17 +167,18 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str], programmes: Seq
 
 def merging_warnings(merging: Merging, names: Sequence[str], groupby: str) -> list[CalibrationWarning]:
     """What the user must know about how merging given labels ended."""
+    where = Named(f"obs[{groupby!r}]")
     messages = _small_stay(merging.untested, [joined_name(names, side) for side in merging.members])
     if len(names) > 1 and len(merging.members) == 1:
-        text = "One cluster is left of the {n_start} in obs[{column!r}]: {why}."
+        text = "One cluster is left of the {n_start} in {where}: {why}."
         why = _why_one_is_left(merging)
-        messages.append(CalibrationWarning(text, n_start=len(names), column=groupby, why=why))
+        messages.append(CalibrationWarning(text, n_start=len(names), where=where, why=why))
     if _all_stood(merging):
         text = (
-            "Every pair of neighbours in obs[{column!r}] stands at the start, so it may be too coarse: merging cannot "
-            "split. Start from finer labels, such as sc.tl.leiden at a higher resolution."
+            "Every pair of neighbours in {where} stands at the start, so it may be too coarse: merging cannot "
+            "split. Start from finer labels, such as {finer} at a higher resolution."
         )
-        messages.append(CalibrationWarning(text, column=groupby))
+        messages.append(CalibrationWarning(text, where=where, finer=Named("sc.tl.leiden")))
     return [*messages, *_batches_apart(merging.standing)]
 
 

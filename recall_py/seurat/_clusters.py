@@ -6,11 +6,12 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from recall_py.adata.stored import find_record, holds_merging, results
+from recall_py.arguments import RemovedError
 from recall_py.files.atomic import write_atomically
 from recall_py.seurat._values import column_to_r, in_r, robjects, to_r, view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from anndata import AnnData
@@ -22,16 +23,14 @@ def find_clusters(
     *,
     reduction_percentage: float = 0.2,
     num_clusters_start: int = 20,
-    dims: int | Literal["auto"] | None = None,
+    dims: int | Literal["auto"] = 10,
     algorithm: Literal["louvain", "leiden", "kmeans", "ward"] = "louvain",
     null_method: str = "ZIP",
     assay: str = "RNA",
     layer: str = "counts",
     features: Sequence[str] | None = None,
     batch: str | None = None,
-    preset: Literal["recall", "calibrated"] = "recall",
     strategy: Literal["resolution", "merge"] | None = None,
-    pair_test: Literal["knockoff", "synthetic"] | None = None,
     fdr: float = 0.05,
     offset: int = 1,
     n_draws: int | None = None,
@@ -43,8 +42,11 @@ def find_clusters(
     random_state: int = 0,
     n_jobs: int | None = None,
     say: Callable[[str], object] | None = None,
+    **removed: Any,
 ) -> Any:
-    """Calibrated clusters of a Seurat object, as ``FindClustersRecall`` of the R package recallpy finds them.
+    """The original's clusters of a Seurat object, as ``FindClustersRecall`` of the R package recallpy finds them.
+
+    :func:`find_clusters_calibrated` is the recommended call, on the graph that the object has.
 
     Parameters
     ----------
@@ -57,18 +59,17 @@ def find_clusters(
     batch
         Column of the metadata: null genes are drawn within its labels.
     dims
-        Principal components used: 10 by default, with ``preset="calibrated"`` those above the noise (``"auto"``).
+        Principal components used; ``"auto"`` for those above the noise.
     say
         Called with a line of text for each step of the search, such as ``print``.
     resolution_start, reduction_percentage, num_clusters_start, algorithm, null_method
         As in :func:`recall_py.tl.recall`.
-    preset, pair_test
-        As in ``FindClustersRecall``: ``"calibrated"`` tests pairs against null cells of one population
-        (``"synthetic"``) and merges, in the place of knockoffs.
     strategy, fdr, offset, n_draws, min_auc, exact_below, n_top_genes, max_iterations, raise_start
         As in :func:`recall_py.tl.recall`.
     random_state, n_jobs
         As in :func:`recall_py.tl.recall`.
+    **removed
+        Arguments that were taken once; each is refused with what to write today.
 
     Returns
     -------
@@ -81,30 +82,33 @@ def find_clusters(
         Without rpy2, R or SeuratObject, with what to install.
     ValueError
         For an object without raw counts, or options that the engine refuses.
+    TypeError
+        For an argument that was taken once, with what to write today.
     """
     from recall_py.seurat import from_r as r_entry
 
+    _refuse_removed(removed)
     asked: dict[str, Any] = {
         "start": resolution_start if algorithm in ("leiden", "louvain") else num_clusters_start,
         "algorithm": algorithm,
         "reduction": reduction_percentage,
-        "dims": dims if dims is not None else (10 if preset == "recall" else "auto"),
+        "dims": dims,
         "null_method": null_method,
         "fdr": fdr,
         "offset": offset,
         "strategy": strategy,
-        "pair_test": pair_test,
         "n_draws": n_draws,
         "min_auc": min_auc,
         "exact_below": exact_below,
         "max_iterations": max_iterations,
         "raise_start": raise_start,
-        "preset": preset,
         "seed": random_state,
         "n_jobs": n_jobs,
     }
     chosen = None if features is None else list(features)
     with in_r() as r:
+        for text in r("integration_in")(robj):
+            warnings.warn(str(text), UserWarning, stacklevel=2)
         read = r("seurat_input")(robj, assay, layer, to_r(chosen), to_r(batch))
         for note in read.rx2("notes"):
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -198,6 +202,18 @@ def write_rds(robj: Any, path: Path) -> None:
     """Write an object of R atomically."""
     with in_r() as r:
         write_atomically(path, lambda partial: r("saveRDS")(robj, str(partial)))
+
+
+def _refuse_removed(others: Mapping[str, Any]) -> None:
+    for name in others:
+        if name in ("preset", "pair_test"):
+            text = (
+                "find_clusters takes no {name}: it is the original, with knockoff genes. For null cells of each pair "
+                "of clusters (FindClustersCalibrated in R), write: recall_py.seurat.find_clusters_calibrated(robj)"
+            )
+            raise RemovedError(text, name=name)
+        msg = f"find_clusters() got an unexpected keyword argument {name!r}"
+        raise TypeError(msg)
 
 
 def _matrix(read: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ INSTALL = (
 )
 _R_CODE = (Path(__file__).parents[1] / "_r", Path(__file__).parents[2] / "r_bridge" / "R")
 """Where the R code is that reads and writes Seurat objects: in an installed wheel, and in a checkout."""
-_FILES = ("input.R", "store.R")
+_FILES = ("input.R", "check.R", "calibrated.R", "store.R")
 _LARGEST_INTEGER = 2**31 - 1
 
 

@@ -17,13 +17,12 @@ from scipy import sparse
 
 from recall_py import get
 from recall_py.adata import keys
-from recall_py.adata.stored import find_record, read_run
+from recall_py.adata.stored import find_record
 from recall_py.arguments import ArgumentError
 from recall_py.counts.structure import refuse_damaged
 from recall_py.method.params import PartitionParams
 from recall_py.method.stages import Silent
 from recall_py.run.calibration import Calibration
-from recall_py.run.check import check_adata
 from recall_py.run.cluster import read_cluster_write
 from recall_py.run.observe import describe, outcome_warnings
 
@@ -33,12 +32,12 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
+    from recall_py.arguments import Speller
     from recall_py.method.results import Iteration
     from recall_py.method.stages import Observer
 
 _KEY = "recall"
 _BATCH = "batch"
-_GROUP = "group"
 _SCALARS = ("version", "converged", "reason", "first_passed", "level", "n_clusters", "n_components", "selection")
 _R_NAMES = {
     "fdr": "q",
@@ -52,9 +51,9 @@ _R_NAMES = {
 """Arguments that the R package calls otherwise."""
 
 
-def in_r(name: str, value: str) -> str:
-    """An argument as R has it; a :data:`~recall_py.arguments.Speller`."""
-    name = _R_NAMES.get(name, name)
+def in_r(name: str, value: str, *, renamed: bool = True) -> str:
+    """An argument as R has it; a :data:`~recall_py.arguments.Speller`. Where it is not `renamed` its name stays."""
+    name = _R_NAMES.get(name, name) if renamed else name
     if not value:
         return name
     known = literal_eval(value)
@@ -66,11 +65,12 @@ def in_r(name: str, value: str) -> str:
 
 
 @contextmanager
-def _errors_in_r() -> Iterator[None]:
+def errors_in_r(spell: Speller = in_r) -> Iterator[None]:
+    """Errors that name arguments are raised with the names of R."""
     try:
         yield
     except ArgumentError as error:
-        raise ValueError(error.spelled(in_r)) from error
+        raise ValueError(error.spelled(spell)) from error
 
 
 class _Messages:
@@ -88,7 +88,7 @@ class _Messages:
         self._say(describe(iteration, by_resolution=self._by_resolution))
 
 
-@_errors_in_r()
+@errors_in_r()
 def cluster(matrix: Mapping[str, Any], options: Mapping[str, Any], **others: Any) -> dict[str, Any]:
     """Calibrated clusters for R: :func:`calibrated_clusters`, with messages and errors in R's words."""
     found = calibrated_clusters(matrix, options, **others)
@@ -139,7 +139,7 @@ def calibrated_clusters(
     if say is not None:
         observer = _Messages(say, by_resolution=params.partition.by_resolution)
     n_genes = len(matrix["genes"])
-    nulls = None if knockoffs is None else _cells_by_genes(knockoffs, n_genes)
+    nulls = None if knockoffs is None else cells_by_genes(knockoffs, n_genes)
     _, search = read_cluster_write(adata, calibration, params, observer, key_added=_KEY, knockoffs=nulls)
     return {
         "labels": search.partition.labels,
@@ -152,7 +152,7 @@ def record_of(adata: AnnData, key: str) -> dict[str, Any]:
     """The record of a clustering in `adata` as plain columns and scalars; see :func:`calibrated_clusters`."""
     record = find_record(adata, key)
     return {
-        "iterations": _columns(get.iterations(adata, key)),
+        "iterations": columns(get.iterations(adata, key)),
         **_tables(adata, key),
         **{name: record[name] for name in _SCALARS},
         "params": record["params"],
@@ -160,46 +160,15 @@ def record_of(adata: AnnData, key: str) -> dict[str, Any]:
     }
 
 
-@_errors_in_r()
-def test(
-    matrix: Mapping[str, Any], labels: Sequence[str], options: Mapping[str, Any], *, n_top_genes: int = 2000
-) -> dict[str, Any]:
-    """Tests of given labels on counts that come from R; as ``TestClusters`` of the R package makes them.
-
-    Parameters
-    ----------
-    matrix, n_top_genes
-        As in :func:`calibrated_clusters`.
-    labels
-        (n_cells,) label of each cell.
-    options
-        Arguments of :func:`recall_py.run.check.check_adata`.
-
-    Returns
-    -------
-    ``pairs``, ``markers``, ``cluster_markers`` (columns by name), ``genes``, ``untested`` and ``params``.
-    """
-    adata = _as_adata(matrix)
-    adata.obs[_GROUP] = pd.Categorical(list(labels))
-    batch_key = None if matrix.get("batch") is None else _BATCH
-    asked = dict(options)
-    seed = asked.pop("random_state", 0)
-    check_adata(adata, _GROUP, key_added=_KEY, batch_key=batch_key, n_top_genes=n_top_genes, seed=seed, **asked)
-    return {**_tables(adata, _KEY), "params": read_run(adata, _KEY).around}
-
-
-test.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one
-
-
 def _arguments(options: Mapping[str, Any], batch_key: str | None, n_top_genes: int) -> dict[str, Any]:
-    """Arguments of a calibration; Leiden iterates as in ``tl.recall``, under another preset until nothing improves."""
-    asked = {"layer": None, "n_top_genes": n_top_genes, "batch_key": batch_key, **options}
+    """Arguments of a calibration; Leiden iterates as in ``tl.recall``."""
+    asked = {"layer": None, "n_top_genes": n_top_genes, "batch_key": batch_key, "preset": "recall", **options}
     algorithm = asked.pop("algorithm")
-    n_iterations = 10 if algorithm == "leiden" and asked["preset"] == "recall" else -1
+    n_iterations = 10 if algorithm == "leiden" else -1
     return {**asked, "partition": PartitionParams(algorithm=algorithm, n_iterations=n_iterations)}
 
 
-def _cells_by_genes(matrix: Mapping[str, Any], n_genes: int) -> sparse.csr_array:
+def cells_by_genes(matrix: Mapping[str, Any], n_genes: int) -> sparse.csr_array:
     """The sparse matrix over the very vectors of R, which must not be written to."""
     vectors = []
     for name in ("x", "i", "p"):
@@ -218,7 +187,7 @@ def _as_adata(matrix: Mapping[str, Any]) -> AnnData:
     import anndata as ad
 
     genes = [str(gene) for gene in matrix["genes"]]
-    counts = _cells_by_genes(matrix, len(genes))
+    counts = cells_by_genes(matrix, len(genes))
     totals = matrix.get("totals")
     var = pd.DataFrame(index=pd.Index(genes, dtype=object))
     stored: sparse.csr_array | sparse.csc_array = counts
@@ -253,15 +222,15 @@ def _tables(adata: AnnData, key: str) -> dict[str, Any]:
     """Pairs and markers, and which labels and genes they are about."""
     record = find_record(adata, key)
     return {
-        "pairs": _columns(get.pairs(adata, key)),
-        "markers": _columns(get.markers(adata, key)),
-        "cluster_markers": _columns(get.markers(adata, key, by="cluster")),
+        "pairs": columns(get.pairs(adata, key)),
+        "markers": columns(get.markers(adata, key)),
+        "cluster_markers": columns(get.markers(adata, key, by="cluster")),
         "genes": [str(gene) for gene in record["genes"]],
         "untested": [str(label) for label in record["untested"]],
     }
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+def columns(frame: pd.DataFrame) -> dict[str, Any]:
     """Columns by name: arrays of numbers and truth values, lists of text. R's integers have 32 bits."""
     columns: dict[str, Any] = {}
     for name, column in frame.items():

@@ -119,7 +119,8 @@ def test_tests_by_the_filter_of_earlier_versions_are_explained(pbmc):
         "params": {**asked, "groupby": "labels"},
         "recall": {name: found[name] for name in kept},
     }
-    assert "TestClusters(object, group.by =" in report_page(adata, "recall_test", source="in.h5ad", target="out.h5ad")
+    page = unescape(report_page(adata, "recall_test", source="in.h5ad", target="out.h5ad"))
+    assert "recall_py.tl.test_clusters(adata, 'labels')" in page
     worst = recall_py.get.pairs(adata, "recall_test").sort_values("false_share").iloc[-1]
     said = dict(explained(read_run(adata, "recall_test")))
     assert f"{worst['group']} and {worst['reference']}: at best" in said["What failing means"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -247,6 +248,79 @@ def run_command(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+WITH_GRAPH = """
+function(object) {
+    object <- NormalizeData(object, verbose = FALSE)
+    object <- ScaleData(object, verbose = FALSE)
+    object <- suppressWarnings(RunPCA(object, npcs = 12, verbose = FALSE))
+    FindNeighbors(object, dims = 1:10, verbose = FALSE)
+}
+"""
+
+
+@pytest.fixture
+def with_graph(ro, pbmc):
+    """The same Seurat object with its own graph."""
+    return ro.r(WITH_GRAPH)(pbmc[0])
+
+
+def test_calibrated_clusters_are_unions_of_those_of_seurat(ro, with_graph):
+    before = ro.r["serialize"](with_graph, ro.NULL)
+    said = []
+    found = seurat.find_clusters_calibrated(with_graph, resolution=2, batch="text", say=said.append)
+    assert identical(ro, before, ro.r["serialize"](with_graph, ro.NULL))
+    by_seurat = ro.r("function(object) FindClusters(object, resolution = 2, verbose = FALSE)$seurat_clusters")
+    start = frame_of(ro, found, "RNA_snn_res.2")
+    assert identical(ro, ro.r["as.character"](start), ro.r["as.character"](by_seurat(with_graph)))
+    table = pd.crosstab(list(ro.r["as.character"](start)), labels_in(ro, found, "seurat_clusters"))
+    assert ((table > 0).sum(axis=1) == 1).all()
+    assert table.shape[1] < table.shape[0]
+    assert len(said) == table.shape[0] - table.shape[1]
+    sizes = table.sum(axis=0)
+    assert sizes.index.tolist() == list(range(len(sizes)))
+    assert sizes.is_monotonic_decreasing
+    idents = ro.r("function(object) as.character(Idents(object))")(found)
+    assert list(idents) == list(ro.r["as.character"](frame_of(ro, found, "RNA_snn_res.2_calibrated")))
+    record = ro.r("function(object) Misc(object, 'recall_merges')[['RNA_snn_res.2_calibrated']]")(found)
+    assert len(record.rx2("merges").rx2("group")) == len(said)
+    assert ro.r("function(object) 'FindClustersCalibrated' %in% Command(object)")(found)[0]
+
+
+def test_the_pair_test_from_seurat_is_that_of_python(ro, with_graph):
+    found = seurat.find_clusters_calibrated(with_graph, resolution=2, algorithm="slm")
+    adata = seurat.to_anndata(found)
+    graph = ro.r("function(object) as.matrix(as(object[['RNA_snn']], 'dgCMatrix'))")(found)
+    adata.obsp["connectivities"] = sparse.csr_matrix(np.array(graph))
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities", "distances_key": "distances", "params": {}}
+    tl.merge_clusters(adata, "RNA_snn_res.2", merge_small=True)
+    table = pd.crosstab(adata.obs["RNA_snn_res.2_merged"], labels_in(ro, found, "seurat_clusters"))
+    assert table.shape[0] == table.shape[1] == (table > 0).sum().sum()
+    merged = seurat.merge_clusters(found, "RNA_snn_res.2", merge_small=True)
+    names = list(ro.r["as.character"](frame_of(ro, merged, "RNA_snn_res.2_merged")))
+    assert names == adata.obs["RNA_snn_res.2_merged"].tolist()
+    tl.test_clusters(adata, "RNA_snn_res.2")
+    pd.testing.assert_frame_equal(seurat.test_clusters(found, "RNA_snn_res.2"), get.pairs(adata, "recall_test"))
+
+
+def test_arguments_of_the_pair_test_are_checked_as_in_r(ro, with_graph):
+    for options, said in [
+        ({"graph_name": "nosuch"}, r"no graph 'nosuch'\. It has: RNA_nn, RNA_snn"),
+        ({"resolution": -1}, "resolution is -1; one number above 0 is needed"),
+        ({"algorithm": "nosuch"}, 'algorithm is "nosuch"\\. Available: 1 or "louvain"'),
+        ({"random_state": -1}, "random.seed is -1; one whole number from 0 on"),
+        ({"programmes": "nosuch"}, "programmes names nosuch"),
+        ({"batch": "nosuch"}, "no column 'nosuch'"),
+        ({"assay": "nosuch"}, "no assay 'nosuch'"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            seurat.find_clusters_calibrated(with_graph, **options)
+    with pytest.raises(ValueError, match="no graph 'RNA_snn', nor any other"):
+        seurat.find_clusters_calibrated(seurat.to_seurat(seurat.to_anndata(with_graph)))
+    for name in ("preset", "pair_test"):
+        with pytest.raises(TypeError, match="find_clusters_calibrated"):
+            seurat.find_clusters(with_graph, **{name: "calibrated"})
+
+
 def test_command_line_reads_and_writes_rds(ro, pbmc, tmp_path):
     robj, adata = pbmc
     source, target = tmp_path / "cells.rds", tmp_path / "labelled.rds"
@@ -259,9 +333,44 @@ def test_command_line_reads_and_writes_rds(ro, pbmc, tmp_path):
     np.testing.assert_array_equal(labels_in(ro, found), adata.obs["recall_clusters"].astype(int))
     assert identical(ro, ro.r("function(o) o@assays")(robj), ro.r("function(o) o@assays")(found))
     assert not list(Path(tmp_path).glob(".*"))
-    done = run_command("cluster", source, "-o", target, "--resolution", 2, "--flavor", "igraph")
+
+
+def test_command_line_clusters_merges_and_tests_as_r_does(ro, pbmc, with_graph, tmp_path):
+    source, bare, target = (tmp_path / name for name in ("cells.rds", "bare.rds", "labelled.rds"))
+    ro.r["saveRDS"](with_graph, str(source))
+    ro.r["saveRDS"](pbmc[0], str(bare))
+    page, summary = tmp_path / "page.html", tmp_path / "summary.json"
+    done = run_command("cluster", source, "-o", target, "--report", page, "--json", summary)
     assert done.returncode == 0, done.stderr
-    assert len(set(labels_in(ro, ro.r["readRDS"](str(target)), "leiden"))) > 3
+    expected = seurat.find_clusters_calibrated(with_graph)
+    found = ro.r["readRDS"](str(target))
+    assert identical(ro, frame_of(ro, found, "seurat_clusters"), frame_of(ro, expected, "seurat_clusters"))
+    call = "FindClustersCalibrated(object, graph.name = &quot;RNA_snn&quot;, resolution = 0.8, algorithm = 1"
+    assert call in page.read_text()
+    assert json.loads(summary.read_text())["clustering"]["resolution"] == 0.8
+    done = run_command("cluster", bare, "-o", target, "--key-added", "mine", "--resolution", 2, "--quiet")
+    assert done.returncode == 0, done.stderr
+    found = ro.r["readRDS"](str(target))
+    assert labels_in(ro, found, "mine").max() > 2
+    assert not ro.r("function(object) 'seurat_clusters' %in% colnames(object[[]])")(found)[0]
+    done = run_command("cluster", bare, "-o", target)
+    assert "The object had no neighbour graph: made by NormalizeData, FindVariableFeatures" in done.stdout
+    done = run_command("merge", target, "-o", tmp_path / "merged.rds", "--groupby", "RNA_snn_res.0.8")
+    assert done.returncode == 0, done.stderr
+    assert ro.r("function(object) !is.null(object$RNA_snn_res.0.8_merged)")(
+        ro.r["readRDS"](str(tmp_path / "merged.rds"))
+    )
+    done = run_command("test", target, "--groupby", "seurat_clusters")
+    assert "pairs are supported by their genes" in done.stdout, done.stderr
+    for arguments, said in [
+        (("cluster", source, "-o", target, "--method", "knockoffs"), "recall-py recall"),
+        (("cluster", source, "-o", target, "--flavor", "igraph"), "--flavor means nothing to a Seurat object"),
+        (("cluster", source, "-o", target, "--obsp", "nosuch"), "no graph 'nosuch'. It has: RNA_nn, RNA_snn"),
+        (("test", source, "--groupby", "text", "-o", target), "-o means nothing here"),
+    ]:
+        done = run_command(*arguments)
+        assert done.returncode == 2
+        assert said in done.stderr
 
 
 def test_command_line_refuses_what_is_no_seurat_object(ro, tmp_path):

@@ -1,0 +1,191 @@
+# Labels, their graph and the counts of few of their cells for the pair test, and its result in the object.
+# This file also serves the Python entry (rpy2), so it calls neither reticulate nor message().
+
+# What is asked of the pair test, under the names of the engine.
+pair_options <- function(seed, cores, programmes, external = FALSE, all.pairs = FALSE, merge.small = TRUE) {
+  list(seed = one_whole(seed, "random.seed", 0), n_jobs = threads(cores), programmes = some_programmes(programmes),
+       external = one_flag(external, "external"), all_pairs = one_flag(all.pairs, "all.pairs"),
+       merge_small = one_flag(merge.small, "merge.small"))
+}
+
+# Clusters of Seurat's own on the graph of the object.
+graph_clusters <- function(object, graph.name = NULL, resolution = 0.8, algorithm = 1, random.seed = 0,
+                           cluster.name = NULL, assay = NULL, layer = "counts", features = NULL, batch = NULL,
+                           verbose = TRUE, others = list()) {
+  refuse_absent("Seurat")
+  resolution <- one_number(resolution, "resolution", above = 0)
+  algorithm <- algorithm_number(algorithm)
+  random.seed <- one_whole(random.seed, "random.seed", 0)
+  verbose <- one_flag(verbose, "verbose")
+  if (identical(others$group.singletons, FALSE)) {
+    refuse("group.singletons = FALSE leaves cells that are no cluster, which cannot be compared. Leave it out.")
+  }
+  graph.name <- graph_named(object, graph.name, assay)
+  usual <- paste0(graph.name, "_res.", resolution)
+  column <- if (is.null(cluster.name)) paste0(usual, "_calibrated") else one_text(cluster.name, "cluster.name")
+  refuse_counts <- readable(object, graph.name, assay, layer, features, batch, colnames(object[[graph.name]]))
+  if (algorithm == 4 && random.seed == 0) random.seed <- 1L # as Seurat does, with a warning
+  found <- do.call(Seurat::FindClusters, c(
+    list(object = object[[graph.name]], resolution = resolution, algorithm = algorithm, random.seed = random.seed,
+         verbose = verbose), others
+  ))
+  given <- labels_given(refuse_counts, found[[1]], column)
+  given$start_column <- if (is.null(cluster.name)) usual else paste0(column, "_start")
+  given$clustering <- list(algorithm = names(ALGORITHMS)[algorithm], resolution = resolution, random_seed = random.seed,
+                           call = paste0("FindClustersCalibrated(object, graph.name = \"", graph.name,
+                                         "\", resolution = ", resolution, ", algorithm = ", algorithm,
+                                         ", random.seed = ", random.seed, ")"))
+  with_graph(given, object, graph.name)
+}
+
+# Labels that the object has, with its graph where that is of the same cells.
+object_labels <- function(object, group.by = "ident", graph.name = NULL, cluster.name = NULL, assay = NULL,
+                          layer = "counts", features = NULL, batch = NULL) {
+  group.by <- one_text(group.by, "group.by")
+  if (!is.null(graph.name)) graph_named(object, graph.name, assay)
+  assay <- if (is.null(assay)) SeuratObject::DefaultAssay(object) else assay
+  labels <- if (group.by == "ident") SeuratObject::Idents(object) else column_of(object[[]], group.by)
+  labels <- stats::setNames(as_labels(labels), colnames(object))
+  usual <- paste0(assay, "_snn")
+  of_cells <- function(name) setequal(colnames(object[[name]]), names(labels)[!is.na(labels)])
+  if (is.null(graph.name) && usual %in% names(object) && of_cells(usual)) graph.name <- usual
+  cells <- if (is.null(graph.name)) names(labels) else colnames(object[[graph.name]])
+  column <- if (is.null(cluster.name)) paste0(group.by, "_merged") else one_text(cluster.name, "cluster.name")
+  given <- labels_given(readable(object, graph.name, assay, layer, features, batch, cells),
+                        named_labels(labels[cells], group.by), column)
+  given$start_column <- group.by
+  if (is.null(graph.name)) given else with_graph(given, object, graph.name)
+}
+
+# The graph that is asked for, or that of the default assay.
+graph_named <- function(object, graph.name, assay) {
+  graphs <- Filter(function(name) methods::is(object[[name]], "Graph"), names(object))
+  if (!is.null(assay)) known_assay(object, assay)
+  if (is.null(graph.name)) {
+    graph.name <- paste0(if (is.null(assay)) SeuratObject::DefaultAssay(object) else assay, "_snn")
+  }
+  graph.name <- one_text(graph.name, "graph.name")
+  if (graph.name %in% graphs) return(graph.name)
+  if (!length(graphs)) {
+    refuse("This object has no graph '", graph.name, "', nor any other. Make one first: ",
+           "obj <- FindNeighbors(obj, dims = 1:10), after NormalizeData, FindVariableFeatures, ScaleData and RunPCA.")
+  }
+  refuse("This object has no graph '", graph.name, "'. It has: ", listed(graphs), ". Pass graph.name = \"",
+         utils::tail(graphs, 1), "\", or make one: obj <- FindNeighbors(obj, dims = 1:10)")
+}
+
+# Where the counts and the genes are; a function that reads those of some cells, by their positions from 0.
+readable <- function(object, graph.name, assay, layer, features, batch, cells) {
+  if (is.null(assay)) assay <- SeuratObject::DefaultAssay(object[[graph.name]])
+  if (!length(assay) || !assay %in% SeuratObject::Assays(object)) assay <- SeuratObject::DefaultAssay(object)
+  source <- counts_assay(object, assay, one_text(layer, "layer"))
+  counts <- object[[source$assay]]
+  if (!is.null(features)) some_names(features, "features")
+  chosen <- seurat_features(object, c(assay, source$assay, SeuratObject::DefaultAssay(object)), rownames(counts), features)
+  shared <- shared_features(counts, source$layers, chosen$features)
+  labels <- if (is.null(batch)) NULL else column_of(object[[]], batch)[match(cells, colnames(object))]
+  list(
+    cells = cells, batches = batches_of(labels, batch), batch_key = batch, assay = source$assay,
+    notes = c(taken_from(assay, source$assay), chosen$notes, shared$notes),
+    read = function(positions) {
+      some <- cells[positions + 1]
+      read <- join_layers(counts, source$layers, shared$features, some, source$assay, only = TRUE)$counts
+      list(x = array(read@x), i = array(read@i), p = array(read@p), genes = as.list(rownames(read)),
+           cells = as.list(some), selection = chosen$selection,
+           source = paste0("layers['", layer, "']"))
+    }
+  )
+}
+
+# Text is sorted alike in every locale.
+as_labels <- function(labels) {
+  if (is.factor(labels)) return(droplevels(labels))
+  factor(labels, levels = sort(unique(labels), method = "radix"))
+}
+
+labels_given <- function(readable, labels, column) {
+  labels <- as_labels(labels)
+  c(readable, list(codes = array(as.integer(labels) - 1L), names = as.list(levels(labels)), column = column))
+}
+
+with_graph <- function(given, object, graph.name) {
+  graph <- object[[graph.name]]
+  given$graph <- list(x = array(graph@x), i = array(graph@i), p = array(graph@p))
+  given$graph_name <- graph.name
+  given
+}
+
+named_labels <- function(labels, name) {
+  if (anyNA(labels)) {
+    refuse("'", name, "' has no label for ", sum(is.na(labels)), " cells. Leave those cells out first.")
+  }
+  labels
+}
+
+batches_of <- function(labels, batch) {
+  if (is.null(labels)) return(NULL)
+  if (anyNA(labels)) {
+    refuse("'", batch, "' has no value for ", sum(is.na(labels)), " cells. Leave those cells out first.")
+  }
+  array(as.integer(factor(labels)) - 1L)
+}
+
+# What the engine found of labels, as plain R values; it knows its cells.
+pair_record <- function(found, given) {
+  record <- list(column = given$column, start_column = given$start_column, graph = given$graph_name,
+                 assay = given$assay, batch = given$batch_key, clustering = given$clustering, cells = given$cells)
+  for (name in c("merges", "pairs", "clusters", "markers", "cluster_markers", "programmes")) record[[name]] <- as_frame(found[[name]])
+  for (name in c("genes", "untested", "labels", "start_labels")) record[[name]] <- as.character(unlist(found[[name]]))
+  record$params <- lapply(found$params, function(value) value)
+  record$selection <- found$selection
+  record$source <- found$source
+  record$version <- found$version
+  record$messages <- as.character(unlist(found$messages))
+  record
+}
+
+# Final labels of the cells that took part, named by cell.
+final_labels <- function(found, given) {
+  names <- as.character(unlist(found$labels))
+  structure(factor(names[as.integer(found$codes) + 1], levels = names), names = given$cells)
+}
+
+# Cells that took no part, as those outside a sketch, have no label: Seurat's FindClusters does the same.
+store_clusters <- function(object, given, found, command, params, call, columns = given$column) {
+  everywhere <- function(labels) stats::setNames(labels[match(colnames(object), given$cells)], colnames(object))
+  if (!is.null(given$clustering)) {
+    starting <- factor(unlist(given$names)[given$codes + 1], levels = unlist(given$names))
+    object[[given$start_column]] <- everywhere(starting)
+  }
+  labels <- everywhere(final_labels(found, given))
+  for (column in columns) object[[column]] <- labels
+  SeuratObject::Idents(object) <- columns[1]
+  record <- pair_record(found, given)
+  record$column <- columns[1]
+  records <- object@misc[["recall_merges"]]
+  object@misc[["recall_merges"]] <- c(records[setdiff(names(records), columns[1])], stats::setNames(list(record), columns[1]))
+  log_command(object, command, given$assay, params, call)
+}
+
+# A table of tests, with the record behind it.
+tested_table <- function(found, given) {
+  record <- pair_record(found, given)
+  structure(record$pairs, recall = record)
+}
+
+# Seurat's own steps to a graph, where the object has none; for the command line.
+make_graph <- function(object) {
+  refuse_absent("Seurat")
+  steps <- "FindNeighbors"
+  if (!"pca" %in% SeuratObject::Reductions(object)) {
+    steps <- c("NormalizeData", "FindVariableFeatures", "ScaleData", "RunPCA", steps)
+    object <- Seurat::NormalizeData(object, verbose = FALSE)
+    object <- Seurat::FindVariableFeatures(object, verbose = FALSE)
+    object <- Seurat::ScaleData(object, verbose = FALSE)
+    object <- Seurat::RunPCA(object, npcs = min(50, dim(object) - 1), verbose = FALSE)
+  }
+  n_dims <- min(10, ncol(object[["pca"]]))
+  object <- Seurat::FindNeighbors(object, dims = seq_len(n_dims), verbose = FALSE)
+  list(object = object, note = paste0("The object had no neighbour graph: made by ", paste(steps, collapse = ", "),
+                                      " (dims = 1:", n_dims, ")."))
+}

@@ -1,0 +1,115 @@
+"""Commands on a Seurat object in an .rds file: what the functions of R do, with the defaults that they have in R."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from recall_py.cli.check import tell_tests
+from recall_py.cli.options import given, was_given
+from recall_py.cli.output import print_result
+from recall_py.cli.paths import target_file
+from recall_py.method.params import one_of
+from recall_py.run.options import flags
+
+if TYPE_CHECKING:
+    from recall_py.cli.beside import Beside
+
+_ANY = ("key_added", "obsp", "layer", "batch_key", "genes", "programmes", "random_state", "n_jobs")
+_OF_COMMAND = {
+    "cluster": ("resolution", "algorithm", "method"),
+    "merge": ("groupby", "merge_small", "external", "all_pairs"),
+    "test": ("groupby", "external", "all_pairs"),
+}
+"""Options that mean something to a Seurat object."""
+
+
+def done_on_rds(context: typer.Context, beside: Beside) -> bool:
+    """Whether IN or OUT is an .rds file; then what the command says has been done with the object in it."""
+    source, output = context.params["source"], context.params["output"]
+    if not any(path is not None and path.suffix.lower() == ".rds" for path in (source, output)):
+        return False
+    command, asked = str(context.info_name), given(context)
+    unknown = [name for name in asked if name not in (*_ANY, *_OF_COMMAND[command])]
+    if was_given(context, "drop_empty_cells"):
+        unknown.append("drop_empty_cells")
+    for name in unknown:
+        msg = f"{flags(name)[0]} means nothing to a Seurat object in an .rds file. Leave it out."
+        raise ValueError(msg)
+    if command == "test":
+        _test(context, source, asked, beside)
+    else:
+        _label(command, source, asked, beside, context.params)
+    return True
+
+
+def _label(command: str, source: Path, asked: dict[str, Any], beside: Beside, params: dict[str, Any]) -> None:
+    """Cluster or merge, and write the object with its labels."""
+    from recall_py import seurat
+    from recall_py.cli.cluster import read_seurat
+    from recall_py.seurat._calibrated import calibrated, merged, with_a_graph
+
+    if asked.get("method", "pairs") != "pairs":
+        one_of("method", asked["method"], ("pairs", "knockoffs"))
+        msg = f"--method knockoffs is for graphs of scanpy. The original on a Seurat object: recall-py recall {source}"
+        raise ValueError(msg)
+    if asked.get("resolution") == "auto":
+        msg = "--resolution auto means nothing to a Seurat object in an .rds file. Pass a number."
+        raise ValueError(msg)
+    target = target_file(source, params["output"], in_place=params["in_place"])
+    beside.refuse_unfit(source, target)
+    quiet = params["quiet"]
+    say = None if quiet else typer.echo
+    robj = read_seurat(source, target)
+    where = {"graph.name": asked.get("obsp"), "cluster.name": asked.get("key_added"), **_reading(asked)}
+    options = _options(asked)
+    if command == "merge":
+        options["merge.small"] = asked.get("merge_small", False)
+        found = merged(robj, {"group.by": asked["groupby"], **where}, options, say=say)
+    else:
+        robj, note = with_a_graph(robj)
+        if note and not quiet:
+            typer.echo(note)
+        where |= {"resolution": asked.get("resolution", 0.8), "algorithm": asked.get("algorithm", 1)}
+        del options["external"], options["all.pairs"]
+        found = calibrated(robj, where, options, only_column="key_added" in asked, say=say)
+    seurat.write_rds(found.robj, target)
+    beside.write(found.record, found.key, command, source, target)
+    if not quiet:
+        print_result(found.record, found.key)
+        typer.echo(f"wrote {target}")
+        beside.tell()
+
+
+def _test(context: typer.Context, source: Path, asked: dict[str, Any], beside: Beside) -> None:
+    """Test labels; the object stays as it is."""
+    from recall_py import seurat
+    from recall_py.seurat._calibrated import tested
+
+    for name, option in (("output", "-o"), ("in_place", "--in-place"), ("key_added", "--key-added")):
+        if was_given(context, name):
+            msg = f"{option} means nothing here: a test leaves a Seurat object as it is. Write --json or --report."
+            raise ValueError(msg)
+    beside.refuse_unfit(source, None)
+    where = {"group.by": asked["groupby"], "graph.name": asked.get("obsp"), **_reading(asked)}
+    found = tested(seurat.read_rds(source), where, _options(asked))
+    beside.write(found.record, found.key, "test", source, None)
+    if not context.params["quiet"]:
+        tell_tests(found.record, found.key, asked["groupby"])
+
+
+def _reading(asked: dict[str, Any]) -> dict[str, Any]:
+    """Where the counts are, as R names it."""
+    return {"batch": asked.get("batch_key"), "features": asked.get("genes"), "layer": asked.get("layer", "counts")}
+
+
+def _options(asked: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "seed": asked.get("random_state", 0),
+        "cores": asked.get("n_jobs"),
+        "programmes": asked.get("programmes", ("cell_cycle",)),
+        "external": asked.get("external", False),
+        "all.pairs": asked.get("all_pairs", False),
+    }
