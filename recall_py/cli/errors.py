@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import warnings
 from ast import literal_eval
@@ -32,6 +33,7 @@ def reported_errors(context: typer.Context) -> Iterator[None]:
     try:
         with prompt_interrupt(paths), warnings.catch_warnings():
             if not debug:
+                logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind when a read fails
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", CalibrationWarning)
                 warnings.showwarning = show

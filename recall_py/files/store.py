@@ -20,14 +20,22 @@ from scipy import sparse
 
 from recall_py.counts.blocks import read_tile, tiles
 from recall_py.counts.source import reading_once
-from recall_py.counts.structure import place_of, refuse_damaged
+from recall_py.counts.structure import DamagedError, place_of, refuse_damaged
 from recall_py.files.atomic import first_line, is_store, is_zarr, write_atomically
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_SPARSE = ("csr_matrix", "csc_matrix")
 _ALIGNED = ("obsm", "varm", "obsp", "varp", "layers")
+_UNMARKED = (None, None)
+_SPARSE = (("csr_matrix", "0.1.0"), ("csc_matrix", "0.1.0"))
+_DENSE = (_UNMARKED, ("array", "0.2.0"))
+_GROUP = dict.fromkeys(_ALIGNED, (_UNMARKED, ("dict", "0.1.0"))) | {"raw": (_UNMARKED, ("raw", "0.1.0"))}
+"""Kinds and versions of elements that are read here and not by anndata."""
+_SMALL = 256 << 20
+"""Bytes of a file that is read through when it is opened; of a larger one only what is used is read."""
+_DEEPEST, _MOST_ELEMENTS = 32, 200_000
+"""Levels and elements of a file, above which its links go round in circles."""
 _TABLES = ("obs", "var", "uns")
 Change = Callable[[Any, slice], Any]
 """A block of a matrix, and its rows, into what is to be written in its place."""
@@ -54,7 +62,12 @@ def opened(path: Path) -> Iterator[AnnData]:
     refuse_absent(path)
     try:
         store = _open(path, "r")
+        _refuse_loops(store)
         adata = _contents(path, store)
+        if sum(file.stat().st_size for file in files_of(path)) <= _SMALL:
+            _read_through(adata)
+    except DamagedError:
+        raise
     except Exception as error:
         kind, write = (".zarr store", "write_zarr") if is_zarr(path) else (".h5ad file", "write_h5ad")
         msg = (
@@ -79,6 +92,31 @@ def refuse_absent(path: Path) -> None:
     if not path.exists():
         msg = f"{path} does not exist; the path of an .h5ad file or a .zarr store is needed."
         raise ValueError(msg)
+    for file in files_of(path):
+        if not file.is_file():
+            msg = f"{file} is no file that can be read, but a device, a pipe or a link to nothing. Leave it out."
+            raise ValueError(msg)
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """A file, or the files of a folder; links are followed.
+
+    Raises
+    ------
+    ValueError
+        If a link leads back to a folder that it lies in.
+    """
+    if not path.is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path, followlinks=True):
+        here = Path(folder)
+        yield from (here / name for name in names)
+        for name in folders:
+            link = here / name
+            if link.is_symlink() and here.resolve().is_relative_to(link.resolve()):
+                msg = f"{link} is a link to a folder that it lies in. Put the folder that is meant in its place."
+                raise ValueError(msg)
 
 
 def in_memory(stored: Any) -> Any:
@@ -180,18 +218,17 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_file():
         shutil.copyfile(source, target)
         return
-    for folder, _, names in os.walk(source, followlinks=True):
-        here = target / Path(folder).relative_to(source)
-        here.mkdir(parents=True)
-        for name in names:
-            shutil.copyfile(Path(folder) / name, here / name)
+    for file in files_of(source):
+        here = target / file.relative_to(source)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, here)
 
 
 def _open(path: Path, mode: Literal["r", "r+"]) -> Any:
     if is_zarr(path):
         import zarr
 
-        return zarr.open_group(path, mode=mode, use_consolidated=None if mode == "r" else False)
+        return zarr.open_group(path, mode=mode, use_consolidated=False)
     import h5py
 
     return h5py.File(path, mode)
@@ -202,10 +239,16 @@ def _close(store: Any) -> None:
         store.close()
 
 
+def _is_consolidated(path: Path) -> bool:
+    import zarr
+
+    return zarr.open_group(path, mode="r").metadata.consolidated_metadata is not None
+
+
 @contextmanager
 def _changing(path: Path) -> Iterator[Any]:
     """An existing file or store, to be written to."""
-    consolidated = is_zarr(path) and _open(path, "r").metadata.consolidated_metadata is not None
+    consolidated = is_zarr(path) and _is_consolidated(path)
     store = _open(path, "r+")
     try:
         with _choices_of_anndata():
@@ -241,9 +284,11 @@ def _contents(path: Path, store: Any) -> AnnData:
     slots: dict[str, Any] = {slot: read_elem(store[slot]) for slot in _TABLES if slot in store}
     for slot in _ALIGNED:
         if slot in store:
+            _refuse_unknown(store, slot)
             slots[slot] = {name: _handle(store[slot][name]) for name in store[slot]}
     raw = store.get("raw")
     if raw is not None and not hasattr(raw, "dtype"):  # zarr has an array of nothing where there is no raw
+        _refuse_unknown(store, "raw")
         slots["raw"] = {name: read_elem(raw[name]) for name in ("var", "varm") if name in raw} | {
             "X": _handle(raw["X"])
         }
@@ -254,11 +299,58 @@ def _handle(stored: Any) -> Any:
     """A matrix as it lies in the file; all else is read."""
     from anndata.io import read_elem, sparse_dataset
 
-    if stored.attrs.get("encoding-type") in _SPARSE or "h5sparse_format" in stored.attrs:
+    if "h5sparse_format" in stored.attrs or _marks(stored) in _SPARSE:
         return sparse_dataset(stored)
-    if hasattr(stored, "dtype") and len(stored.shape) == 2 and stored.dtype.kind in "biuf":
-        return stored
-    return read_elem(stored)
+    is_table = hasattr(stored, "dtype") and len(stored.shape) == 2 and stored.dtype.kind in "biuf"
+    return stored if is_table and _marks(stored) in _DENSE else read_elem(stored)
+
+
+def _marks(stored: Any) -> tuple[Any, Any]:
+    """The kind and the version that anndata has written beside an element."""
+    return stored.attrs.get("encoding-type"), stored.attrs.get("encoding-version")
+
+
+def _refuse_unknown(store: Any, slot: str) -> None:
+    """Refuse a group of matrices that anndata would not know."""
+    if not hasattr(store[slot], "keys") or _marks(store[slot]) not in _GROUP[slot]:
+        msg = f"{slot} is marked as {_marks(store[slot])}, where {_GROUP[slot][1]} is expected"
+        raise ValueError(msg)
+
+
+def _read_through(adata: AnnData) -> None:
+    """Read every matrix once, block by block.
+
+    Raises
+    ------
+    DamagedError
+        If that cannot be done.
+    """
+    matrices = [adata.X, None if adata.raw is None else getattr(adata.raw, "X", None)]
+    for slot in _ALIGNED:
+        matrices += list(getattr(adata, slot).values())
+    for matrix in matrices:
+        if hasattr(matrix, "group") or hasattr(matrix, "chunks"):
+            for rows, columns in tiles(matrix):
+                read_tile(matrix, rows, columns)
+
+
+def _refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
+    """The number of elements in an HDF5 group, with those above it; refused are links in circles and to other files."""
+    if not _is_hdf5(store):
+        return 0
+    import h5py
+
+    for name in store:
+        n_elements += 1
+        if isinstance(store.get(name, getlink=True), h5py.ExternalLink):
+            msg = f"{store.name.strip('/')}/{name} is a link to another file"
+            raise ValueError(msg)
+        if store.get(name, getclass=True) is h5py.Group:
+            n_elements = _refuse_loops(store[name], depth + 1, n_elements)
+        if depth > _DEEPEST or n_elements > _MOST_ELEMENTS:
+            msg = f"the links in {store.name.strip('/')[:60]} go round in circles"
+            raise ValueError(msg)
+    return n_elements
 
 
 def _write(group: Any, name: str, value: Any) -> None:
