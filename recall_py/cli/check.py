@@ -10,6 +10,7 @@ import typer
 from recall_py.adata import keys
 from recall_py.adata.programmes import whole_reason
 from recall_py.adata.stored import find_record, programmes_of
+from recall_py.cli.cluster import round_counts
 from recall_py.cli.output import print_programmes, print_table, rows_of, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
@@ -22,6 +23,7 @@ def test_file(
     target: Path | None,
     options: dict[str, Any],
     *,
+    rounded: bool,
     json: Path | None,
     report: Path | None,
     quiet: bool,
@@ -32,11 +34,15 @@ def test_file(
     refuse_unfit_outputs(source, target, json, report)
     keys.refuse_unusable(options["key_added"])
     with opened(source) as adata:
+        added = []
+        if rounded:
+            added = round_counts(adata, options["layer"])
+            options = {**options, "layer": None}
         tl.test_clusters(adata, groupby, **options)
         pairs, clusters = (table(adata, options["key_added"]) for table in (get.pairs, get.clusters))
         programmes = programmes_of(find_record(adata, options["key_added"]))
         if target is not None:
-            write_result(adata, source, target, [("uns", options["key_added"])], None)
+            write_result(adata, source, target, [("uns", options["key_added"]), *added], None)
         if json is not None:
             found = {"clusters": rows_of(clusters), "pairs": rows_of(pairs)}
             write_json(json, {"input": str(source), "groupby": groupby, **found})

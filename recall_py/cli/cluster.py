@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,19 +12,24 @@ import numpy as np
 import typer
 
 from recall_py.adata import keys
+from recall_py.adata.labels import read_labels
 from recall_py.adata.programmes import accepted
+from recall_py.adata.read import find_counts
 from recall_py.cli.output import print_result, result_summary, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
 from recall_py.cli.report import write_page
-from recall_py.counts.source import count_matrix
 from recall_py.files.atomic import remove
-from recall_py.files.store import opened, rewrite, write_result
+from recall_py.files.store import in_memory, opened, rewrite, write_result
 from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
+
+
+_LARGEST_LOGARITHM = np.log1p(1e4)
+"""Above it no value lies that was normalised to totals of 10,000 and log-transformed."""
 
 
 class Request(Protocol):
@@ -33,6 +38,16 @@ class Request(Protocol):
     @property
     def drop_empty_cells(self) -> bool:
         """Whether cells without counts are left out."""
+        ...
+
+    @property
+    def round_counts(self) -> bool:
+        """Whether estimated counts are rounded."""
+        ...
+
+    @property
+    def layer(self) -> str | None:
+        """Layer with the counts, where it is named."""
         ...
 
     @property
@@ -54,6 +69,7 @@ class GraphRequest:
     resolution: float
     restrict_to: str | None
     drop_empty_cells: bool
+    round_counts: bool
     genes: Path | None
     layer: str | None
     neighbors_key: str | None
@@ -85,7 +101,7 @@ class GraphRequest:
             adata,
             self.resolution,
             key_added=self.key_added,
-            restrict_to=categories(self.restrict_to),
+            restrict_to=categories(self.restrict_to, adata),
             genes=gene_names(self.genes),
             layer=self.layer,
             neighbors_key=self.neighbors_key,
@@ -109,6 +125,7 @@ class SearchRequest:
     neighbors_key: str | None
     restrict_to: str | None
     drop_empty_cells: bool
+    round_counts: bool
     genes: Path | None
     layer: str | None
     seed: int
@@ -135,7 +152,7 @@ class SearchRequest:
             adata,
             algorithm=self.algorithm,  # type: ignore[arg-type]
             key_added=self.key_added,
-            restrict_to=categories(self.restrict_to),
+            restrict_to=categories(self.restrict_to, adata),
             genes=gene_names(self.genes),
             layer=self.layer,
             neighbors_key=self.neighbors_key,
@@ -159,6 +176,8 @@ class MergeRequest:
     groupby: str
     key_added: str | None
     genes: Path | None
+    layer: str | None
+    round_counts: bool
     others: dict[str, Any]
     drop_empty_cells: bool = False
 
@@ -171,7 +190,14 @@ class MergeRequest:
         """Merge."""
         from recall_py import tl
 
-        tl.merge_clusters(adata, self.groupby, key_added=self.key_added, genes=gene_names(self.genes), **self.others)
+        tl.merge_clusters(
+            adata,
+            self.groupby,
+            key_added=self.key_added,
+            genes=gene_names(self.genes),
+            layer=self.layer,
+            **self.others,
+        )
         return PlotSlots()
 
 
@@ -182,15 +208,23 @@ def _refuse_meaningless(given_options: list[str], algorithm: str) -> None:
         raise ValueError(msg)
 
 
-def categories(restrict_to: str | None) -> tuple[str, list[str]] | None:
-    """The column and the categories that ``--restrict-to`` names."""
+def categories(restrict_to: str | None, adata: AnnData) -> tuple[str, list[str]] | None:
+    """The column and the categories that ``--restrict-to`` names; a category may hold commas itself."""
     if restrict_to is None:
         return None
     column, separator, named = restrict_to.partition(":")
     if not separator or not all(named.split(",")):
         msg = f"--restrict-to is {restrict_to!r}; it must be a column and its labels, such as leiden:0,3."
         raise ValueError(msg)
-    return column, named.split(",")
+    known = set(read_labels(adata, column).cat.categories)
+    names: list[str] = []
+    left = named.split(",")
+    while left:
+        sizes = [size for size in range(len(left), 0, -1) if ",".join(left[:size]) in known]
+        size = sizes[0] if sizes else 1
+        names.append(",".join(left[:size]))
+        left = left[size:]
+    return column, names
 
 
 def gene_names(path: Path | None) -> list[str] | None:
@@ -246,10 +280,15 @@ def cluster_file(
             adata = stack.enter_context(opened(source))
             _refuse_labels_of_others(adata, key)
             held = source
+            rounded: list[tuple[str, str]] = []
+            if request.round_counts:
+                rounded = round_counts(adata, request.layer)
+                request = replace(request, layer=None)  # type: ignore[type-var]  # every request is a dataclass
             if request.drop_empty_cells:
-                adata, held = _without_empty_cells(stack, adata, source, target, quiet=quiet)
+                adata, held = _without_empty_cells(stack, adata, request.layer, target, source, quiet=quiet)
+                rounded = rounded if held == source else []
             slots = request.apply(adata, quiet=quiet, plots=True)
-            written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added]
+            written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added, *rounded]
             write_result(adata, held, target, written, slots.layer)
         if json is not None:
             write_json(json, result_summary(adata, key, source, target))
@@ -275,7 +314,7 @@ def _cluster_seurat(source: Path, target: Path, request: Request, *, quiet: bool
     robj = _read_seurat(source, target)
     adata = seurat.to_anndata(robj)
     if request.drop_empty_cells:
-        adata = adata[_cells_with_counts(adata, quiet=quiet)].copy()
+        adata = adata[_cells_with_counts(adata, request.layer, quiet=quiet)].copy()
     _refuse_labels_of_others(adata, request.final_key)
     request.apply(adata, quiet=quiet, plots=False)
     seurat.write_rds(seurat.labels_to_seurat(adata, robj, request.final_key), target)
@@ -309,10 +348,10 @@ def _read_seurat(source: Path, target: Path) -> Any:
 
 
 def _without_empty_cells(
-    stack: ExitStack, adata: AnnData, source: Path, target: Path, *, quiet: bool
+    stack: ExitStack, adata: AnnData, layer: str | None, target: Path, source: Path, *, quiet: bool
 ) -> tuple[AnnData, Path]:
-    """The contents without the cells that have no counts in X, and the file that holds them."""
-    kept = _cells_with_counts(adata, quiet=quiet)
+    """The contents without the cells that have no counts, and the file that holds them."""
+    kept = _cells_with_counts(adata, layer, quiet=quiet)
     if kept.all():
         return adata, source
     without = target.resolve().with_name(f".{target.stem}-kept.{os.getpid()}.partial{target.suffix}")
@@ -321,10 +360,35 @@ def _without_empty_cells(
     return stack.enter_context(opened(without)), without
 
 
-def _cells_with_counts(adata: AnnData, *, quiet: bool) -> NDArray[np.bool_]:
-    totals = np.zeros(adata.n_obs)
-    for cells, _, values in count_matrix(adata.X).entries():
-        totals += np.bincount(cells, values, adata.n_obs)
+def round_counts(adata: AnnData, layer: str | None) -> list[tuple[str, str]]:
+    """Add the layer ``counts`` with rounded counts, and say that it was added.
+
+    Raises
+    ------
+    ValueError
+        If the values are no estimated counts: there is a layer of that name, or they may be logarithms.
+    """
+    stored = adata.X if layer is None else adata.layers.get(layer)
+    if stored is None:
+        msg = f"There is nothing to round in {'X' if layer is None else f'layers[{layer!r}]'}. Pass --layer."
+        raise ValueError(msg)
+    if keys.COUNTS_LAYER in adata.layers and layer != keys.COUNTS_LAYER:
+        msg = "layers['counts'] is there already: leave --round-counts out, or pass --layer counts to round it."
+        raise ValueError(msg)
+    values = in_memory(stored)
+    if values.max() <= _LARGEST_LOGARITHM:
+        msg = (
+            f"The largest value to round is {values.max():.4g}: these may be logarithms, of which rounding makes no "
+            "counts. Name the layer with the estimated counts: --layer NAME."
+        )
+        raise ValueError(msg)
+    adata.layers[keys.COUNTS_LAYER] = np.rint(values)
+    return [("layers", keys.COUNTS_LAYER)]
+
+
+def _cells_with_counts(adata: AnnData, layer: str | None, *, quiet: bool) -> NDArray[np.bool_]:
+    counts, _, _ = find_counts(adata, layer)
+    totals = counts.totals
     if not quiet:
         typer.echo(f"dropped {np.count_nonzero(totals <= 0)} cells without counts")
     return totals > 0

@@ -40,6 +40,7 @@ from recall_py.cli.options import (
     Quiet,
     Report,
     RestrictTo,
+    RoundCounts,
     Seed,
     TopGenes,
     UseWeights,
@@ -118,6 +119,7 @@ def cluster(
     genes: Genes = None,
     programmes: Programmes = CELL_CYCLE,
     drop_empty_cells: DropEmpty = False,
+    round_counts: RoundCounts = False,
     flavor: Annotated[
         str | None, typer.Option(help="Implementation, as in scanpy: leidenalg or igraph; for louvain igraph.")
     ] = None,
@@ -153,6 +155,7 @@ def cluster(
             resolution=resolution,
             restrict_to=restrict_to,
             drop_empty_cells=drop_empty_cells,
+            round_counts=round_counts,
             genes=genes,
             layer=layer,
             neighbors_key=neighbors_key,
@@ -214,6 +217,7 @@ def recall(
     bisect: Annotated[bool, typer.Option(help="Lower the resolution in strides that double.")] = False,
     restrict_to: RestrictTo = None,
     drop_empty_cells: DropEmpty = False,
+    round_counts: RoundCounts = False,
     neighbors_key: Annotated[
         str | None, typer.Option(help="Entry of uns with graph parameters, for --graph umap.")
     ] = None,
@@ -244,6 +248,7 @@ def recall(
             neighbors_key=neighbors_key,
             restrict_to=restrict_to,
             drop_empty_cells=drop_empty_cells,
+            round_counts=round_counts,
             genes=genes,
             layer=layer,
             seed=seed,
@@ -301,6 +306,7 @@ def merge(
     neighbors_key: NeighborsKey = None,
     obsp: Obsp = None,
     layer: Layer = None,
+    round_counts: RoundCounts = False,
     batch_key: BatchKey = None,
     genes: Genes = None,
     programmes: Programmes = CELL_CYCLE,
@@ -317,6 +323,8 @@ def merge(
             groupby=groupby,
             key_added=key_added,
             genes=genes,
+            layer=layer,
+            round_counts=round_counts,
             others={
                 "programmes": run.programme_names(programmes),
                 "merge_small": merge_small,
@@ -324,7 +332,6 @@ def merge(
                 "all_pairs": all_pairs,
                 "neighbors_key": neighbors_key,
                 "obsp": obsp,
-                "layer": layer,
                 "batch_key": batch_key,
                 "random_state": seed,
                 "n_jobs": n_jobs,
@@ -352,6 +359,7 @@ def test(
     neighbors_key: NeighborsKey = None,
     obsp: Obsp = None,
     layer: Layer = None,
+    round_counts: RoundCounts = False,
     batch_key: BatchKey = None,
     genes: Genes = None,
     programmes: Programmes = CELL_CYCLE,
@@ -381,7 +389,7 @@ def test(
             "random_state": seed,
             "n_jobs": n_jobs,
         }
-        check.test_file(source, groupby, target, options, json=json, report=report, quiet=quiet)
+        check.test_file(source, groupby, target, options, rounded=round_counts, json=json, report=report, quiet=quiet)
 
 
 @app.command(epilog=_examples("knockoffs pbmc.h5ad -o augmented.h5ad"))

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import typer
 
+from recall_py.adata import keys
 from recall_py.arguments import NamesArguments, Speller, in_python
 from recall_py.cli.interrupt import prompt_interrupt
 from recall_py.run.observe import CalibrationWarning
 
-_OPTIONS_FOR_LINES = {"sc.pp.filter_cells(adata, min_counts=1)": "drop_empty_cells"}
+_OPTIONS_FOR_LINES = {
+    "sc.pp.filter_cells(adata, min_counts=1)": "drop_empty_cells",
+    keys.ROUNDED: "round_counts",
+}
 """Lines of Python that an option stands for."""
 
 

@@ -31,7 +31,13 @@ Obsp = Annotated[str | None, typer.Option(help="Slot of obsp with the graph.")]
 RestrictTo = Annotated[
     str | None, typer.Option(metavar="COL:A,B", help="Cluster only the cells with these labels of a column.")
 ]
-DropEmpty = Annotated[bool, typer.Option(help="Leave out cells without counts in X.")]
+DropEmpty = Annotated[bool, typer.Option(help="Leave out cells without counts.")]
+RoundCounts = Annotated[
+    bool,
+    typer.Option(
+        "--round-counts", help="Round estimated counts (kallisto, RSEM, SoupX), take them for counts, and keep them."
+    ),
+]
 UseWeights = Annotated[bool, typer.Option(help="Whether edge weights count.")]
 Directed = Annotated[bool | None, typer.Option(help="Whether leidenalg sees a directed graph.")]
 PartitionType = Annotated[str | None, typer.Option(help="Class of leidenalg, such as CPMVertexPartition.")]
