@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import typer
 from recall_py.adata import keys
 from recall_py.adata.programmes import whole_reason
 from recall_py.adata.stored import find_record, programmes_of
-from recall_py.cli.cluster import round_counts
+from recall_py.cli.cluster import alone_with, refuse_changed, round_counts
 from recall_py.cli.output import print_programmes, print_table, rows_of, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.report import write_page
-from recall_py.files.store import opened, write_result
+from recall_py.files.store import opened, refuse_unwritable_tables, state_of, write_result
 
 
 def test_file(
@@ -33,7 +34,13 @@ def test_file(
 
     refuse_unfit_outputs(source, target, json, report)
     keys.refuse_unusable(options["key_added"])
-    with opened(source) as adata:
+    with ExitStack() as stack:
+        if source == target:
+            stack.enter_context(alone_with(source))
+        before = state_of(source) if source.exists() else ()
+        adata = stack.enter_context(opened(source))
+        if target is not None:
+            refuse_unwritable_tables(adata, source, target)
         added = []
         if rounded:
             added = round_counts(adata, options["layer"])
@@ -42,6 +49,7 @@ def test_file(
         pairs, clusters = (table(adata, options["key_added"]) for table in (get.pairs, get.clusters))
         programmes = programmes_of(find_record(adata, options["key_added"]))
         if target is not None:
+            refuse_changed(source, before)
             write_result(adata, source, target, [("uns", options["key_added"]), *added], None)
         if json is not None:
             found = {"clusters": rows_of(clusters), "pairs": rows_of(pairs)}

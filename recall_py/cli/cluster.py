@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,8 +21,16 @@ from recall_py.cli.output import print_result, result_summary, write_json
 from recall_py.cli.paths import refuse_unfit_outputs
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
 from recall_py.cli.report import write_page
-from recall_py.files.atomic import remove
-from recall_py.files.store import in_memory, opened, rewrite, write_result
+from recall_py.files.atomic import first_line, private_folder, write_atomically
+from recall_py.files.store import (
+    InputChangedError,
+    in_memory,
+    opened,
+    refuse_unwritable_tables,
+    rewrite,
+    state_of,
+    write_result,
+)
 from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, given, one_of
 
 if TYPE_CHECKING:
@@ -274,10 +284,14 @@ def cluster_file(
     refuse_unfit_outputs(source, target, json, report)
     key = request.final_key
     with ExitStack() as stack:
+        if source == target:
+            stack.enter_context(alone_with(source))
         if ".rds" in (source.suffix.lower(), target.suffix.lower()):
             adata = _cluster_seurat(source, target, request, quiet=quiet)
         else:
+            before = state_of(source) if source.exists() else ()
             adata = stack.enter_context(opened(source))
+            refuse_unwritable_tables(adata, source, target)
             _refuse_labels_of_others(adata, key)
             held = source
             rounded: list[tuple[str, str]] = []
@@ -289,7 +303,9 @@ def cluster_file(
                 rounded = rounded if held == source else []
             slots = request.apply(adata, quiet=quiet, plots=True)
             written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added, *rounded]
-            write_result(adata, held, target, written, slots.layer)
+            with labels_rescued(adata, key, target):
+                refuse_changed(source, before)
+                write_result(adata, held, target, written, slots.layer)
         if json is not None:
             write_json(json, result_summary(adata, key, source, target))
         if report is not None:
@@ -299,6 +315,56 @@ def cluster_file(
             typer.echo(f"wrote {target}")
             if report is not None:
                 typer.echo(f"wrote {report}")
+
+
+@contextmanager
+def alone_with(source: Path) -> Iterator[None]:
+    """Refuse a second command that is to write over the same file at the same time."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    path = source.resolve()
+    lock = path.with_name(f".{path.name}.recall-py.lock")
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"Another recall-py is about to write over {source}. Wait for its end, or write elsewhere: -o OUT."
+            raise ValueError(msg) from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def refuse_changed(source: Path, before: tuple[int, ...]) -> None:
+    """Refuse to write a result beside, or over, what it was not made from."""
+    if not source.exists() or state_of(source) != before:
+        msg = f"{source} was changed or replaced while it was read. Run the command again on what is there now."
+        raise InputChangedError(msg)
+
+
+@contextmanager
+def labels_rescued(adata: AnnData, key: str, target: Path) -> Iterator[None]:
+    """Where the result cannot be written, write its labels to a table beside it, and say so."""
+    try:
+        yield
+    except Exception as error:
+        columns = [name for name in (key, key + keys.START_SUFFIX) if name in adata.obs]
+        for folder in (target.resolve().parent, Path.cwd(), Path(tempfile.gettempdir())):
+            rescue = folder / f"{target.stem}.{key}.labels.csv"
+            try:
+                write_atomically(rescue, lambda partial: adata.obs[columns].to_csv(partial))
+            except OSError:
+                continue
+            msg = (
+                f"{target} could not be written ({type(error).__name__}: {first_line(error)}). The labels are not "
+                f"lost: {rescue}"
+            )
+            raise ValueError(msg) from error
+        raise
 
 
 def _colours(adata: AnnData, key: str) -> list[tuple[str, str]]:
@@ -354,8 +420,7 @@ def _without_empty_cells(
     kept = _cells_with_counts(adata, layer, quiet=quiet)
     if kept.all():
         return adata, source
-    without = target.resolve().with_name(f".{target.stem}-kept.{os.getpid()}.partial{target.suffix}")
-    stack.callback(remove, without)
+    without = stack.enter_context(private_folder(target.resolve())) / f"kept{target.suffix}"
     rewrite(adata, without, kept)
     return stack.enter_context(opened(without)), without
 

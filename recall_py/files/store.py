@@ -175,6 +175,39 @@ def write_result(
     write_atomically(target, fill)
 
 
+def refuse_unwritable_tables(adata: AnnData, source: Path, target: Path) -> None:
+    """Try to write what :func:`write_result` will not copy but write, to a file in memory.
+
+    Raises
+    ------
+    ValueError
+        With the slot, if one cannot be written.
+    """
+    import h5py
+
+    with h5py.File("tried.h5ad", "w", driver="core", backing_store=False) as store, _choices_of_anndata():
+        for slot in ("obs",) if is_zarr(source) == is_zarr(target) else _TABLES:
+            value = getattr(adata, slot)
+            try:
+                _write(store, slot, dict(value) if slot == "uns" else value)
+            except Exception as error:
+                msg = (
+                    f"{slot} can be read, and cannot be written ({type(error).__name__}: {first_line(error)}). Remove "
+                    "or rename what is named there: nothing has been computed yet."
+                )
+                raise ValueError(msg) from error
+
+
+class InputChangedError(ValueError):
+    """A file is not the one any more that a result was made from."""
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """What tells a file, or the folder of a store, from another of its name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, 0 if path.is_dir() else found.st_size
+
+
 def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) -> None:
     """Write all of `adata`, or some of its cells, to a new file or store; matrices block by block."""
     import anndata as ad
@@ -263,8 +296,13 @@ def _changing(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _choices_of_anndata() -> Iterator[None]:
-    """Without its remarks on versions of the zarr format, shards and consolidated metadata, which it chooses."""
-    with warnings.catch_warnings():
+    """Without its remarks on versions of the zarr format, shards and consolidated metadata, which it chooses.
+
+    Text with gaps, as pandas 3 has it, is written as it was read.
+    """
+    import anndata as ad
+
+    with warnings.catch_warnings(), ad.settings.override(allow_write_nullable_strings=True):
         for remark in ("Writing zarr v2", "zarr v3 autosharding", "Consolidated metadata"):
             warnings.filterwarnings("ignore", message=remark)
         yield
