@@ -120,7 +120,7 @@ def read_counts(
     read = cells if sampled is None else _mask_of(sampled, cells, adata.n_obs)
     found = find_counts(adata, layer, read, "all" if sampled is None else "few")
     counts, names, source = found
-    told = _genes_told(adata, names, source, only)
+    told = genes_told(adata, names, source, only)
     chosen, selection = told or _select_genes(counts, n_top_genes)
     n_cells = adata.n_obs if cells is None else np.count_nonzero(cells)
     if told is None and selection != _ALL_GENES and counts.shape[0] < n_cells:
@@ -140,7 +140,7 @@ def refuse_no_counts(
     """Refuse at a glance what :func:`read_counts` will refuse, before it is known which cells are read."""
     read_batches(adata, batch_key, cells)
     _, names, source = find_counts(adata, layer, cells, "glance")
-    _genes_told(adata, names, source, only)
+    genes_told(adata, names, source, only)
 
 
 def count_data(
@@ -261,10 +261,10 @@ def _mask_of(sampled: NDArray[np.int64], cells: NDArray[np.bool_] | None, n_obs:
     return mask
 
 
-def _genes_told(
+def genes_told(
     adata: AnnData, names: pd.Index, source: str, only: Sequence[str] | None
 ) -> tuple[NDArray[np.bool_], str] | None:
-    """Which columns take part, and by what rule, where genes are named or marked."""
+    """Which columns take part, and by what rule, where genes are named or marked; else None."""
     if only is not None:
         return _named_genes(names, only, source), _NAMED_GENES
     if keys.HIGHLY_VARIABLE not in adata.var:

@@ -292,7 +292,7 @@ def cluster_file(
             before = state_of(source) if source.exists() else ()
             adata = stack.enter_context(opened(source))
             refuse_unwritable_tables(adata, source, target)
-            _refuse_labels_of_others(adata, key)
+            refuse_labels_of_others(adata, key)
             held = source
             rounded: list[tuple[str, str]] = []
             if request.round_counts:
@@ -381,13 +381,13 @@ def _cluster_seurat(source: Path, target: Path, request: Request, *, quiet: bool
     adata = seurat.to_anndata(robj)
     if request.drop_empty_cells:
         adata = adata[_cells_with_counts(adata, request.layer, quiet=quiet)].copy()
-    _refuse_labels_of_others(adata, request.final_key)
+    refuse_labels_of_others(adata, request.final_key)
     request.apply(adata, quiet=quiet, plots=False)
     seurat.write_rds(seurat.labels_to_seurat(adata, robj, request.final_key), target)
     return adata
 
 
-def _refuse_labels_of_others(adata: AnnData, column: str) -> None:
+def refuse_labels_of_others(adata: AnnData, column: str) -> None:
     """Refuse to replace a column that is not, or no longer, what a run of recall_py has left there."""
     from recall_py.adata.stored import read_result
 

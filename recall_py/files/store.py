@@ -32,6 +32,16 @@ _SPARSE = (("csr_matrix", "0.1.0"), ("csc_matrix", "0.1.0"))
 _DENSE = (_UNMARKED, ("array", "0.2.0"))
 _GROUP = dict.fromkeys(_ALIGNED, (_UNMARKED, ("dict", "0.1.0"))) | {"raw": (_UNMARKED, ("raw", "0.1.0"))}
 """Kinds and versions of elements that are read here and not by anndata."""
+_OTHER_KINDS = {
+    ".h5mu": ("a MuData", "mudata.read_h5ad('PATH', mod='rna').write_h5ad('rna.h5ad')"),
+    ".h5": ("a 10x file", "a = scanpy.read_10x_h5('PATH'); a.var_names_make_unique(); a.write_h5ad('counts.h5ad')"),
+    ".loom": ("a loom file", "anndata.io.read_loom('PATH').write_h5ad('counts.h5ad')  # pip install loompy"),
+    ".mtx": ("a matrix alone", "scanpy.read_10x_mtx('the folder of PATH').write_h5ad('counts.h5ad')"),
+    ".mtx.gz": ("a matrix alone", "scanpy.read_10x_mtx('the folder of PATH').write_h5ad('counts.h5ad')"),
+    ".h5ad.gz": ("compressed as a whole", "unpack it first: gunzip -k PATH"),
+    ".zarr.zip": ("compressed as a whole", "unpack it first: unzip PATH"),
+}
+"""Other files of single-cell data by the ends of their names: what they are, and what makes an .h5ad file of them."""
 _SMALL = 256 << 20
 """Bytes of a file that is read through when it is opened; of a larger one only what is used is read."""
 _DEEPEST, _MOST_ELEMENTS = 32, 200_000
@@ -92,6 +102,11 @@ def refuse_absent(path: Path) -> None:
     if not path.exists():
         msg = f"{path} does not exist; the path of an .h5ad file or a .zarr store is needed."
         raise ValueError(msg)
+    other = _OTHER_KINDS.get("".join(path.suffixes[-2:]).lower()) or _OTHER_KINDS.get(path.suffix.lower())
+    if other is not None:
+        kind, line = other
+        msg = f"{path} is {kind}; the path of an .h5ad file or a .zarr store is needed. Make one in Python: {line}"
+        raise ValueError(msg.replace("PATH", str(path)))
     for file in files_of(path):
         if not file.is_file():
             msg = f"{file} is no file that can be read, but a device, a pipe or a link to nothing. Leave it out."
