@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.adata.read import read_counts, refuse_small_batches
+from recall_py.adata.read import read_counts, refuse_empty_cells, refuse_small_batches
 from recall_py.method.params import resolve_seed
 from recall_py.method.threads import resolve_n_jobs
 from recall_py.run.options import with_option_docs
@@ -67,6 +67,7 @@ def knockoffs(
 
     null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    refuse_empty_cells(data, adata.obs_names)
     refuse_small_batches(data)
     augmented = draw_knockoffs(data.read(), null_method, resolve_seed(random_state, rng), resolve_n_jobs(n_jobs))
     names = [*data.genes, *_knockoff_names(data.genes)]
@@ -121,6 +122,7 @@ def null_misfit(
 
     model = null_model(null_method)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    refuse_empty_cells(data, adata.obs_names)
     refuse_small_batches(data)
     counts, depth = data.read().counts, data.depth
     members = cells_of_batches(data.batches, counts.shape[0])

@@ -39,6 +39,9 @@ KNOCKOFF = "knockoff"
 REAL_GENE = "real_gene"
 """``var["real_gene"]`` of ``pp.knockoffs``: the real gene of each column."""
 
+ROUNDED = "adata.layers['counts'] = np.rint(adata.X)"
+"""The line that makes counts of estimated ones."""
+
 _RESERVED = (".", "..", "_index", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
 """Names that .h5ad files and .zarr stores have a use of their own for."""
 _LONGEST = 200

@@ -56,7 +56,7 @@ def labels_everywhere(
         If a label of the others is called as a new one.
     """
     column, _ = restrict_to
-    everywhere = read_labels(adata, column).astype(str).to_numpy(dtype=object)
+    everywhere = read_labels(adata, column).to_numpy(dtype=object)
     taken = set(labels.tolist()) & set(everywhere[~cells].tolist())
     if taken:
         msg = (
@@ -74,8 +74,20 @@ def told_restriction(restrict_to: tuple[str, Sequence[str]] | None) -> dict[str,
 
 
 def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> pd.Series[Any] | None:
-    """The batches of some or all cells."""
-    return None if column is None else read_labels(adata, column, cells).cat.remove_unused_categories()
+    """The batches of some or all cells.
+
+    Raises
+    ------
+    ValueError
+        If a cell has none.
+    """
+    if column is None:
+        return None
+    batches = read_labels(adata, column, cells).cat.remove_unused_categories()
+    if batches.isna().any():
+        msg = f"obs[{column!r}] has no label for {int(batches.isna().sum())} cells. Leave those cells out first."
+        raise ValueError(msg)
+    return batches
 
 
 def read_clusters(adata: AnnData, column: str) -> pd.Series[Any]:
@@ -88,20 +100,32 @@ def read_clusters(adata: AnnData, column: str) -> pd.Series[Any]:
 
 
 def read_labels(adata: AnnData, column: str, cells: NDArray[np.bool_] | None = None) -> pd.Series[Any]:
-    """A column of ``obs`` as categories that are strings, of all cells or of some.
+    """A column of ``obs`` as categories that are strings, of all cells or of some; NaN where there is none.
 
     Raises
     ------
     KeyError
         If it does not exist, with the list of those that do.
     ValueError
-        If a cell has no label.
+        If two labels differ in nothing but their type, or no cell has a label.
     """
     if column not in adata.obs:
         msg = f"obs[{column!r}] does not exist. Columns of obs: {listed(list(adata.obs))}."
         raise KeyError(msg)
     labels = (adata.obs[column] if cells is None else adata.obs[column][cells]).astype("category")
-    if labels.isna().any():
-        msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
+    if labels.isna().all() and len(labels):
+        msg = f"obs[{column!r}] has no label for any cell."
         raise ValueError(msg)
-    return labels.cat.rename_categories([str(name) for name in labels.cat.categories])
+    names = pd.Index([str(name) for name in labels.cat.categories])
+    if not names.is_unique:
+        msg = (
+            f"obs[{column!r}] has {names[names.duplicated()][0]!r} both as text and as a number. Make all text: "
+            f"adata.obs[{column!r}] = adata.obs[{column!r}].astype(str)"
+        )
+        raise ValueError(msg)
+    return labels.cat.rename_categories(names)
+
+
+def in_natural_order(labels: NDArray[np.object_]) -> pd.Categorical:
+    """Labels as categories; what is missing stays so."""
+    return pd.Categorical(labels, categories=natsorted({label for label in labels if not pd.isna(label)}))

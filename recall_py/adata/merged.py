@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from natsort import natsorted
 from numpy.typing import NDArray
 
 from recall_py.adata import keys
+from recall_py.adata.labels import in_natural_order
 from recall_py.adata.programmes import LeftOut, Presence, reason
 from recall_py.adata.read import CountData
 from recall_py.adata.write import flat_params
@@ -31,6 +31,7 @@ def write_merging(
     key_added: str,
     groupby: str,
     names: Sequence[str],
+    cells: NDArray[np.bool_],
     data: CountData,
     left_out: LeftOut,
     params: MergeParams,
@@ -47,6 +48,8 @@ def write_merging(
         Columns of ``obs``: to write to, and the labels at the start.
     names
         (n_start,) label of each code at the start, in the order of the categories.
+    cells
+        (n_obs,) those that have a label.
     data, left_out
         The counts that were read, and which genes do not count.
     params, merging
@@ -58,7 +61,9 @@ def write_merging(
     in_order = list(dict.fromkeys(of_start.tolist()))
     labels = _names_told_apart(names, [merging.members[code] for code in in_order])
     place = np.argsort(in_order)
-    adata.obs[key_added] = pd.Categorical.from_codes(place[merging.labels], pd.Index(labels))
+    codes = np.full(cells.size, -1)
+    codes[cells] = place[merging.labels]
+    adata.obs[key_added] = pd.Categorical.from_codes(codes, pd.Index(labels))
     _carry_colours(adata, key_added, groupby, [np.asarray(names)[list(merging.members[code])] for code in in_order])
     record = _record(data, left_out, params, merging, names, [labels[at] for at in place], np.bincount(merging.labels))
     adata.uns[key_added] = {keys.PARAMS: dict(asked), keys.RECORD: record}
@@ -118,9 +123,9 @@ def write_calibrated(
     labels = start
     if merging.merges:
         final = [f"{prefix}{code + first}" for code in range(len(merging.members))]
-        everywhere = start.astype(str).to_numpy(dtype=object)
+        everywhere = start.to_numpy(dtype=object)
         everywhere[slice(None) if cells is None else cells] = np.asarray(final, dtype=object)[merging.labels]
-        labels = pd.Series(pd.Categorical(everywhere, categories=natsorted(set(everywhere))), index=start.index)
+        labels = pd.Series(in_natural_order(everywhere), index=start.index)
         entry.pop(keys.MODULARITY, None)  # it is that of the start
     adata.obs[key_added + keys.START_SUFFIX] = start
     adata.obs[key_added] = labels

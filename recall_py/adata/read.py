@@ -14,7 +14,7 @@ from scipy import sparse
 from recall_py.adata import keys
 from recall_py.adata.labels import read_batches
 from recall_py.arguments import ArgumentError, Named
-from recall_py.counts.matrix import CountMatrix
+from recall_py.counts.matrix import NOT_INTEGERS, CountMatrix
 from recall_py.counts.selection import most_variable
 from recall_py.counts.source import count_matrix
 from recall_py.counts.structure import DamagedError
@@ -75,6 +75,11 @@ class CountData:
         return self.matrix.totals
 
     @property
+    def empty(self) -> NDArray[np.bool_]:
+        """(n_cells,) which have no counts in the genes that take part."""
+        return self.matrix.totals_over(self.chosen) == 0
+
+    @property
     def depth(self) -> NDArray[np.float64]:
         """(n_cells,) total over all genes, relative to its mean."""
         return self.totals / self.totals.mean()
@@ -101,7 +106,7 @@ def read_counts(
     integers. Genes are those of ``var["highly_variable"]``, else all if there are at most `n_top_genes`, else the
     `n_top_genes` that scanpy's ``seurat_v3`` selects on the counts; or `only` those that are named. `cells` is a mask
     of the cells that take part. Where `sampled` has ascending positions among these, all of this is judged by those
-    cells, no other is read, and cells without counts are accepted.
+    cells, and no other is read. Cells without counts are accepted.
 
     Raises
     ------
@@ -115,14 +120,12 @@ def read_counts(
     read = cells if sampled is None else _mask_of(sampled, cells, adata.n_obs)
     found = find_counts(adata, layer, read, "all" if sampled is None else "few")
     counts, names, source = found
-    told = _genes_told(adata, names, source, only)
+    told = genes_told(adata, names, source, only)
     chosen, selection = told or _select_genes(counts, n_top_genes)
     n_cells = adata.n_obs if cells is None else np.count_nonzero(cells)
     if told is None and selection != _ALL_GENES and counts.shape[0] < n_cells:
         selection += f", on {counts.shape[0]} sampled cells"
     data = count_data(found, chosen, selection, batches)
-    if sampled is None:
-        _refuse_empty_cells(data, adata.obs_names if cells is None else adata.obs_names[cells])
     return replace(data, sampled=sampled)
 
 
@@ -137,7 +140,7 @@ def refuse_no_counts(
     """Refuse at a glance what :func:`read_counts` will refuse, before it is known which cells are read."""
     read_batches(adata, batch_key, cells)
     _, names, source = find_counts(adata, layer, cells, "glance")
-    _genes_told(adata, names, source, only)
+    genes_told(adata, names, source, only)
 
 
 def count_data(
@@ -206,6 +209,10 @@ def find_counts(
         raw, problem = _looked_at(adata.raw.X, "raw.X", cells, look)
         if problem is None:
             if not adata.raw.var_names.is_unique:
+                if adata.X is not None:
+                    counts, problem = _looked_at(adata.X, "X", cells, look)
+                    if problem is None:
+                        return counts, adata.var_names, "X"
                 text = (
                     "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass "
                     "{layer:'...'}"
@@ -222,6 +229,13 @@ def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = No
         counts, problem = _looked_at(matrix, source, cells, look)
         if problem is None:
             return counts
+    if problem is not None and problem.startswith(NOT_INTEGERS):
+        text = (
+            "{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
+            "distributions. Pass the layer that has them, {layer:'...'}. Counts that were estimated (kallisto, RSEM, "
+            "SoupX, CellBender) are taken for counts once they are rounded; logarithms are not: {rounded}"
+        )
+        raise ArgumentError(text, source=source, problem=problem, rounded=Named(keys.ROUNDED))
     text = (
         "{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
         "distributions. Pass the layer that has them, {layer:'...'}, or keep them before normalising: "
@@ -247,19 +261,46 @@ def _mask_of(sampled: NDArray[np.int64], cells: NDArray[np.bool_] | None, n_obs:
     return mask
 
 
-def _genes_told(
+def genes_told(
     adata: AnnData, names: pd.Index, source: str, only: Sequence[str] | None
 ) -> tuple[NDArray[np.bool_], str] | None:
-    """Which columns take part, and by what rule, where genes are named or marked."""
+    """Which columns take part, and by what rule, where genes are named or marked; else None."""
     if only is not None:
         return _named_genes(names, only, source), _NAMED_GENES
     if keys.HIGHLY_VARIABLE not in adata.var:
         return None
-    flagged = adata.var_names[(adata.var[keys.HIGHLY_VARIABLE] == True).to_numpy(dtype=bool)]  # noqa: E712  NaN is no
+    flagged = adata.var_names[_is_marked(adata.var[keys.HIGHLY_VARIABLE])]
     if not len(flagged):
         msg = "var['highly_variable'] marks no gene. Select again: sc.pp.highly_variable_genes(adata, ...)"
         raise ValueError(msg)
-    return names.isin(flagged), f"var[{keys.HIGHLY_VARIABLE!r}]"
+    marked = names.isin(flagged)
+    if not marked.any():
+        msg = (
+            f"None of the {len(flagged)} genes that var['highly_variable'] marks is in {source} by its name: there "
+            f"they are called {listed(names)}, and in var {listed(flagged)}. Call them alike, or name the genes to use."
+        )
+        raise ValueError(msg)
+    return marked, f"var[{keys.HIGHLY_VARIABLE!r}]"
+
+
+def _is_marked(column: pd.Series[Any]) -> NDArray[np.bool_]:
+    """(n_genes,) whether a gene is marked, by a column of truth values, also as text; what is missing is no.
+
+    Raises
+    ------
+    ValueError
+        If the column holds something else.
+    """
+    text = column.astype(object).where(column.notna(), "").astype(str).str.strip().str.lower()
+    marked, unmarked = text.isin(["true", "1", "1.0"]), text.isin(["false", "0", "0.0", ""])
+    strange = column[~(marked | unmarked)]
+    if len(strange):
+        msg = (
+            f"var['highly_variable'] holds {listed(strange.unique())}, where True and False are expected. Select the "
+            "genes again: sc.pp.highly_variable_genes(adata, ...)"
+        )
+        raise ValueError(msg)
+    return marked.to_numpy(dtype=bool)
 
 
 def _select_genes(counts: CountMatrix, n_top_genes: int) -> tuple[NDArray[np.bool_], str]:
@@ -285,8 +326,9 @@ def _named_genes(names: pd.Index, only: Sequence[str], source: str) -> NDArray[n
     return names.isin(wanted)
 
 
-def _refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
-    empty = cells[data.matrix.totals_over(data.chosen) == 0]
+def refuse_empty_cells(data: CountData, cells: pd.Index) -> None:
+    """Refuse the `cells` that were read if one has no counts in the genes that take part."""
+    empty = cells[data.empty]
     if not len(empty):
         return
     remove = Named("sc.pp.filter_cells(adata, min_counts=1)")

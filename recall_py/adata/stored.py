@@ -211,7 +211,7 @@ def _merging_of(adata: AnnData, key: str, record: Mapping[str, Any]) -> StoredMe
     column = key if merges else str(around["groupby"])
     start = key + keys.START_SUFFIX if keys.CLUSTERING in record else str(around["groupby"])
     names = np.asarray(record["labels"]).astype(str)
-    codes = pd.Index(names).get_indexer(read_labels(adata, column).astype(str)).astype(np.int32)
+    codes = _codes_of(adata, column, names)
     asked = {**around, **record.get(keys.CLUSTERING, {})}
     result = StoredMerging(
         key=key,
@@ -240,8 +240,7 @@ def _run_of(adata: AnnData, key: str, record: Mapping[str, Any]) -> StoredRun:
     params = record.get(keys.PARAMS, around)
     column = key if keys.PARAMS in record else str(around["groupby"])
     names = np.asarray(record["labels"]).astype(str)
-    labels = read_labels(adata, column)
-    codes = pd.Index(names).get_indexer(labels.astype(str)).astype(np.int32)
+    codes = _codes_of(adata, column, names)
     if keys.SKETCH in record:
         codes[~_sketched(adata, column + keys.SKETCH_SUFFIX)] = -1
     run = StoredRun(
@@ -259,6 +258,13 @@ def _run_of(adata: AnnData, key: str, record: Mapping[str, Any]) -> StoredRun:
     )
     _refuse_changed(run, adata.n_obs)
     return run
+
+
+def _codes_of(adata: AnnData, column: str, names: NDArray[np.str_]) -> NDArray[np.int32]:
+    """(n_obs,) which of the `names` each cell has, -1 for others and for none."""
+    labels = read_labels(adata, column)
+    of_category = np.append(pd.Index(names).get_indexer(labels.cat.categories), -1)
+    return of_category[labels.cat.codes].astype(np.int32)
 
 
 def _sketched(adata: AnnData, column: str) -> NDArray[np.bool_]:

@@ -7,11 +7,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from natsort import natsorted
 from numpy.typing import NDArray
 
 from recall_py.adata import keys
+from recall_py.adata.labels import in_natural_order
 from recall_py.adata.read import CountData
 from recall_py.arguments import ArgumentError, Named
 from recall_py.method.pairs import pair_test_named
@@ -28,7 +27,7 @@ def write_clusters(
     adata: AnnData,
     key_added: str,
     names: Sequence[str],
-    labels: NDArray[np.str_],
+    labels: NDArray[np.object_],
     data: CountData,
     params: RunParams,
     result: RecallResult,
@@ -46,7 +45,7 @@ def write_clusters(
     names
         (n_clusters,) label of each code of the result.
     labels
-        (n_obs,) label of every cell, those left out of a restricted clustering included.
+        (n_obs,) label of every cell, those left out of a restricted clustering included; NaN for empty cells.
     data
         What was clustered.
     params, result
@@ -64,7 +63,7 @@ def write_clusters(
     for entry, suffix in ((keys.CLUSTERING, keys.START_SUFFIX), (keys.STABILITY, keys.STABILITY_SUFFIX)):
         if entry in before and key_added + suffix in adata.obs:
             del adata.obs[key_added + suffix]
-    adata.obs[key_added] = pd.Categorical(labels.astype(str), categories=natsorted(set(labels.tolist())))
+    adata.obs[key_added] = in_natural_order(labels)
     search = result.search
     adata.uns[key_added] = {
         keys.PARAMS: dict(scanpy_params),

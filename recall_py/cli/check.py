@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +12,38 @@ from recall_py.adata import keys
 from recall_py.adata.programmes import whole_reason
 from recall_py.adata.stored import find_record, programmes_of
 from recall_py.cli.beside import Beside
+from recall_py.cli.cluster import alone_with, refuse_changed, rounded_layer
 from recall_py.cli.output import print_programmes, print_table
-from recall_py.files.store import opened, write_result
+from recall_py.files.store import opened, refuse_unwritable_tables, state_of, write_result
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def test_file(source: Path, target: Path | None, asked: dict[str, Any], beside: Beside, *, quiet: bool) -> None:
+def test_file(
+    source: Path, target: Path | None, asked: dict[str, Any], beside: Beside, *, round_counts: bool, quiet: bool
+) -> None:
     """Test the labels of one file."""
     from recall_py import tl
 
     beside.refuse_unfit(source, target)
     key, groupby = asked.get("key_added", keys.PAIR_TESTS), asked["groupby"]
     keys.refuse_unusable(key)
-    with opened(source) as adata:
+    with ExitStack() as stack:
+        if source == target:
+            stack.enter_context(alone_with(source))
+        before = state_of(source) if source.exists() else ()
+        adata = stack.enter_context(opened(source))
+        if target is not None:
+            refuse_unwritable_tables(adata, source, target)
+        added = []
+        if round_counts:
+            added = rounded_layer(adata, asked.get("layer"))
+            asked = {**asked, "layer": None}
         tl.test_clusters(adata, **asked)
         if target is not None:
-            write_result(adata, source, target, [("uns", key)], None)
+            refuse_changed(source, before)
+            write_result(adata, source, target, [("uns", key), *added], None)
         beside.write(adata, key, "test", source, target)
         if not quiet:
             tell_tests(adata, key, groupby)

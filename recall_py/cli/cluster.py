@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +14,21 @@ import numpy as np
 import typer
 
 from recall_py.adata import keys
+from recall_py.adata.labels import read_labels
+from recall_py.adata.read import find_counts
 from recall_py.cli.beside import Beside
 from recall_py.cli.output import print_result
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
-from recall_py.counts.source import count_matrix
-from recall_py.files.atomic import remove
-from recall_py.files.store import opened, rewrite, write_result
+from recall_py.files.atomic import first_line, private_folder, write_atomically
+from recall_py.files.store import (
+    InputChangedError,
+    in_memory,
+    opened,
+    refuse_unwritable_tables,
+    rewrite,
+    state_of,
+    write_result,
+)
 from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, one_of
 from recall_py.run.options import flags
 
@@ -26,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_LARGEST_LOGARITHM = np.log1p(1e4)
+"""Above it no value lies that was normalised to totals of 10,000 and log-transformed."""
 QUICK = {"flavor": "igraph", "n_iterations": 2}
 """How Leiden runs on a graph that the command makes, where nothing else is asked for."""
 
@@ -41,6 +54,13 @@ class Request:
     """Slot that the function writes to."""
     drop_empty_cells: bool = False
     """Whether cells without counts are left out."""
+    round_counts: bool = False
+    """Whether estimated counts are rounded."""
+
+    @property
+    def layer(self) -> str | None:
+        """Layer with the counts, where it is named."""
+        return self.given.get("layer")
 
     def apply(self, adata: AnnData, *, quiet: bool, plots: bool) -> PlotSlots:
         """Call the function; say what was added, for `plots` where that is asked for."""
@@ -57,7 +77,11 @@ class Request:
             typer.echo(slots.said + by)
         if self.function != "merge_clusters":
             usual = {"progress": not quiet, **usual}
-        getattr(tl, self.function)(adata, **usual, **self.given)
+        asked = dict(self.given)
+        if "restrict_to" in asked:
+            column, named = asked["restrict_to"]
+            asked["restrict_to"] = column, known_among(named, set(read_labels(adata, column).cat.categories))
+        getattr(tl, self.function)(adata, **usual, **asked)
         if self.function == "recall" and plots and "X_umap" not in adata.obsm:
             slots = add_plot_slots(adata, layer, seed=seed, n_top_genes=self.given.get("n_top_genes", 2000))
         return slots
@@ -68,7 +92,7 @@ class Request:
         return self.function in RESOLUTION_CLUSTERERS and not named and self.given.get("method", "pairs") == "pairs"
 
 
-def clustering(given: dict[str, Any], *, drop_empty_cells: bool = False) -> Request:
+def clustering(given: dict[str, Any], *, drop_empty_cells: bool = False, round_counts: bool = False) -> Request:
     """What ``recall-py cluster`` asks: calibrate a clustering of the graph in the file."""
     asked = dict(given)
     algorithm = asked.pop("algorithm", "leiden")
@@ -80,10 +104,11 @@ def clustering(given: dict[str, Any], *, drop_empty_cells: bool = False) -> Requ
         given=asked,
         final_key=_final_key(asked, algorithm),
         drop_empty_cells=drop_empty_cells,
+        round_counts=round_counts,
     )
 
 
-def search(given: dict[str, Any], *, drop_empty_cells: bool = False) -> Request:
+def search(given: dict[str, Any], *, drop_empty_cells: bool = False, round_counts: bool = False) -> Request:
     """What ``recall-py recall`` asks: search with knockoff genes."""
     algorithm = given.get("algorithm", "louvain")
     one_of("algorithm", algorithm, CLUSTERERS)
@@ -95,20 +120,31 @@ def search(given: dict[str, Any], *, drop_empty_cells: bool = False) -> Request:
         given=given,
         final_key=_final_key(given, "recall_clusters"),
         drop_empty_cells=drop_empty_cells,
+        round_counts=round_counts,
     )
 
 
-def merging(given: dict[str, Any]) -> Request:
+def merging(given: dict[str, Any], *, round_counts: bool = False) -> Request:
     """What ``recall-py merge`` asks: merge labels that are in the file."""
     key = given.get("key_added", given["groupby"] + keys.MERGED_SUFFIX)
     keys.refuse_unusable(key)
-    return Request(function="merge_clusters", given=given, final_key=key)
+    return Request(function="merge_clusters", given=given, final_key=key, round_counts=round_counts)
 
 
 def _final_key(asked: dict[str, Any], usual: str) -> str:
     key = asked.get("key_added", usual)
     keys.refuse_unusable(key)
     return keys.final_key(key, usual, restricted="restrict_to" in asked)
+
+
+def known_among(named: list[str], known: set[str]) -> list[str]:
+    """Labels of which some may hold commas, given what lies between the commas: the longest that are `known`."""
+    names: list[str] = []
+    while named:
+        size = next((size for size in range(len(named), 0, -1) if ",".join(named[:size]) in known), 1)
+        names.append(",".join(named[:size]))
+        named = named[size:]
+    return names
 
 
 def _refuse_meaningless(given_options: list[str], algorithm: str) -> None:
@@ -123,22 +159,83 @@ def cluster_file(source: Path, target: Path, request: Request, beside: Beside, *
     beside.refuse_unfit(source, target)
     key = request.final_key
     with ExitStack() as stack:
+        if source == target:
+            stack.enter_context(alone_with(source))
         if ".rds" in (source.suffix.lower(), target.suffix.lower()):
             adata = _cluster_seurat(source, target, request, quiet=quiet)
         else:
+            before = state_of(source) if source.exists() else ()
             adata = stack.enter_context(opened(source))
-            _refuse_labels_of_others(adata, key)
+            refuse_unwritable_tables(adata, source, target)
+            refuse_labels_of_others(adata, key)
             held = source
+            rounded: list[tuple[str, str]] = []
+            if request.round_counts:
+                rounded = rounded_layer(adata, request.layer)
+                request = replace(request, given={**request.given, "layer": None})
             if request.drop_empty_cells:
-                adata, held = _without_empty_cells(stack, adata, source, target, quiet=quiet)
+                adata, held = _without_empty_cells(stack, adata, request.layer, target, source, quiet=quiet)
+                rounded = rounded if held == source else []
             slots = request.apply(adata, quiet=quiet, plots=True)
-            written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added]
-            write_result(adata, held, target, written, slots.layer)
+            written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added, *rounded]
+            with labels_rescued(adata, key, target):
+                refuse_changed(source, before)
+                write_result(adata, held, target, written, slots.layer)
         beside.write(adata, key, command, source, target)
         if not quiet:
             print_result(adata, key)
             typer.echo(f"wrote {target}")
             beside.tell()
+
+
+@contextmanager
+def alone_with(source: Path) -> Iterator[None]:
+    """Refuse a second command that is to write over the same file at the same time."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    path = source.resolve()
+    lock = path.with_name(f".{path.name}.recall-py.lock")
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"Another recall-py is about to write over {source}. Wait for its end, or write elsewhere: -o OUT."
+            raise ValueError(msg) from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def refuse_changed(source: Path, before: tuple[int, ...]) -> None:
+    """Refuse to write a result beside, or over, what it was not made from."""
+    if not source.exists() or state_of(source) != before:
+        msg = f"{source} was changed or replaced while it was read. Run the command again on what is there now."
+        raise InputChangedError(msg)
+
+
+@contextmanager
+def labels_rescued(adata: AnnData, key: str, target: Path) -> Iterator[None]:
+    """Where the result cannot be written, write its labels to a table beside it, and say so."""
+    try:
+        yield
+    except Exception as error:
+        columns = [name for name in (key, key + keys.START_SUFFIX) if name in adata.obs]
+        for folder in (target.resolve().parent, Path.cwd(), Path(tempfile.gettempdir())):
+            rescue = folder / f"{target.stem}.{key}.labels.csv"
+            try:
+                write_atomically(rescue, lambda partial: adata.obs[columns].to_csv(partial))
+            except OSError:
+                continue
+            msg = (
+                f"{target} could not be written ({type(error).__name__}: {first_line(error)}). The labels are not "
+                f"lost: {rescue}"
+            )
+            raise ValueError(msg) from error
+        raise
 
 
 def _colours(adata: AnnData, key: str) -> list[tuple[str, str]]:
@@ -154,14 +251,14 @@ def _cluster_seurat(source: Path, target: Path, request: Request, *, quiet: bool
     robj = read_seurat(source, target)
     adata = seurat.to_anndata(robj)
     if request.drop_empty_cells:
-        adata = adata[_cells_with_counts(adata, quiet=quiet)].copy()
-    _refuse_labels_of_others(adata, request.final_key)
+        adata = adata[_cells_with_counts(adata, request.layer, quiet=quiet)].copy()
+    refuse_labels_of_others(adata, request.final_key)
     request.apply(adata, quiet=quiet, plots=False)
     seurat.write_rds(seurat.labels_to_seurat(adata, robj, request.final_key), target)
     return adata
 
 
-def _refuse_labels_of_others(adata: AnnData, column: str) -> None:
+def refuse_labels_of_others(adata: AnnData, column: str) -> None:
     """Refuse to replace a column that is not, or no longer, what a run of recall_py has left there."""
     from recall_py.adata.stored import read_result
 
@@ -188,22 +285,46 @@ def read_seurat(source: Path, target: Path) -> Any:
 
 
 def _without_empty_cells(
-    stack: ExitStack, adata: AnnData, source: Path, target: Path, *, quiet: bool
+    stack: ExitStack, adata: AnnData, layer: str | None, target: Path, source: Path, *, quiet: bool
 ) -> tuple[AnnData, Path]:
-    """The contents without the cells that have no counts in X, and the file that holds them."""
-    kept = _cells_with_counts(adata, quiet=quiet)
+    """The contents without the cells that have no counts, and the file that holds them."""
+    kept = _cells_with_counts(adata, layer, quiet=quiet)
     if kept.all():
         return adata, source
-    without = target.resolve().with_name(f".{target.stem}-kept.{os.getpid()}.partial{target.suffix}")
-    stack.callback(remove, without)
+    without = stack.enter_context(private_folder(target.resolve())) / f"kept{target.suffix}"
     rewrite(adata, without, kept)
     return stack.enter_context(opened(without)), without
 
 
-def _cells_with_counts(adata: AnnData, *, quiet: bool) -> NDArray[np.bool_]:
-    totals = np.zeros(adata.n_obs)
-    for cells, _, values in count_matrix(adata.X).entries():
-        totals += np.bincount(cells, values, adata.n_obs)
+def rounded_layer(adata: AnnData, layer: str | None) -> list[tuple[str, str]]:
+    """Add the layer ``counts`` with rounded counts, and say that it was added.
+
+    Raises
+    ------
+    ValueError
+        If the values are no estimated counts: there is a layer of that name, or they may be logarithms.
+    """
+    stored = adata.X if layer is None else adata.layers.get(layer)
+    if stored is None:
+        msg = f"There is nothing to round in {'X' if layer is None else f'layers[{layer!r}]'}. Pass --layer."
+        raise ValueError(msg)
+    if keys.COUNTS_LAYER in adata.layers and layer != keys.COUNTS_LAYER:
+        msg = "layers['counts'] is there already: leave --round-counts out, or pass --layer counts to round it."
+        raise ValueError(msg)
+    values = in_memory(stored)
+    if values.max() <= _LARGEST_LOGARITHM:
+        msg = (
+            f"The largest value to round is {values.max():.4g}: these may be logarithms, of which rounding makes no "
+            "counts. Name the layer with the estimated counts: --layer NAME."
+        )
+        raise ValueError(msg)
+    adata.layers[keys.COUNTS_LAYER] = np.rint(values)
+    return [("layers", keys.COUNTS_LAYER)]
+
+
+def _cells_with_counts(adata: AnnData, layer: str | None, *, quiet: bool) -> NDArray[np.bool_]:
+    counts, _, _ = find_counts(adata, layer)
+    totals = counts.totals
     if not quiet:
         typer.echo(f"dropped {np.count_nonzero(totals <= 0)} cells without counts")
     return totals > 0

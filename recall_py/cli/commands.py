@@ -78,7 +78,7 @@ def _root(
 @takes(
     "output in_place key_added report markers merges json resolution algorithm method neighbors_key obsp restrict_to "
     "flavor n_iterations use_weights directed partition_type n_orders layer batch_key genes programmes "
-    "drop_empty_cells random_state n_jobs quiet debug"
+    "drop_empty_cells round_counts random_state n_jobs quiet debug"
 )
 def cluster(context: typer.Context, source: In, **options: Any) -> None:
     """Cluster the neighbour graph in IN, and merge clusters that null cells would explain as well.
@@ -90,7 +90,9 @@ def cluster(context: typer.Context, source: In, **options: Any) -> None:
     with reported_errors(context):
         if done_on_rds(context, _beside(options)):
             return
-        request = run.clustering(given(context), drop_empty_cells=options["drop_empty_cells"])
+        request = run.clustering(
+            given(context), drop_empty_cells=options["drop_empty_cells"], round_counts=options["round_counts"]
+        )
         if options["merges"] is not None and options["method"] != "pairs":
             raise ValueError(_NO_MERGES)
         _cluster_file(context, source, request)
@@ -106,14 +108,16 @@ def cluster(context: typer.Context, source: In, **options: Any) -> None:
 @takes(
     "output in_place key_added report markers json algorithm resolution_start num_clusters_start graph neighbors_key "
     "dims sketch restrict_to flavor n_iterations use_weights directed partition_type n_orders layer batch_key genes "
-    "n_top_genes drop_empty_cells null_method n_draws fdr offset min_auc exact_below strategy reduction_percentage "
-    "max_iterations raise_start bisect random_state n_jobs quiet debug",
+    "n_top_genes drop_empty_cells round_counts null_method n_draws fdr offset min_auc exact_below strategy "
+    "reduction_percentage max_iterations raise_start bisect random_state n_jobs quiet debug",
     "recall",
 )
 def recall(context: typer.Context, source: In, **options: Any) -> None:
     """The original: knockoff genes clustered and tested beside the real ones."""
     with reported_errors(context):
-        request = run.search(given(context), drop_empty_cells=options["drop_empty_cells"])
+        request = run.search(
+            given(context), drop_empty_cells=options["drop_empty_cells"], round_counts=options["round_counts"]
+        )
         _cluster_file(context, source, request)
 
 
@@ -126,7 +130,7 @@ def recall(context: typer.Context, source: In, **options: Any) -> None:
 )
 @takes(
     "groupby output in_place key_added report markers merges json merge_small external all_pairs neighbors_key obsp "
-    "layer batch_key genes programmes random_state n_jobs quiet debug",
+    "layer batch_key genes programmes round_counts random_state n_jobs quiet debug",
     "merge_clusters",
 )
 def merge(context: typer.Context, source: In, **options: Any) -> None:
@@ -134,7 +138,7 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
     with reported_errors(context):
         if done_on_rds(context, _beside(options)):
             return
-        _cluster_file(context, source, run.merging(given(context)))
+        _cluster_file(context, source, run.merging(given(context), round_counts=options["round_counts"]))
 
 
 @app.command(
@@ -146,7 +150,7 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
 )
 @takes(
     "groupby output in_place key_added report markers json external all_pairs neighbors_key obsp layer batch_key genes "
-    "programmes random_state n_jobs quiet debug",
+    "programmes round_counts random_state n_jobs quiet debug",
     "test_clusters",
 )
 def test(context: typer.Context, source: In, **options: Any) -> None:
@@ -159,7 +163,14 @@ def test(context: typer.Context, source: In, **options: Any) -> None:
             return
         written = options["output"] or options["in_place"]
         target = target_file(source, options["output"], in_place=options["in_place"]) if written else None
-        check.test_file(source, target, given(context), _beside(options), quiet=options["quiet"])
+        check.test_file(
+            source,
+            target,
+            given(context),
+            _beside(options),
+            round_counts=options["round_counts"],
+            quiet=options["quiet"],
+        )
 
 
 @app.command(cls=GroupedHelp, epilog=_examples("knockoffs pbmc.h5ad -o augmented.h5ad"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recall_py.adata import keys
+from recall_py.counts.structure import DamagedError
 from recall_py.files.store import opened
 
 if TYPE_CHECKING:
@@ -62,11 +64,12 @@ def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> list[tu
             ("layers", ", ".join(layers) or "none"),
             ("raw", raw),
             ("counts", _counts(adata, layer)),
-            ("genes used", _genes(adata, n_top_genes)),
+            ("genes used", _genes(adata, layer, n_top_genes)),
             ("neighbours", _neighbours(adata)),
             ("embeddings", ", ".join(adata.obsm) or "none"),
             ("labels", _labels(adata)),
             ("results", _results(adata)),
+            ("clustering", _clustering(adata, path, layer)),
         ]
 
 
@@ -96,7 +99,6 @@ def describe_installation() -> list[tuple[str, str]]:
 def _counts(adata: AnnData, layer: str | None) -> str:
     """Where the counts would be read from, or why not."""
     from recall_py.adata.read import find_counts
-    from recall_py.counts.structure import DamagedError
 
     try:
         counts, _, source = find_counts(adata, layer)
@@ -107,10 +109,48 @@ def _counts(adata: AnnData, layer: str | None) -> str:
     return f"{source}: raw integer counts ({counts.kind}, {counts.matrix.dtype})"
 
 
-def _genes(adata: AnnData, n_top_genes: int) -> str:
+def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
+    """The command line that will work, after the checks that it makes itself; or what they find."""
+    from recall_py.adata.neighbours import recorded_graph
+    from recall_py.adata.read import find_counts, refuse_no_counts, refuse_unusable
+    from recall_py.adata.write import refuse_columns_of_others, refuse_occupied
+    from recall_py.cli.cluster import refuse_labels_of_others
+    from recall_py.files.store import refuse_unwritable_tables
+
+    given = f"recall-py cluster {shlex.quote(str(path))} -o labelled{'.zarr' if path.is_dir() else '.h5ad'}"
+    if layer is not None:
+        given += f" --layer {shlex.quote(layer)}"
+    key = "leiden"
+    try:
+        refuse_unusable(adata)
+        refuse_unwritable_tables(adata, path, path)
+        if recorded_graph(adata) is None and len(adata.obsp):
+            return f"{given} --obsp {shlex.quote(next(iter(adata.obsp)))}"
+        refuse_no_counts(adata, layer=layer, batch_key=None, cells=None, only=None)
+        find_counts(adata, layer)
+    except DamagedError:
+        raise
+    except (KeyError, ValueError) as error:
+        return f"CANNOT BE DONE YET. {error.args[0]}"
+    try:
+        refuse_labels_of_others(adata, key)
+        refuse_occupied(adata, key)
+        refuse_columns_of_others(adata, key)
+    except (KeyError, ValueError):
+        given += " --key-added calibrated"
+    return given
+
+
+def _genes(adata: AnnData, layer: str | None, n_top_genes: int) -> str:
+    from recall_py.adata.read import find_counts, genes_told
+
     if keys.HIGHLY_VARIABLE in adata.var:
-        flagged = int((adata.var[keys.HIGHLY_VARIABLE] == True).sum())  # noqa: E712  missing values are no
-        return f"{flagged:,} that var['{keys.HIGHLY_VARIABLE}'] marks"
+        try:
+            _, names, source = find_counts(adata, layer)
+            marked, _ = genes_told(adata, names, source, None) or (names == names, "")
+        except (KeyError, ValueError) as error:
+            return f"NONE. {error.args[0]}"
+        return f"{int(marked.sum()):,} that var['{keys.HIGHLY_VARIABLE}'] marks"
     if adata.n_vars <= n_top_genes:
         return f"all {adata.n_vars:,}"
     return f"{n_top_genes:,} of {adata.n_vars:,}, selected by seurat_v3 on the counts (--n-top-genes)"

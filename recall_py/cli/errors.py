@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import traceback
 import warnings
@@ -12,11 +13,15 @@ from pathlib import Path
 
 import typer
 
+from recall_py.adata import keys
 from recall_py.arguments import NamesArguments, Speller, in_python
 from recall_py.cli.interrupt import prompt_interrupt
 from recall_py.run.observe import CalibrationWarning
 
-_OPTIONS_FOR_LINES = {"sc.pp.filter_cells(adata, min_counts=1)": "drop_empty_cells"}
+_OPTIONS_FOR_LINES = {
+    "sc.pp.filter_cells(adata, min_counts=1)": "drop_empty_cells",
+    keys.ROUNDED: "round_counts",
+}
 """Lines of Python that an option stands for."""
 
 
@@ -33,6 +38,7 @@ def reported_errors(context: typer.Context) -> Iterator[None]:
     try:
         with prompt_interrupt(paths), warnings.catch_warnings():
             if not debug:
+                logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind when a read fails
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", CalibrationWarning)
                 warnings.showwarning = show

@@ -3,7 +3,8 @@
 Python acts on Ctrl-C between two of its own instructions. A long call into compiled code (Leiden, the compression of a
 large matrix) has none, so a small second process watches: if the interrupted one has not ended in time, it ends it and
 removes what was half-written. The interrupt reaches it at once, since the C part of Python's signal handling writes to
-a pipe whatever else is going on.
+a pipe whatever else is going on. What was half-written is removed too where the command was ended by another signal:
+the pipe is then closed without the word that all is well.
 """
 
 from __future__ import annotations
@@ -21,26 +22,42 @@ PATIENCE = 0.7
 """Seconds for the command to end by itself."""
 
 _WATCH = """
-import glob, os, select, shutil, signal, sys, time
+import fcntl, glob, os, select, shutil, signal, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 pid, patience, folders = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
-interrupt = bytes([signal.SIGINT])
-while True:
+interrupt, well = bytes([signal.SIGINT]), b"\\0"
+found = b"\\1"
+while found and found != interrupt:
     found = os.read(0, 1)
-    if not found:
+    if found == well:
         sys.exit()
-    if found == interrupt:
-        break
+ended = not found
 end = time.monotonic() + patience
-while select.select([0], [], [], max(0.0, end - time.monotonic()))[0]:
-    if not os.read(0, 1):
-        sys.exit()  # it has ended by itself
-os.kill(pid, signal.SIGTERM)
-while os.read(0, 1):
-    pass
+while not ended and select.select([0], [], [], max(0.0, end - time.monotonic()))[0]:
+    found = os.read(0, 1)
+    if found == well:
+        sys.exit()
+    ended = not found
+by_itself = ended
+if not ended:
+    os.kill(pid, signal.SIGTERM)
+    while os.read(0, 1):
+        pass
 for folder in folders:
-    for partial in glob.glob(os.path.join(glob.escape(folder), f".*.{pid}.partial*")):
-        shutil.rmtree(partial) if os.path.isdir(partial) else os.unlink(partial)
+    for partial in glob.glob(os.path.join(glob.escape(folder), f".recall-py.{pid}.*.partial")):
+        shutil.rmtree(partial, ignore_errors=True)
+    for lock in glob.glob(os.path.join(glob.escape(folder), ".*.recall-py.lock")):
+        for _ in range(20):  # an ended process lets go of it a moment later; another's stays
+            try:
+                with open(lock) as held:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(lock)
+            except BlockingIOError:
+                time.sleep(0.1)
+            except OSError:
+                break
+if by_itself:
+    sys.exit()
 if sys.stderr.isatty():
     sys.stderr.write("\\x1b[?25h")
 sys.stderr.write("interrupted\\n")
@@ -73,5 +90,6 @@ def prompt_interrupt(paths: Iterable[Path]) -> Iterator[None]:
 
 def _dismiss(watching: subprocess.Popen[bytes], writing: int, before: int) -> None:
     signal.set_wakeup_fd(before)
+    os.write(writing, b"\0")
     os.close(writing)
     watching.wait()

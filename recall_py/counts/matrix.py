@@ -13,6 +13,7 @@ from scipy import sparse
 
 from recall_py.counts.blocks import read_rows, read_tile, tiles
 
+NOT_INTEGERS = "values that are not integers"
 _GLANCE = 20
 """Cells that tell at a glance whether a matrix holds counts."""
 
@@ -215,4 +216,7 @@ def _problem(values: NDArray[np.floating[Any]]) -> str | None:
     if (values < 0).any():
         return "negative values"
     fraction = values[values != np.rint(values)]
-    return f"values that are not integers, such as {fraction[0]:.4g}" if fraction.size else None
+    if not fraction.size:
+        return None
+    shown = f"{fraction[0]:.4g}"
+    return f"{NOT_INTEGERS}, such as {shown if float(shown) % 1 else repr(fraction[0].item())}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,45 +27,47 @@ def is_store(path: Path) -> bool:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file in the same folder, then rename it to `path`.
 
-    A kill at any moment leaves `path` as it was or complete, and at most a hidden ``.partial`` file beside it. A link
-    is followed, and a file that is replaced keeps its mode. A folder can take the place of another only in two steps:
-    a kill between them, within microseconds, leaves the old one under a hidden name beside the new one.
+    A kill at any moment leaves `path` as it was or complete, and at most a hidden ``.partial`` folder beside it, which
+    only its owner can enter. A link is followed, and a file that is replaced keeps its mode. A folder can take the
+    place of another only in two steps: a kill between them, within microseconds, leaves the old one in that folder.
     """
     suffix, path = path.suffix, path.resolve()
     if not path.parent.is_dir():
         msg = f"The folder {path.parent} does not exist."
         raise ValueError(msg)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{suffix}")
-    try:
+    with private_folder(path) as folder:
+        partial = folder / f"{path.stem}{suffix}"
         write(partial)
         if path.is_dir():
-            _exchange(partial, path)
+            shutil.copymode(path, partial)
+            _exchange(partial, path, folder / "replaced")
         else:
             if path.exists():
                 shutil.copymode(path, partial)
             os.replace(partial, path)
+
+
+@contextmanager
+def private_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path` that nobody else can enter or foresee, removed in the end.
+
+    Its name tells the process, for what is left to be found when that was ended.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f".recall-py.{os.getpid()}.", suffix=".partial", dir=path.parent))
+    try:
+        yield folder
     finally:
-        remove(partial)
+        shutil.rmtree(folder)
 
 
-def _exchange(new: Path, folder: Path) -> None:
-    """Put a folder in the place of another, which stays until the new one is there."""
-    old = folder.with_name(f".{folder.stem}.{os.getpid()}.old{folder.suffix}")
+def _exchange(new: Path, folder: Path, old: Path) -> None:
+    """Put a folder in the place of another, which stays as `old` until the new one is there."""
     os.replace(folder, old)
     try:
         os.replace(new, folder)
     except BaseException:
         os.replace(old, folder)
         raise
-    remove(old)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if there is one."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_adata(adata: AnnData, path: Path) -> None:

@@ -20,14 +20,32 @@ from scipy import sparse
 
 from recall_py.counts.blocks import read_tile, tiles
 from recall_py.counts.source import reading_once
-from recall_py.counts.structure import place_of, refuse_damaged
+from recall_py.counts.structure import DamagedError, place_of, refuse_damaged
 from recall_py.files.atomic import first_line, is_store, is_zarr, write_atomically
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_SPARSE = ("csr_matrix", "csc_matrix")
 _ALIGNED = ("obsm", "varm", "obsp", "varp", "layers")
+_UNMARKED = (None, None)
+_SPARSE = (("csr_matrix", "0.1.0"), ("csc_matrix", "0.1.0"))
+_DENSE = (_UNMARKED, ("array", "0.2.0"))
+_GROUP = dict.fromkeys(_ALIGNED, (_UNMARKED, ("dict", "0.1.0"))) | {"raw": (_UNMARKED, ("raw", "0.1.0"))}
+"""Kinds and versions of elements that are read here and not by anndata."""
+_OTHER_KINDS = {
+    ".h5mu": ("a MuData", "mudata.read_h5ad('PATH', mod='rna').write_h5ad('rna.h5ad')"),
+    ".h5": ("a 10x file", "a = scanpy.read_10x_h5('PATH'); a.var_names_make_unique(); a.write_h5ad('counts.h5ad')"),
+    ".loom": ("a loom file", "anndata.io.read_loom('PATH').write_h5ad('counts.h5ad')  # pip install loompy"),
+    ".mtx": ("a matrix alone", "scanpy.read_10x_mtx('the folder of PATH').write_h5ad('counts.h5ad')"),
+    ".mtx.gz": ("a matrix alone", "scanpy.read_10x_mtx('the folder of PATH').write_h5ad('counts.h5ad')"),
+    ".h5ad.gz": ("compressed as a whole", "unpack it first: gunzip -k PATH"),
+    ".zarr.zip": ("compressed as a whole", "unpack it first: unzip PATH"),
+}
+"""Other files of single-cell data by the ends of their names: what they are, and what makes an .h5ad file of them."""
+_SMALL = 256 << 20
+"""Bytes of a file that is read through when it is opened; of a larger one only what is used is read."""
+_DEEPEST, _MOST_ELEMENTS = 32, 200_000
+"""Levels and elements of a file, above which its links go round in circles."""
 _TABLES = ("obs", "var", "uns")
 Change = Callable[[Any, slice], Any]
 """A block of a matrix, and its rows, into what is to be written in its place."""
@@ -54,7 +72,12 @@ def opened(path: Path) -> Iterator[AnnData]:
     refuse_absent(path)
     try:
         store = _open(path, "r")
+        _refuse_loops(store)
         adata = _contents(path, store)
+        if sum(file.stat().st_size for file in files_of(path)) <= _SMALL:
+            _read_through(adata)
+    except DamagedError:
+        raise
     except Exception as error:
         kind, write = (".zarr store", "write_zarr") if is_zarr(path) else (".h5ad file", "write_h5ad")
         msg = (
@@ -79,6 +102,36 @@ def refuse_absent(path: Path) -> None:
     if not path.exists():
         msg = f"{path} does not exist; the path of an .h5ad file or a .zarr store is needed."
         raise ValueError(msg)
+    other = _OTHER_KINDS.get("".join(path.suffixes[-2:]).lower()) or _OTHER_KINDS.get(path.suffix.lower())
+    if other is not None:
+        kind, line = other
+        msg = f"{path} is {kind}; the path of an .h5ad file or a .zarr store is needed. Make one in Python: {line}"
+        raise ValueError(msg.replace("PATH", str(path)))
+    for file in files_of(path):
+        if not file.is_file():
+            msg = f"{file} is no file that can be read, but a device, a pipe or a link to nothing. Leave it out."
+            raise ValueError(msg)
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """A file, or the files of a folder; links are followed.
+
+    Raises
+    ------
+    ValueError
+        If a link leads back to a folder that it lies in.
+    """
+    if not path.is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path, followlinks=True):
+        here = Path(folder)
+        yield from (here / name for name in names)
+        for name in folders:
+            link = here / name
+            if link.is_symlink() and here.resolve().is_relative_to(link.resolve()):
+                msg = f"{link} is a link to a folder that it lies in. Put the folder that is meant in its place."
+                raise ValueError(msg)
 
 
 def in_memory(stored: Any) -> Any:
@@ -137,6 +190,39 @@ def write_result(
     write_atomically(target, fill)
 
 
+def refuse_unwritable_tables(adata: AnnData, source: Path, target: Path) -> None:
+    """Try to write what :func:`write_result` will not copy but write, to a file in memory.
+
+    Raises
+    ------
+    ValueError
+        With the slot, if one cannot be written.
+    """
+    import h5py
+
+    with h5py.File("tried.h5ad", "w", driver="core", backing_store=False) as store, _choices_of_anndata():
+        for slot in ("obs",) if is_zarr(source) == is_zarr(target) else _TABLES:
+            value = getattr(adata, slot)
+            try:
+                _write(store, slot, dict(value) if slot == "uns" else value)
+            except Exception as error:
+                msg = (
+                    f"{slot} can be read, and cannot be written ({type(error).__name__}: {first_line(error)}). Remove "
+                    "or rename what is named there: nothing has been computed yet."
+                )
+                raise ValueError(msg) from error
+
+
+class InputChangedError(ValueError):
+    """A file is not the one any more that a result was made from."""
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """What tells a file, or the folder of a store, from another of its name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, 0 if path.is_dir() else found.st_size
+
+
 def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) -> None:
     """Write all of `adata`, or some of its cells, to a new file or store; matrices block by block."""
     import anndata as ad
@@ -180,18 +266,17 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_file():
         shutil.copyfile(source, target)
         return
-    for folder, _, names in os.walk(source, followlinks=True):
-        here = target / Path(folder).relative_to(source)
-        here.mkdir(parents=True)
-        for name in names:
-            shutil.copyfile(Path(folder) / name, here / name)
+    for file in files_of(source):
+        here = target / file.relative_to(source)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, here)
 
 
 def _open(path: Path, mode: Literal["r", "r+"]) -> Any:
     if is_zarr(path):
         import zarr
 
-        return zarr.open_group(path, mode=mode, use_consolidated=None if mode == "r" else False)
+        return zarr.open_group(path, mode=mode, use_consolidated=False)
     import h5py
 
     return h5py.File(path, mode)
@@ -202,10 +287,16 @@ def _close(store: Any) -> None:
         store.close()
 
 
+def _is_consolidated(path: Path) -> bool:
+    import zarr
+
+    return zarr.open_group(path, mode="r").metadata.consolidated_metadata is not None
+
+
 @contextmanager
 def _changing(path: Path) -> Iterator[Any]:
     """An existing file or store, to be written to."""
-    consolidated = is_zarr(path) and _open(path, "r").metadata.consolidated_metadata is not None
+    consolidated = is_zarr(path) and _is_consolidated(path)
     store = _open(path, "r+")
     try:
         with _choices_of_anndata():
@@ -220,8 +311,13 @@ def _changing(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _choices_of_anndata() -> Iterator[None]:
-    """Without its remarks on versions of the zarr format, shards and consolidated metadata, which it chooses."""
-    with warnings.catch_warnings():
+    """Without its remarks on versions of the zarr format, shards and consolidated metadata, which it chooses.
+
+    Text with gaps, as pandas 3 has it, is written as it was read.
+    """
+    import anndata as ad
+
+    with warnings.catch_warnings(), ad.settings.override(allow_write_nullable_strings=True):
         for remark in ("Writing zarr v2", "zarr v3 autosharding", "Consolidated metadata"):
             warnings.filterwarnings("ignore", message=remark)
         yield
@@ -241,9 +337,11 @@ def _contents(path: Path, store: Any) -> AnnData:
     slots: dict[str, Any] = {slot: read_elem(store[slot]) for slot in _TABLES if slot in store}
     for slot in _ALIGNED:
         if slot in store:
+            _refuse_unknown(store, slot)
             slots[slot] = {name: _handle(store[slot][name]) for name in store[slot]}
     raw = store.get("raw")
     if raw is not None and not hasattr(raw, "dtype"):  # zarr has an array of nothing where there is no raw
+        _refuse_unknown(store, "raw")
         slots["raw"] = {name: read_elem(raw[name]) for name in ("var", "varm") if name in raw} | {
             "X": _handle(raw["X"])
         }
@@ -254,11 +352,58 @@ def _handle(stored: Any) -> Any:
     """A matrix as it lies in the file; all else is read."""
     from anndata.io import read_elem, sparse_dataset
 
-    if stored.attrs.get("encoding-type") in _SPARSE or "h5sparse_format" in stored.attrs:
+    if "h5sparse_format" in stored.attrs or _marks(stored) in _SPARSE:
         return sparse_dataset(stored)
-    if hasattr(stored, "dtype") and len(stored.shape) == 2 and stored.dtype.kind in "biuf":
-        return stored
-    return read_elem(stored)
+    is_table = hasattr(stored, "dtype") and len(stored.shape) == 2 and stored.dtype.kind in "biuf"
+    return stored if is_table and _marks(stored) in _DENSE else read_elem(stored)
+
+
+def _marks(stored: Any) -> tuple[Any, Any]:
+    """The kind and the version that anndata has written beside an element."""
+    return stored.attrs.get("encoding-type"), stored.attrs.get("encoding-version")
+
+
+def _refuse_unknown(store: Any, slot: str) -> None:
+    """Refuse a group of matrices that anndata would not know."""
+    if not hasattr(store[slot], "keys") or _marks(store[slot]) not in _GROUP[slot]:
+        msg = f"{slot} is marked as {_marks(store[slot])}, where {_GROUP[slot][1]} is expected"
+        raise ValueError(msg)
+
+
+def _read_through(adata: AnnData) -> None:
+    """Read every matrix once, block by block.
+
+    Raises
+    ------
+    DamagedError
+        If that cannot be done.
+    """
+    matrices = [adata.X, None if adata.raw is None else getattr(adata.raw, "X", None)]
+    for slot in _ALIGNED:
+        matrices += list(getattr(adata, slot).values())
+    for matrix in matrices:
+        if hasattr(matrix, "group") or hasattr(matrix, "chunks"):
+            for rows, columns in tiles(matrix):
+                read_tile(matrix, rows, columns)
+
+
+def _refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
+    """The number of elements in an HDF5 group, with those above it; refused are links in circles and to other files."""
+    if not _is_hdf5(store):
+        return 0
+    import h5py
+
+    for name in store:
+        n_elements += 1
+        if isinstance(store.get(name, getlink=True), h5py.ExternalLink):
+            msg = f"{store.name.strip('/')}/{name} is a link to another file"
+            raise ValueError(msg)
+        if store.get(name, getclass=True) is h5py.Group:
+            n_elements = _refuse_loops(store[name], depth + 1, n_elements)
+        if depth > _DEEPEST or n_elements > _MOST_ELEMENTS:
+            msg = f"the links in {store.name.strip('/')[:60]} go round in circles"
+            raise ValueError(msg)
+    return n_elements
 
 
 def _write(group: Any, name: str, value: Any) -> None:

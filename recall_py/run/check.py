@@ -8,7 +8,13 @@ import numpy as np
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_labels
-from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
+from recall_py.adata.read import (
+    read_counts,
+    refuse_copy_of_file,
+    refuse_empty_cells,
+    refuse_small_batches,
+    refuse_unusable,
+)
 from recall_py.adata.write import refuse_occupied, write_pair_tests
 from recall_py.arguments import ArgumentError
 from recall_py.method.pairs import pair_test_named
@@ -72,9 +78,13 @@ def check_adata(
         )
         raise ValueError(msg)
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key)
+    refuse_empty_cells(data, adata.obs_names)
     if takes_knockoffs:
         refuse_small_batches(data)
     refuse_below_floor(data.shape[1], filter_params)
+    if labels.isna().any():
+        msg = f"obs[{groupby!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
+        raise ValueError(msg)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
     pairs, markers = check_labels(data.read(), codes, pair_test, null_method, filter_params, seed=seed, n_jobs=n_jobs)
     target = adata.copy() if copy else adata

@@ -22,7 +22,7 @@ from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams, given
 from recall_py.method.results import Augmented
 from recall_py.run.calibration import Calibration
-from recall_py.run.observe import ScanpyLog, warn_about
+from recall_py.run.observe import CalibrationWarning, ScanpyLog, warn, warn_about
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,9 @@ def read_cluster_write(
         cells=cells,
         only=calibration.genes,
     )
+    empty = data.empty
+    if empty.any():
+        data, cells = _without_empty(data, empty, cells)
     if pair_test_named(params.pair_test).takes_knockoffs:
         refuse_small_batches(data)
     n_cells, n_genes = data.shape
@@ -98,9 +101,9 @@ def read_cluster_write(
     search = result.search
     prefix = restricted_prefix(restrict_to)
     names = [f"{prefix}{code}" for code in range(search.partition.n_clusters)]
-    labels = np.asarray(names)[codes]
-    if restrict_to is not None and cells is not None:
-        labels = labels_everywhere(adata, restrict_to, cells, labels).astype(np.str_)
+    labels = np.asarray(names, dtype=object)[codes]
+    if cells is not None:
+        labels = _everywhere(adata, restrict_to, cells, labels)
         if sketched is not None:
             among_all = cells.copy()
             among_all[cells] = sketched
@@ -117,6 +120,36 @@ def read_cluster_write(
         ),
     )
     return target, search
+
+
+def _without_empty(
+    data: CountData, empty: NDArray[np.bool_], cells: NDArray[np.bool_] | None
+) -> tuple[CountData, NDArray[np.bool_]]:
+    """The cells that have counts in the genes that take part, and where those are among all."""
+    if (~empty).sum() < 2:
+        msg = f"{int(empty.sum())} of {empty.size} cells have no counts in the {data.genes.size} genes that take part."
+        raise ValueError(msg)
+    told = f"{int(empty.sum())} cells have no counts in the {data.genes.size} genes that take part ({data.selection}): "
+    warn([CalibrationWarning(f"{told}they were left out and have no label.")], stacklevel=5)
+    taking_part = np.ones(empty.size, dtype=np.bool_) if cells is None else cells.copy()
+    taking_part[taking_part] = ~empty
+    return data.of_cells(~empty), taking_part
+
+
+def _everywhere(
+    adata: AnnData,
+    restrict_to: tuple[str, Sequence[str]] | None,
+    cells: NDArray[np.bool_],
+    labels: NDArray[np.object_],
+) -> NDArray[np.object_]:
+    """(n_obs,) labels of all cells, given those of the `cells` that were clustered; NaN for empty cells."""
+    if restrict_to is None:
+        everywhere = np.full(cells.size, np.nan, dtype=object)
+        everywhere[cells] = labels
+        return everywhere
+    everywhere = labels_everywhere(adata, restrict_to, cells, labels)
+    everywhere[restricted_cells(adata, restrict_to) & ~cells] = np.nan
+    return everywhere
 
 
 def cluster_data(

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from natsort import natsorted
 from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.adata.labels import labels_everywhere, restricted_cells, restricted_prefix, told_restriction
+from recall_py.adata.labels import (
+    in_natural_order,
+    labels_everywhere,
+    restricted_cells,
+    restricted_prefix,
+    told_restriction,
+)
 from recall_py.adata.merged import write_calibrated
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
@@ -23,7 +28,7 @@ from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_no_cou
 from recall_py.adata.write import refuse_columns_of_others, refuse_occupied
 from recall_py.method.params import MergeParams
 from recall_py.run.merge import compare_each_on, neighbours_on, refuse_too_many
-from recall_py.run.observe import MergeLog, start_warnings, waiting, warn
+from recall_py.run.observe import MergeLog, start_warnings, waiting, warn, warn_of_empty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,10 +112,11 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         everywhere = labels
         if asked.restrict_to is not None and cells is not None:
             of_all = labels_everywhere(adata, asked.restrict_to, cells, np.asarray(names, dtype=object)[codes])
-            everywhere = pd.Series(pd.Categorical(of_all, categories=natsorted(set(of_all))), index=adata.obs_names)
+            everywhere = pd.Series(in_natural_order(of_all), index=adata.obs_names)
         refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
         wait.doing("reading counts")
         data = read_counts(counts, sampled=sampled_cells(codes), **where)
+        warn_of_empty(int(data.empty.sum()), data.genes.size)
         no_support = left_out(pd.Index(data.genes), asked.programmes)
         read = time.perf_counter()
         wait.doing("finding neighbours")

@@ -22,7 +22,15 @@ from recall_py.adata.write import refuse_labels_of_others, refuse_occupied, refu
 from recall_py.method.pairs.table import MAX_CLUSTERS
 from recall_py.method.params import MergeParams, resolve_seed
 from recall_py.method.results import Merging, Tested
-from recall_py.run.observe import MergeLog, finding_warnings, merging_warnings, waiting, warn
+from recall_py.run.observe import (
+    CalibrationWarning,
+    MergeLog,
+    finding_warnings,
+    merging_warnings,
+    waiting,
+    warn,
+    warn_of_empty,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +84,10 @@ class GivenLabels(NamedTuple):
     """Labels to be compared, the counts of their cells, which genes do not count, and which labels are neighbours."""
 
     names: list[str]
+    cells: NDArray[np.bool_]
+    """(n_obs,) those that have a label."""
     codes: NDArray[np.int32]
+    """(n_labelled,)."""
     data: CountData
     left_out: LeftOut
     graph: CellGraph | None
@@ -100,8 +111,19 @@ def merge_adata(adata: AnnData, *, key_added: str | None, merge_small: bool, **a
         merging = _compared(merge_clusters, given, params, asked, wait)
     target = adata.copy() if asked.copy else adata
     recorded = {**_recorded(given, asked), "merge_small": merge_small}
-    write_merging(target, key_added, asked.groupby, given.names, given.data, given.left_out, params, merging, recorded)
-    warn(merging_warnings(merging, given.names, asked.groupby), stacklevel=4)
+    write_merging(
+        target,
+        key_added,
+        asked.groupby,
+        given.names,
+        given.cells,
+        given.data,
+        given.left_out,
+        params,
+        merging,
+        recorded,
+    )
+    warn([*_unlabelled(given, asked.groupby), *merging_warnings(merging, given.names, asked.groupby)], stacklevel=4)
     logging.info(
         "    finished",
         time=start,
@@ -132,7 +154,7 @@ def test_adata(adata: AnnData, *, key_added: str, **arguments: Any) -> AnnData |
     target = adata.copy() if asked.copy else adata
     recorded = _recorded(given, asked)
     write_tested(target, key_added, given.names, given.data, given.left_out, params, tested, sizes, recorded)
-    warn(finding_warnings(tested, given.names), stacklevel=4)
+    warn([*_unlabelled(given, asked.groupby), *finding_warnings(tested, given.names)], stacklevel=4)
     n_failing = sum(not outcome.stands for outcome in tested.outcomes)
     logging.info(
         "    finished",
@@ -191,18 +213,32 @@ def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison, wait:
 
     graph = None if asked.all_pairs else recorded_graph(adata, asked.neighbors_key, asked.obsp)
     labels = read_clusters(adata, asked.groupby)
-    codes = labels.cat.codes.to_numpy().astype(np.int32)
+    cells = labels.notna().to_numpy()
+    codes = labels.cat.codes.to_numpy()[cells].astype(np.int32)
     refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"obs[{asked.groupby!r}]")
     neighbours: Neighbours | None = AllPairs() if asked.all_pairs else None
     if graph is not None:
-        neighbours = neighbours_on(graph, codes)
+        neighbours = neighbours_on(graph.among(None if cells.all() else cells), codes)
     wait.doing("reading counts")
     data = read_counts(
-        counts, layer=asked.layer, batch_key=asked.batch_key, only=asked.genes, sampled=sampled_cells(codes)
+        counts,
+        layer=asked.layer,
+        batch_key=asked.batch_key,
+        cells=None if cells.all() else cells,
+        only=asked.genes,
+        sampled=sampled_cells(codes),
     )
+    warn_of_empty(int(data.empty.sum()), data.genes.size)
     wait.doing("finding neighbours")
     no_support = left_out(pd.Index(data.genes), asked.programmes)
-    return GivenLabels(labels.cat.categories.tolist(), codes, data, no_support, graph, neighbours)
+    return GivenLabels(labels.cat.categories.tolist(), cells, codes, data, no_support, graph, neighbours)
+
+
+def _unlabelled(given: GivenLabels, groupby: str) -> list[CalibrationWarning]:
+    n_without = int(np.count_nonzero(~given.cells))
+    if not n_without:
+        return []
+    return [CalibrationWarning(f"{n_without} cells have no label in obs[{groupby!r}]: they were left out.")]
 
 
 def _compared(

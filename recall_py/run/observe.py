@@ -246,6 +246,13 @@ def warn_about(search: Search, params: RunParams) -> None:
     warn(outcome_warnings(search, params), stacklevel=5)
 
 
+def warn_of_empty(n_empty: int, n_genes: int) -> None:
+    """Say that cells were read that have no counts in the genes that take part."""
+    if n_empty:
+        told = f"{n_empty} of the cells that were read have no counts in the {n_genes} genes that take part"
+        warn([CalibrationWarning(f"{told}; they stay in their clusters, and tell nothing of them.")], stacklevel=5)
+
+
 def warn(messages: Sequence[CalibrationWarning], *, stacklevel: int) -> None:
     """Issue a visible warning for each message; none at scanpy's verbosity 0."""
     from scanpy import settings

@@ -335,7 +335,13 @@ GROUPS: dict[str, dict[str, Option]] = {
             "programme with fewer than ten genes among those that take part all genes count, and the log and the "
             "record call it not assessable.",
         ),
-        "drop_empty_cells": Option(kind=bool, default=False, says="Leave out cells without counts in X."),
+        "drop_empty_cells": Option(kind=bool, default=False, says="Leave out cells without counts."),
+        "round_counts": Option(
+            kind=bool,
+            default=False,
+            short="Round estimated counts, and keep them.",
+            says="Round estimated counts (kallisto, RSEM, SoupX), take them for counts, and keep them.",
+        ),
     },
     "Null genes and the search": {
         "null_method": Option(

@@ -172,7 +172,8 @@ def merged_adata(
     column = str(given["column"])
     if clustering is None:
         asked = _asked(given, options, merge_small=params.merge_small)
-        write_merging(adata, column, start, names, data, no_support, params, merging, asked)
+        every = np.ones(adata.n_obs, dtype=np.bool_)
+        write_merging(adata, column, start, names, every, data, no_support, params, merging, asked)
         messages = merging_warnings(merging, names, start)
     else:
         entry = {keys.PARAMS: {"random_state": params.seed}}

@@ -119,11 +119,6 @@ BAD_INPUT = {
     "fewer genes than the floor": (lambda: make_adata(60, 15), {"dims": 5}, "15 genes are too few.*at least 20"),
     "duplicate genes": (with_duplicate_genes, {}, r"var_names are not unique: gene0\..*var_names_make_unique"),
     "duplicate cells": (with_duplicate_cells, {}, r"obs_names are not unique: cell0\..*obs_names_make_unique"),
-    "empty cells": (
-        with_empty_cells,
-        {},
-        "2 cells have no counts in the 80 selected genes .all genes.: cell2, cell5.*filter_cells",
-    ),
     "unknown null": (make_adata, {"null_method": "Weibull"}, "Unknown null_method 'Weibull'. Available: ZIP, NB"),
     "unknown strategy": (make_adata, {"strategy": "split"}, "Unknown strategy 'split'. Available: resolution, merge"),
     "unknown graph": (make_adata, {"graph": "knn"}, "Unknown graph 'knn'. Available: umap, snn"),

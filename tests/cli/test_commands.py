@@ -419,9 +419,10 @@ def test_empty_cells_can_be_dropped_and_json_goes_to_standard_output(embedded, t
     adata.X = counts
     adata.write_h5ad(tmp_path / "in.h5ad")
     arguments = ("recall", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", "--algorithm", "kmeans", "--quiet")
-    refused = recall(*arguments)
-    assert refused.returncode == 2
-    assert "1 cell has no counts" in refused.stderr
+    kept = recall(*arguments)
+    assert kept.returncode == 0, kept.stderr
+    assert "1 cells have no counts in the 765 genes that take part" in kept.stderr
+    assert np.flatnonzero(ad.read_h5ad(tmp_path / "out.h5ad").obs["recall_clusters"].isna()).tolist() == [3]
     run = recall(*arguments, "--drop-empty-cells", "--json", "-")
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["n_cells"] == 699

@@ -26,6 +26,7 @@ from recall_py.adata.read import read_counts
 from recall_py.cli.plot_slots import log_layer
 from recall_py.counts import blocks
 from recall_py.counts.matrix import CountMatrix
+from recall_py.files import store
 from recall_py.files.store import opened, rewrite, write_result
 
 PBMC = Path(__file__).parents[2] / "data" / "pbmc68k.h5ad"
@@ -328,16 +329,51 @@ def test_kill_while_writing_leaves_the_target_absent_or_as_it_was(name, existing
     assert [found.name for found in tmp_path.iterdir() if not found.name.startswith(".")] == [name]
 
 
+@pytest.fixture(params=["read through", "too large for that"])
+def _large_or_small(request, monkeypatch):
+    if request.param == "too large for that":
+        monkeypatch.setattr(store, "_SMALL", 0)
+
+
+@pytest.mark.usefixtures("_large_or_small")
 @pytest.mark.parametrize("slot", ["X", "layers/spliced", "obsm/sparse", "obsp/connectivities", "raw/X"])
 def test_damaged_matrix_is_named_and_never_rewritten(slot, tmp_path):
     path = save(make_adata(), tmp_path / "in.h5ad")
     with h5py.File(path, "a") as file:
         file[slot]["indptr"][5] = 10**8
     with (
-        opened(path) as found,
         pytest.raises(ValueError, match=f"{slot} is damaged: indptr falls from 100000000"),
+        opened(path) as found,
     ):
         rewrite(found, tmp_path / "out.h5ad", np.arange(N_CELLS) % 4 > 0)
+
+
+def test_links_in_circles_and_to_other_files_are_refused(tmp_path):
+    path = save(make_adata(), tmp_path / "in.h5ad")
+    for name, link in (("uns/loop", h5py.SoftLink("/")), ("uns/other", h5py.ExternalLink("other.h5", "/X"))):
+        with h5py.File(path, "a") as file:
+            file[name] = link
+        with pytest.raises(ValueError, match=r"go round in circles|is a link to another file"), opened(path):
+            pass
+        with h5py.File(path, "a") as file:
+            del file[name]
+    with opened(path):
+        pass
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
+    path = save(make_adata(), tmp_path / "in.zarr")
+    for place, message in ((tmp_path / "pipe.h5ad", "is no file that can be read"), (path / "X" / "pipe", "pipe")):
+        os.mkfifo(place)
+        with (
+            pytest.raises(ValueError, match=message),
+            opened(path if place.is_relative_to(path) else place),
+        ):
+            pass
+        place.unlink()
+    (path / "X" / "loop").symlink_to(path)
+    with pytest.raises(ValueError, match="loop is a link to a folder that it lies in"), opened(path):
+        pass
 
 
 @pytest.mark.filterwarnings("ignore::anndata.OldFormatWarning")
@@ -424,13 +460,14 @@ def test_peak_memory_is_that_of_the_selected_genes(kind, tmp_path, monkeypatch):
     path = save(adata, tmp_path / "in.h5ad", compression="lzf")
     del adata, counts
     with opened(path) as found:
-        read_counts(found, n_top_genes=50)  # compiles
+        read_counts(found, n_top_genes=50).read()  # compiles
         tracemalloc.start()
         data = read_counts(found, n_top_genes=n_chosen)
+        counts = data.read().counts
         layer = log_layer(found, data.matrix)
         write_result(found, path, tmp_path / "out.h5ad", [("obs", None)], layer)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    selected = data.read().counts.data.nbytes + data.read().counts.indices.nbytes
-    assert data.read().counts.shape == (n_cells, n_chosen)
+    selected = counts.data.nbytes + counts.indices.nbytes
+    assert counts.shape == (n_cells, n_chosen)
     assert peak < selected + 0.3 * size

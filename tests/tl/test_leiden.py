@@ -303,6 +303,16 @@ def test_genes_can_be_left_out(cells):
     assert found.obs["leiden"].cat.categories.tolist() == ["0"]
 
 
+def test_cells_without_a_label_are_outside_every_restriction_and_stay_without(cells):
+    cells = cells.copy()
+    cells.obs["half"] = pd.Categorical(np.where(np.arange(cells.n_obs) < 9, None, "a"))
+    found = quietly(recall_py.tl.leiden, cells, 1.5, restrict_to=("half", ["a"]), copy=True, **BY_IGRAPH)
+    for column in ("leiden_R", "leiden_R_start"):
+        assert (found.obs[column].isna() == cells.obs["half"].isna()).all()
+        assert found.obs[column].cat.categories.str.startswith("a,").all()
+    assert recall_py.get.clusters(found, "leiden_R")["n_cells"].sum() == cells.n_obs - 9
+
+
 def test_cells_without_a_count_in_the_genes_are_clustered_and_tell_nothing(cells):
     markers = cells[:, cells.var["marker_of"] == "group1"]
     few = markers.var_names[np.argsort(np.asarray(markers.layers["counts"].sum(axis=0)).ravel())[:10]]
@@ -339,8 +349,8 @@ def with_the_new_name_outside(adata):
     adata.obs["half"] = pd.Categorical(np.where(np.arange(adata.n_obs) < 90, "a", "a,0"))
 
 
-def with_incomplete_labels(adata):
-    adata.obs["half"] = pd.Categorical(np.where(np.arange(adata.n_obs) < 9, None, "a"))
+def without_labels(adata):
+    adata.obs["half"] = np.nan
 
 
 REFUSED = {
@@ -351,7 +361,7 @@ REFUSED = {
     "no such graph": (None, {"obsp": "wnn"}, r"obsp\['wnn'\] does not exist; obsp has: distances, connectivities"),
     "no such entry": (None, {"neighbors_key": "wnn"}, r"uns\['wnn'\] does not exist"),
     "a cell each": (None, {"resolution": 1e9}, "label of its own for each of the 180 cells"),
-    "missing labels": (with_incomplete_labels, {"restrict_to": ("half", ["a"])}, "has no label for 9 cells"),
+    "no labels": (without_labels, {"restrict_to": ("half", ["a"])}, "has no label for any cell"),
     "start of others": (with_column_of_others, {}, r"Pass another key_added, or remove it: del adata\.obs"),
     "name outside": (with_the_new_name_outside, {"restrict_to": ("half", ["a"])}, "outside the restriction .* a,0"),
     "no edge": (None, {"adjacency": sparse.csr_matrix((180, 180))}, "No edge of adjacency joins two of the 180 cells"),

@@ -165,10 +165,11 @@ def test_graph_of_another_size_is_refused():
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
+        (lambda a: setattr(a, "obs", a.obs.assign(cut=np.nan)), {}, "has no label for any cell"),
         (
-            lambda a: setattr(a, "obs", a.obs.assign(cut=a.obs["cut"].where(a.obs["cut"] != "B"))),
+            lambda a: setattr(a, "obs", a.obs.assign(cut=["1", 1] * (a.n_obs // 2) + [2] * (a.n_obs % 2))),
             {},
-            "has no label for",
+            "has '1' both as text and as a number",
         ),
         (lambda a: setattr(a, "X", np.log1p(a.X.toarray())), {}, r"raw integer counts are needed.*layer='...'"),
         (lambda a: setattr(a, "obs", a.obs.assign(cut_merged="mine")), {}, "it would be lost"),
@@ -186,6 +187,22 @@ def test_what_cannot_be_merged_is_refused_in_a_sentence(cells, change, options, 
     with pytest.raises((ValueError, KeyError), match=message):
         recall_py.tl.merge_clusters(adata, "cut", **options)
     pd.testing.assert_frame_equal(adata.obs, before)
+
+
+def test_cells_without_a_label_are_left_out_and_stay_without(cells):
+    missing = np.arange(cells.n_obs) % 9 == 0
+    adata, without = cells.copy(), cells[~missing].copy()
+    adata.obs["cut"] = adata.obs["cut"].where(~missing)
+    with pytest.warns(recall_py.CalibrationWarning, match=rf"{missing.sum()} cells have no label in obs\['cut'\]"):
+        recall_py.tl.merge_clusters(adata, "cut")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        recall_py.tl.merge_clusters(without, "cut")
+    assert adata.obs["cut_merged"].isna().tolist() == missing.tolist()
+    assert adata.obs["cut_merged"][~missing].tolist() == without.obs["cut_merged"].tolist()
+    pd.testing.assert_frame_equal(
+        recall_py.get.clusters(adata, "cut_merged"), recall_py.get.clusters(without, "cut_merged")
+    )
 
 
 def test_its_own_result_is_replaced_and_stale_colours_go(merged):

@@ -1,0 +1,409 @@
+"""Malformed inputs through the command line, made from a seed: each ends with a result that opens, or with a sentence.
+
+Inputs are sound files with one to three things wrong: bytes, cuts, pointers, indices, values, dtypes, shapes,
+attributes, links and what is missing, each over CSR, CSC and dense counts in .h5ad files and .zarr stores of both
+formats. Commands run in a second process, which a crash or a hang may end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import zarr
+from scipy import sparse
+
+N_CELLS, N_GENES = 45, 24
+CONTAINERS = tuple(f"{kind}.{store}" for kind in ("csr", "csc", "dense") for store in ("h5ad", "zarr2", "zarr3"))
+COMMANDS = {
+    "info": ("info", "{source}"),
+    "cluster": ("cluster", "{source}", "-o", "{target}", "-q"),
+    "drop": ("cluster", "{source}", "-o", "{target}", "-q", "--drop-empty-cells"),
+    "merge": ("merge", "{source}", "-o", "{target}", "--groupby", "group", "-q"),
+    "test": ("test", "{source}", "-o", "{target}", "--groupby", "group", "-q"),
+    "recall": ("recall", "{source}", "-o", "{target}", "-q", "--dims", "5", "--max-iterations", "3"),
+}
+PATIENCE = 60.0
+"""Seconds after which a command counts as hanging."""
+MEMORY = 8 << 30
+"""Bytes of addresses that a command may have, so that a wrong size does not fill the machine."""
+
+
+class Case(NamedTuple):
+    """One input and what is asked of it."""
+
+    source: Path
+    target: Path
+    command: str
+    done: str
+    """What was done to the input, in words."""
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int | None
+    """None for a process that was ended by a signal, or hung."""
+    said: str
+
+
+def sound() -> ad.AnnData:
+    """Cells of three groups with a graph, labels, components and a layer."""
+    rng = np.random.default_rng(0)
+    group = np.arange(N_CELLS) % 3
+    mean = np.where(np.arange(N_GENES) // 8 == group[:, None], 8.0, 1.0)
+    adata = ad.AnnData(sparse.csr_matrix(rng.poisson(mean).astype(np.float32)))
+    adata.obs_names = [f"cell{i}" for i in range(N_CELLS)]
+    adata.var_names = [f"gene{i}" for i in range(N_GENES)]
+    adata.obs["group"] = pd.Categorical.from_codes(group, ["a", "b", "c"])
+    adata.var["highly_variable"] = np.arange(N_GENES) % 6 > 0
+    adata.layers["log"] = np.log1p(adata.X)
+    adata.obsm["X_umap"] = adata.obsm["X_pca"] = rng.normal(size=(N_CELLS, 6))
+    adata.obsp["connectivities"] = sparse.csr_matrix((group[:, None] == group).astype(float))
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities", "params": {"n_neighbors": 15, "method": "umap"}}
+    return adata
+
+
+def sound_file(container: str, folder: Path) -> Path:
+    """A sound file of one of the :data:`CONTAINERS`, written once."""
+    kind, store = container.split(".")
+    path = folder / f"{container}.{store.rstrip('23')}"
+    if not path.exists():
+        adata = sound()
+        adata.X = adata.X.toarray() if kind == "dense" else adata.X.asformat(kind)
+        if store == "h5ad":
+            adata.write_h5ad(path)
+        else:
+            with warnings.catch_warnings(), ad.settings.override(zarr_write_format=int(store[-1])):
+                warnings.simplefilter("ignore")
+                adata.write_zarr(path)
+    return path
+
+
+def make_case(seed: int, folder: Path) -> Case:
+    """The input of a seed, in `folder`."""
+    warnings.simplefilter("ignore")  # of libraries about what is done to their files
+    rng = np.random.default_rng(seed)
+    sound_one = sound_file(CONTAINERS[seed % len(CONTAINERS)], folder)
+    source = folder / f"{seed}{sound_one.suffix}"
+    (shutil.copytree if sound_one.is_dir() else shutil.copyfile)(sound_one, source)
+    done = [_damage(source, rng) for _ in range(rng.integers(1, 4))]
+    command = str(rng.choice(list(COMMANDS), p=(0.8, 0.06, 0.03, 0.05, 0.02, 0.04)))
+    return Case(source, folder / f"{seed}.out{source.suffix}", command, "; ".join(done))
+
+
+def _damage(source: Path, rng: np.random.Generator) -> str:
+    """Do one thing to a file, and say what."""
+    of_bytes, of_elements = (_flip, _cut), (_value, _dtype, _shape, _attribute, _missing, _link)
+    if rng.random() < 0.25:
+        files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+        return of_bytes[rng.integers(2)](files[rng.integers(len(files))], rng)
+    try:
+        store = (
+            h5py.File(source, "r+") if source.is_file() else zarr.open_group(source, mode="r+", use_consolidated=False)
+        )
+        try:
+            return of_elements[rng.integers(len(of_elements))](store, rng)
+        finally:
+            if source.is_file():
+                store.close()
+    except Exception as error:  # nothing more can be done to it
+        return f"no further change ({type(error).__name__})"
+
+
+def _flip(path: Path, rng: np.random.Generator) -> str:
+    found = bytearray(path.read_bytes())
+    if not found:
+        return "nothing to flip"
+    at = rng.integers(len(found), size=rng.choice([1, 3, 20]))
+    for place in at:
+        found[place] ^= int(rng.integers(1, 256))
+    path.write_bytes(found)
+    return f"{at.size} bytes of {path.name}"
+
+
+def _cut(path: Path, rng: np.random.Generator) -> str:
+    size = path.stat().st_size
+    left = int(rng.integers(size + 1))
+    os.truncate(path, left)
+    return f"{path.name} cut to {left} of {size} bytes"
+
+
+def _elements(store: object, prefix: str = "") -> list[str]:
+    names = []
+    for name in sorted(store):
+        names.append(prefix + name)
+        if not hasattr(store[name], "shape"):
+            names += _elements(store[name], f"{prefix}{name}/")
+    return names
+
+
+def _some(store: object, rng: np.random.Generator, *, arrays: bool) -> str:
+    """The name of an element: one of the counts as often as any other."""
+    names = [name for name in _elements(store) if not arrays or hasattr(store[name], "shape")]
+    counts = [name for name in names if name == "X" or name.startswith("X/")]
+    chosen = counts if counts and rng.random() < 0.5 else names
+    return chosen[rng.integers(len(chosen))]
+
+
+def _value(store: object, rng: np.random.Generator) -> str:
+    name = _some(store, rng, arrays=True)
+    values = np.array(store[name][...])
+    if not values.size:
+        return f"{name} is empty"
+    odd = [-1, -5, 0, 1, 2**31 - 1, -(2**31), 2**40, 10**7, N_CELLS, N_GENES, 0.5, np.nan, np.inf, -np.inf, 1e300]
+    flat = values.reshape(-1)
+    at, value = int(rng.integers(flat.size)), odd[rng.integers(len(odd))]
+    if rng.random() < 0.2:
+        at, value = slice(None), flat[0]
+    with np.errstate(all="ignore"):
+        flat[at] = str(value) if values.dtype.kind in "OT" else np.asarray(value).astype(values.dtype)
+    _replace(store, name, values)
+    return f"{name}[{at}] = {value}"
+
+
+def _dtype(store: object, rng: np.random.Generator) -> str:
+    name = _some(store, rng, arrays=True)
+    kinds = ["i1", "u1", "i2", "u8", ">i4", ">f8", "f2", "f8", "i8", "c16", "?", "S3"]
+    kind = kinds[rng.integers(len(kinds))]
+    with np.errstate(all="ignore"):
+        _replace(store, name, np.array(store[name][...]).astype(kind))
+    return f"{name} as {kind}"
+
+
+def _shape(store: object, rng: np.random.Generator) -> str:
+    name = _some(store, rng, arrays=True)
+    values = np.array(store[name][...])
+    changed = [
+        values[:-1] if values.ndim else values,
+        values[:0] if values.ndim else values,
+        np.concatenate([values, values]) if values.ndim else np.array([values, values]),
+        values[None],
+        values.reshape(-1),
+        values.T,
+        values.reshape(-1)[0] if values.size else values[None],
+    ]
+    values = changed[rng.integers(len(changed))]
+    _replace(store, name, values)
+    return f"{name} is of shape {np.shape(values)}"
+
+
+def _replace(store: object, name: str, values: np.ndarray) -> None:
+    values = np.asarray(values)
+    attributes = dict(store[name].attrs)
+    del store[name]
+    if isinstance(store, h5py.Group):
+        store[name] = values.astype(h5py.string_dtype()) if values.dtype.kind == "O" else values
+    else:
+        data = values.astype(np.dtypes.StringDType()) if values.dtype.kind == "O" else values
+        store.create_array(name, data=data)
+    store[name].attrs.update(attributes)
+
+
+def _attribute(store: object, rng: np.random.Generator) -> str:
+    name = _some(store, rng, arrays=False)
+    attributes = store[name].attrs
+    known = sorted(attributes)
+    if not known:
+        return f"{name} has no attributes"
+    attribute = known[rng.integers(len(known))]
+    if rng.random() < 0.3:
+        del attributes[attribute]
+        return f"{name}@{attribute} is missing"
+    odd = {
+        "encoding-type": [
+            "csr_matrix",
+            "csc_matrix",
+            "array",
+            "dataframe",
+            "dict",
+            "raw",
+            "categorical",
+            "nothing",
+            "",
+        ],
+        "shape": [[-1, N_GENES], [10**9, N_GENES], [N_CELLS, 2**33], [N_CELLS], [N_GENES, N_CELLS], "big", [0, 0]],
+    }.get(attribute, ["", "nothing", 7, [1, 2], -1.5, ["a", "a"], "_index"])
+    value = odd[rng.integers(len(odd))]
+    attributes[attribute] = value
+    return f"{name}@{attribute} = {value!r}"
+
+
+def _missing(store: object, rng: np.random.Generator) -> str:
+    name = _some(store, rng, arrays=False)
+    del store[name]
+    return f"{name} is missing"
+
+
+def _link(store: object, rng: np.random.Generator) -> str:
+    name, other = _some(store, rng, arrays=False), _some(store, rng, arrays=False)
+    if isinstance(store, h5py.Group):
+        links = [
+            h5py.SoftLink("/"),
+            h5py.SoftLink(f"/{name}"),
+            h5py.ExternalLink("absent.h5", "/X"),
+            store["/"],
+            store[other],
+        ]
+        link = links[rng.integers(len(links))]
+        del store[name]
+        store[name] = link
+        return f"{name} is a link ({type(link).__name__} {getattr(link, 'path', other)})"
+    at = Path(str(store.store.root)) / name
+    shutil.rmtree(at) if at.is_dir() else at.unlink()
+    to = [at, at.parent, Path("absent")][rng.integers(3)]
+    at.symlink_to(to)
+    return f"{name} is a link to {to.name}"
+
+
+class Commands:
+    """Commands that run in a second process, one after the other; it is started anew when one has ended it."""
+
+    def __enter__(self) -> Commands:
+        self._process: subprocess.Popen[str] | None = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def run(self, words: list[str]) -> Outcome:
+        """The outcome of ``recall-py`` with these words."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from benchmarks.fuzz import serve; serve()"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
+            )  # fmt: skip
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(words) + "\n")
+        process.stdin.flush()
+        answered = select.select([process.stdout], [], [], PATIENCE)[0]
+        line = process.stdout.readline() if answered else ""
+        if line:
+            return Outcome(*json.loads(line))
+        said = f"ended by signal {-process.wait()}" if answered else f"hung for {PATIENCE:.0f} seconds"
+        self._end()
+        return Outcome(None, said)
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+        self._process = None
+
+
+def serve() -> None:
+    """Run the commands that come in, a line each, and answer with a line each."""
+    import resource
+
+    from recall_py.cli import main
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    for line in sys.stdin:
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", ["recall-py", *json.loads(line)]):
+            try:
+                main()
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+            except BaseException:
+                code = 1
+                traceback.print_exc()
+        answers.write(json.dumps([code, err.getvalue()]) + "\n")
+        answers.flush()
+
+
+def fault(case: Case, outcome: Outcome, before: str) -> str | None:
+    """What is wrong with how a command ended, or None."""
+    if fingerprint(case.source) != before:
+        return "the input was changed"
+    if outcome.code is None:
+        return outcome.said
+    if outcome.code not in (0, 2) or "Traceback" in outcome.said or "internal error" in outcome.said:
+        return f"code {outcome.code}: {outcome.said.strip()}"
+    if outcome.code == 2 and not any(line.startswith("error: ") for line in outcome.said.splitlines()):
+        return f"no reason given: {outcome.said!r}"
+    if outcome.code == 0 and case.command != "info":
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                (ad.read_zarr if case.target.is_dir() else ad.read_h5ad)(case.target)
+        except Exception as error:
+            return f"the result does not open: {type(error).__name__}: {error}"
+    left = [path.name for path in case.source.parent.iterdir() if ".partial" in path.name]
+    return f"left behind: {left}" if left else None
+
+
+def fingerprint(path: Path) -> str:
+    """What a file or a store consists of."""
+    found = hashlib.sha256()
+    for at in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        found.update(str(at.relative_to(path)).encode())
+        found.update(at.read_bytes() if at.is_file() else b"")
+    return found.hexdigest()
+
+
+def faults(seeds: range, folder: Path) -> list[str]:
+    """What went wrong with the inputs of some seeds; their files are removed where nothing did."""
+    found = []
+    ended: Counter[int | None] = Counter()
+    with Commands() as commands:
+        for seed in seeds:
+            case = make_case(seed, folder)
+            before = fingerprint(case.source)
+            words = [word.format(source=case.source, target=case.target) for word in COMMANDS[case.command]]
+            outcome = commands.run(words)
+            ended[outcome.code] += 1
+            wrong = fault(case, outcome, before)
+            if wrong is not None:
+                found.append(f"seed {seed}, {case.source.name}, {case.command}, {case.done}: {wrong}")
+                print(found[-1], flush=True)
+                continue
+            for path in (case.source, case.target):
+                if path.exists() or path.is_symlink():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(", ".join(f"{count} ended with {code}" for code, count in ended.items()))
+    return found
+
+
+def main() -> None:
+    """Run some seeds, and print what went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--inputs", type=int, default=2000, help="number of inputs")
+    parser.add_argument("--keep", type=Path, help="folder in which the inputs that went wrong stay")
+    asked = parser.parse_args()
+    seeds = range(asked.first, asked.first + asked.inputs)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = asked.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = faults(seeds, folder)
+    print(f"{len(found)} of {len(seeds)} inputs went wrong")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()

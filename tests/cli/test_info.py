@@ -1,0 +1,84 @@
+"""``recall-py info`` says what ``recall-py cluster`` will do."""
+
+from __future__ import annotations
+
+import shlex
+
+import anndata as ad
+import numpy as np
+import pytest
+from command import recall
+from scipy import sparse
+
+
+def make_adata():
+    rng = np.random.default_rng(4)
+    adata = ad.AnnData(sparse.csr_matrix(rng.poisson(3.0, (60, 40)).astype(np.float32)))
+    adata.obs_names = [f"cell{i}" for i in range(60)]
+    adata.var_names = [f"gene{i}" for i in range(40)]
+    adata.obsm["X_umap"] = adata.obsm["X_pca"] = rng.normal(size=(60, 2))
+    return adata
+
+
+def doubled(axis):
+    def change(adata):
+        names = list(getattr(adata, f"{axis}_names"))
+        setattr(adata, f"{axis}_names", [names[1], *names[1:]])
+
+    return change
+
+
+def with_graphs(adata):
+    adata.obsp["wnn"] = sparse.csr_matrix(np.ones((60, 60)) - np.eye(60))
+
+
+CHANGES = {
+    "nothing": lambda adata: None,
+    "doubled cells": doubled("obs"),
+    "doubled genes": doubled("var"),
+    "no counts": lambda adata: setattr(adata, "X", adata.X.log1p()),
+    "no marked gene": lambda adata: adata.var.__setitem__("highly_variable", False),
+    "graph that is gone": lambda adata: adata.uns.__setitem__("neighbors", {"connectivities_key": "connectivities"}),
+    "graph without a record": with_graphs,
+    "labels of another": lambda adata: adata.obs.__setitem__("leiden", "mine"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_info_gives_the_command_line_that_works_or_what_cluster_will_say(change, tmp_path):
+    adata = make_adata()
+    with np.errstate(all="ignore"):
+        CHANGES[change](adata)
+    adata.write_h5ad(tmp_path / "in put.h5ad")
+    told = recall("info", "in put.h5ad", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    line = next(line for line in told.stdout.splitlines() if line.startswith("clustering"))
+    said = line.removeprefix("clustering").strip()
+    if said.startswith("recall-py "):
+        run = recall(*shlex.split(said)[1:], "-q", cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        assert (tmp_path / "labelled.h5ad").exists()
+    else:
+        run = recall("cluster", "in put.h5ad", "-o", "out.h5ad", "-q", cwd=tmp_path)
+        assert run.returncode == 2
+        assert said.startswith("CANNOT BE DONE YET. ")
+        assert said[20:60] in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cells.h5mu", "is a MuData"),
+        ("filtered.h5", "is a 10x file"),
+        ("cells.loom", "is a loom file"),
+        ("cells.h5ad.gz", "gunzip -k"),
+        ("cells.zarr.zip", "unzip"),
+        ("matrix.mtx.gz", "read_10x_mtx"),
+    ],
+)
+def test_files_of_other_kinds_are_named_with_what_makes_an_h5ad_of_them(name, said, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    for words in (("info", name), ("cluster", name, "-o", "out.h5ad"), ("test", name, "--groupby", "x")):
+        run = recall(*words, cwd=tmp_path)
+        assert run.returncode == 2
+        assert said in run.stderr
