@@ -27,6 +27,8 @@ N_RUNS = 32
 """Runs, at resolutions in equal steps of their logarithm."""
 MOST_NODES = 20_000
 """With more cells, those that a very fine run keeps together are one node of the other runs."""
+MOST_CLUSTERS = 1000
+"""With more, as on a graph of many parts, the finest run is taken as it is."""
 VERY_FINE = 500.0
 """Resolution of that run: some 6,000 nodes."""
 
@@ -74,7 +76,7 @@ class Sweep:
         """
         finest = self._partitions[-1]
         size = np.bincount(finest)
-        if size.size == 1:
+        if not 1 < size.size <= MOST_CLUSTERS:
             return finest
         overlaps = [_overlap(finest, run) for run in self._partitions]
         shares = [overlap / size[:, None] for overlap in overlaps]
@@ -91,7 +93,7 @@ class Sweep:
 
     def _voted(self, labels: NDArray[np.int64]) -> NDArray[np.int32]:
         """Each cell in the cluster whose best matches hold it, weighted by how well they match."""
-        votes = np.zeros((labels.max() + 1, labels.size))
+        votes = np.zeros((labels.max() + 1, labels.size), dtype=np.float32)
         for run, match, jaccard in self._matches(labels):
             for code, (best, weight) in enumerate(zip(match, jaccard, strict=True)):
                 votes[code, run == best] += weight

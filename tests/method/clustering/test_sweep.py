@@ -71,6 +71,11 @@ def test_cells_go_where_most_runs_have_them():
     np.testing.assert_allclose(found.stability(LEFT_AND_RIGHT).of_cells[[0, 50]], [20 / 21, 1.0])
 
 
+def test_a_graph_of_very_many_parts_is_taken_as_the_finest_run_has_it():
+    parts = np.arange(1500, dtype=np.int32)
+    assert sweep_of((32, parts)).lasting().tolist() == parts.tolist()
+
+
 def test_one_cluster_in_every_run_is_one_cluster():
     found = sweep_of((32, np.zeros(10, dtype=int)))
     assert found.lasting().tolist() == [0] * 10
