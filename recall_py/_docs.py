@@ -23,6 +23,9 @@ rest apart with :func:`recall_py.get.pairs`. Sets:
     Final labels. Where nothing was merged, those of the start; else ``"0"``, ``"1"``, ... by decreasing size.
 ``adata.obs[key_added + "_start"]`` : categorical, (n_obs,)
     Labels at the start.
+``adata.obs[key_added + "_stability"]`` : float, (n_obs,)
+    With ``resolution="auto"``: the share of the runs in which a cell is with its cluster; NaN for cells that were not
+    clustered. ``adata.uns[key_added]["recall"]["stability"]`` has that of the clusters.
 ``adata.uns[key_added]["params"]`` : dict
     What the clustering writes there: ``resolution``, ``random_state``, ``n_iterations``.
 ``adata.uns[key_added]["recall"]`` : dict

@@ -166,8 +166,8 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     ``threshold``
         The pair stands where ``evidence`` is above it.
     ``reason``
-        Where only genes of these programmes tell the two apart: what they are, such as ``"cycling and resting cells of
-        one type"``; empty elsewhere.
+        Where only genes of these programmes tell the two apart, by 0.2 of evidence or more: what the two are, such as
+        ``"cycling and resting cells of one type"``; empty elsewhere.
     ``near``
         Whether ``evidence`` is within 0.1 of it, so that another seed may turn the outcome.
     ``passes``

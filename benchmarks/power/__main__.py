@@ -29,7 +29,7 @@ CEILING = 0.95
 """True pairs that a classifier tells apart as well as this have to stand."""
 SIZES = {"20 to 39": (20, 40), "40 to 79": (40, 80), "from 80": (80, 1000)}
 USED = "lead of each gene"
-"""As shipped: the genes of the cell cycle left out, three draws where they leave no doubt."""
+"""As shipped: genes of the usual programmes left out, three draws where they leave no doubt."""
 SEVEN = "the same, all genes, seven draws"
 
 
@@ -60,7 +60,7 @@ RULES = {
 def measured(pair, number):
     """Each rule's number for one pair."""
     pieces = (np.arange(pair.counts.shape[0]) >= pair.n_first).astype(np.int64)
-    pooled, _ = PooledPair.of(pair.counts, pair.n_first, pieces, None, exact=False, left_out=pair.cycle.astype(np.int8))
+    pooled, _ = PooledPair.of(pair.counts, pair.n_first, pieces, None, exact=False, left_out=pair.left_out)
     used = MergeParams()
     with threadpool_limits(1, user_api="blas"):
         rng = np.random.default_rng([number])

@@ -15,7 +15,7 @@ from sklearn.model_selection import cross_val_predict
 
 from benchmarks.datasets import drop_empty, read_singlets
 from benchmarks.default import LABELLED, SCORED, labelled, variable_genes
-from recall_py.adata.programmes import CELL_CYCLE, programme_genes
+from recall_py.adata.programmes import CELL_CYCLE, USUAL, left_out, programme_genes
 from recall_py.datasets import simulate
 
 SIZES = (20, 40, 80, 150, 300)
@@ -52,8 +52,8 @@ class Pair:
     counts: sparse.csr_array
     """(n_cells, n_genes), the first group first."""
     n_first: int
-    cycle: np.ndarray
-    """(n_genes,) genes of the cell cycle."""
+    left_out: np.ndarray
+    """(n_genes,) numbers of the programmes whose genes do not count by default; 0 for genes that do."""
     ceiling: float = np.nan
     """Area under the curve of a classifier of held-out cells of the two kinds."""
 
@@ -91,7 +91,7 @@ def cycle_genes(names):
 def true_pairs(name, rng, most=10):
     """Pairs of the kinds of a set that are near each other, in several sizes, once with a tenth of the other kind."""
     adata, labels = scored(name)
-    counts, cycle = sparse.csr_array(adata.X), cycle_genes(adata.var_names)
+    counts, of_programmes = sparse.csr_array(adata.X), left_out(adata.var_names, USUAL).of_programme
     scores = components(adata, 20).obsm["X_pca"]
     kinds = [kind for kind in np.unique(labels) if kind and (labels == kind).sum() >= SIZES[0]]
     centroid = {kind: scores[labels == kind].mean(axis=0) for kind in kinds}
@@ -115,7 +115,7 @@ def true_pairs(name, rng, most=10):
                 answer="true",
                 counts=counts[np.concatenate((one, other))],
                 n_first=n_first,
-                cycle=cycle,
+                left_out=of_programmes,
                 ceiling=ceiling,
             )
 
@@ -149,7 +149,7 @@ def null_cuts(name, family, adata, rng, repeats=1):
                     answer="state" if along > CYCLING else "null",
                     counts=sparse.csr_array(part.X)[np.concatenate((np.flatnonzero(first), np.flatnonzero(second)))],
                     n_first=int(first.sum()),
-                    cycle=cycle,
+                    left_out=left_out(part.var_names, USUAL).of_programme,
                 )
 
 
@@ -232,5 +232,5 @@ def every_pair(rng):
                     answer="true",
                     counts=sparse.csr_array(adata.X)[order],
                     n_first=int(first.sum()),
-                    cycle=np.zeros(adata.n_vars, dtype=bool),
+                    left_out=np.zeros(adata.n_vars, dtype=np.int8),
                 )

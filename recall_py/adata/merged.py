@@ -137,7 +137,7 @@ def write_calibrated(
         of_cells[slice(None) if cells is None else cells] = stability.of_cells
         adata.obs[column] = of_cells
         record[keys.STABILITY] = stability.of_clusters
-    elif column in adata.obs:
+    elif keys.STABILITY in adata.uns.get(key_added, {}).get(keys.RECORD, {}):
         del adata.obs[column]
     adata.uns[key_added] = {**entry, keys.RECORD: record}
 

@@ -82,6 +82,13 @@ def _of_these_cells(graph: CellGraph, n_cells: int) -> CellGraph:
             "Make the graph anew on these cells: sc.pp.neighbors(adata)"
         )
         raise ValueError(msg)
+    weights = graph.stored.data if sparse.issparse(graph.stored) else np.asarray(graph.stored)
+    if weights.size and not (np.isfinite(weights).all() and weights.min() >= 0):
+        msg = (
+            f"{graph.name} has weights that are negative, infinite or NaN; those of a neighbour graph are 0 or more. "
+            "Make the graph anew: sc.pp.neighbors(adata)"
+        )
+        raise ValueError(msg)
     return graph
 
 

@@ -113,15 +113,26 @@ def refuse_occupied(adata: AnnData, key_added: str, *, sketch: bool = False) -> 
     raise ArgumentError(text, key=key_added)
 
 
-def refuse_columns_of_others(adata: AnnData, key_added: str) -> None:
-    """Refuse a key beside which what goes with the labels would be written over a column of another's."""
+_BESIDE = (
+    (keys.START_SUFFIX, keys.CLUSTERING, "the labels at the start"),
+    (keys.STABILITY_SUFFIX, keys.STABILITY, "the stability of the cells"),
+)
+"""Columns beside calibrated labels: what is added to the name, what the record has of it, and what it holds."""
+
+
+def refuse_columns_of_others(adata: AnnData, key_added: str, *, stability: bool) -> None:
+    """Refuse a key beside which what goes with the labels would be written over a column of another's.
+
+    Also a key that is such a column of other labels. The `stability` of cells is not always written.
+    """
     record = _record_of(adata, key_added)
-    for suffix, entry, what in (
-        (keys.START_SUFFIX, keys.CLUSTERING, "the labels at the start"),
-        (keys.STABILITY_SUFFIX, keys.STABILITY, "the stability of the cells"),
-    ):
+    for suffix, entry, what in _BESIDE:
+        owner = key_added.removesuffix(suffix)
+        if owner != key_added and entry in _record_of(adata, owner):
+            text = "obs[{key!r}] holds {what} of {owner!r}; it would be lost. Pass another {key_added}."
+            raise ArgumentError(text, key=key_added, what=Named(what), owner=owner)
         column = key_added + suffix
-        if column in adata.obs and entry not in record:
+        if column in adata.obs and entry not in record and (stability or entry != keys.STABILITY):
             text = (
                 "obs[{column!r}] is there already, and uns[{key!r}] does not say that recall_py wrote it; {what} "
                 "would be written over it. Pass another {key_added}, or remove it: {line}"

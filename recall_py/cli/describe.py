@@ -135,7 +135,7 @@ def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
     try:
         refuse_labels_of_others(adata, key)
         refuse_occupied(adata, key)
-        refuse_columns_of_others(adata, key)
+        refuse_columns_of_others(adata, key, stability=False)
     except (KeyError, ValueError):
         given += " --key-added calibrated"
     return given

@@ -201,8 +201,8 @@ class Comparison(NamedTuple):
     with_left_out: float | None
     """The lead with the genes that were left out, of pairs that fail without them; None where there are none."""
     told_by: tuple[int, ...]
-    """Numbers of the groups of genes that were left out each of which alone would hold the two apart; all of them where
-    only all together would."""
+    """Numbers of the groups of genes that were left out each of which alone would hold the two apart, by a clear gain;
+    all of them where only all together would."""
     genes: NDArray[np.int64]
     """(n_best,) those that lead their nulls most, of each side."""
     log10_p: NDArray[np.float64]

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from recall_py.adata.neighbours import CellGraph
     from recall_py.method.clustering.sweep import Sweep
 
+AUTO = "auto"
+"""The resolution of clusters that last over a range of them."""
 Cluster = Callable[["AnnData", str], "Sweep | None"]
 """Clusters the cells of an AnnData that holds a neighbour graph; writes to its ``obs`` and ``uns`` as scanpy does.
 
@@ -95,7 +97,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     refuse_unusable(counts)
     refuse_copy_of_file(counts, copy=asked.copy)
     refuse_occupied(adata, key)
-    refuse_columns_of_others(adata, key)
+    refuse_columns_of_others(adata, key, stability=asked.recorded.get("resolution") == AUTO)
     cells = None if asked.restrict_to is None else restricted_cells(adata, asked.restrict_to)
     graph = _graph(adata, asked).among(cells)
     where: dict[str, Any] = {"layer": asked.layer, "batch_key": asked.batch_key, "cells": cells, "only": asked.genes}
@@ -165,6 +167,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
             f"{len(names)} clusters became {len(merging.members)}: added\n"
             f"    {key!r}, the cluster labels (adata.obs, categorical), and why (adata.uns)\n"
             f"    {key + keys.START_SUFFIX!r}, the labels at the start (adata.obs, categorical)"
+            + (f"\n    {key + keys.STABILITY_SUFFIX!r}, how stable each cell is (adata.obs, float)" if sweep else "")
         ),
     )
     return target if asked.copy else None

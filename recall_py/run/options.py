@@ -133,9 +133,9 @@ GROUPS: dict[str, dict[str, Option]] = {
             value="X",
             short="Where to start; higher gives more to merge; or auto.",
             says='Where to start: higher values start with more clusters, of which more are merged. ``"auto"``: Leiden '
-            "runs 32 times between resolutions .25 and 2, and the start are the clusters that the runs find again "
-            "best, each at the resolution that suits it. Such labels hardly depend on the seed, and each cluster and "
-            "each cell has its stability.",
+            "runs 32 times between resolutions .25 and 2, by igraph, and the start are the clusters that the runs find "
+            "again best, each at the resolution that suits it. Such labels hardly depend on the seed, and each cluster "
+            "and each cell has its stability.",
         ),
         "demo.resolution": Option(kind=float, default=3.0, value="X", says="Where to start."),
         "algorithm": Option(kind=str, default="leiden", value="NAME", says="leiden or louvain."),

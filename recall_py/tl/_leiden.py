@@ -15,7 +15,7 @@ from recall_py.method.clustering.sweep import Sweep
 from recall_py.method.params import PartitionParams, one_of, resolve_seed
 from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
+from recall_py.run.graph_clusters import AUTO, GraphClustering, calibrate_graph_clusters, cluster_by
 from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_clustering
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from recall_py.run.graph_clusters import Cluster
 
 METHODS = ("pairs", "knockoffs")
-AUTO = "auto"
-"""The resolution of clusters that last over a range of them."""
 _scanpy_leiden = sc.tl.leiden
 """scanpy's own, taken once: a user may put ours in its place."""
 
@@ -62,11 +60,12 @@ def leiden(
     """Leiden clusters of your own graph, merged until all of them stand; used in the place of :func:`scanpy.tl.leiden`.
 
     Runs scanpy's own function, with the arguments given, on the neighbour graph that `adata` has, whoever made it
-    (:func:`scanpy.pp.neighbors`, Harmony, BBKNN, scVI, weighted nearest neighbours, a GPU). Then neighbouring clusters
-    are compared by their raw counts: one population is fitted to the cells of both, null cells are drawn from it and
-    cut in two as a clustering would cut them. Two clusters stand if their genes lead their own nulls far enough, else
-    they are merged. So each cluster is a union of scanpy's, and what the
-    calibration costs depends on the number of clusters, not of cells.
+    (:func:`scanpy.pp.neighbors`, Harmony, BBKNN, scVI, weighted nearest neighbours, a GPU); with ``"auto"`` as the
+    `resolution` many runs of igraph's Leiden. Then neighbouring clusters are compared by their raw counts: one
+    population is fitted to the cells of both, null cells are drawn from it and cut in two as a clustering would cut
+    them. Two clusters stand if their genes lead their own nulls far enough, else they are merged. So each cluster is a
+    union of clusters of the start, which a number makes scanpy's own. What the calibration costs depends on the number
+    of clusters, not of cells.
 
     Parameters
     ----------
@@ -75,7 +74,8 @@ def leiden(
         ``layers["counts"]``, ``raw`` or ``X``, the first that applies.
     {options}
     **clustering_args
-        Whatever else :func:`scanpy.tl.leiden` takes: ``flavor``, ``n_iterations``, ``directed``, ``use_weights``, ...
+        Whatever else :func:`scanpy.tl.leiden` takes: ``flavor``, ``n_iterations``, ``directed``, ``use_weights``, ...;
+        with ``"auto"`` ``n_iterations`` (2) and ``use_weights``.
 
     {calibrated_returns}
 
@@ -89,8 +89,11 @@ def leiden(
     >>> sc.pp.normalize_total(adata)
     >>> sc.pp.log1p(adata)
     >>> sc.pp.neighbors(adata, use_rep="X")
-    >>> recall_py.tl.leiden(adata, 2, flavor="igraph", n_iterations=2)
+    >>> recall_py.tl.leiden(adata, 4, flavor="igraph", n_iterations=2)
     >>> adata.obs["leiden"].nunique() < adata.obs["leiden_start"].nunique()
+    True
+    >>> recall_py.tl.leiden(adata, "auto")
+    >>> bool(recall_py.get.clusters(adata)["supported"].all())
     True
     """
     one_of("method", method, METHODS)
@@ -168,6 +171,9 @@ def _lasting_clusters(
     **others: Any,
 ) -> Cluster:
     """Clusters that last over a range of resolutions, by igraph."""
+    if n_iterations == 0:
+        text = "{n_iterations} is 0, which moves no cell. Pass 2, or -1 for as many as improve."
+        raise ArgumentError(text)
     unfit = {"flavor": flavor != "igraph", "directed": bool(directed)} | dict.fromkeys(others, True)
     for name in (name for name, is_unfit in unfit.items() if is_unfit):
         text = (

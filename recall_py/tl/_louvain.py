@@ -86,11 +86,14 @@ def louvain(
     >>> sc.pp.normalize_total(adata)
     >>> sc.pp.log1p(adata)
     >>> sc.pp.neighbors(adata, use_rep="X")
-    >>> recall_py.tl.louvain(adata, 2)
+    >>> recall_py.tl.louvain(adata, 4)
     >>> adata.obs["louvain"].nunique() < adata.obs["louvain_start"].nunique()
     True
     """
     one_of("method", method, METHODS)
+    if isinstance(resolution, str):
+        text = "{resolution:{found!r}} is no number; one is needed here. {resolution:'auto'} is of Leiden."
+        raise ArgumentError(text, found=resolution)
     programmes = accepted(programmes)
     one_of("flavor", flavor, _FLAVORS)
     refuse_removed_from_clustering("louvain", clustering_args)

@@ -42,7 +42,7 @@ def merge_clusters(
 
     Labels of k-means, Seurat, scVI or a colleague do. Each pair of neighbouring clusters is compared with null cells of
     its own: one population is fitted to the cells of both, drawn anew, and cut in two as a clustering would cut it. The
-    pair stands if its genes lead their own nulls two to three times as far as null genes do; else it is merged, the
+    pair stands if its genes lead their own nulls two to four times as far as null genes do; else it is merged, the
     nearest pair first, until every pair stands. Every cluster that comes out is a union of clusters that came in. At
     most 300 cells of a cluster take part in a test.
 

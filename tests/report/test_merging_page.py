@@ -96,7 +96,7 @@ def test_every_merge_has_a_heading_and_a_sentence(cells):
     at = np.argmax((np.array(merge["real"]) + 0.25) / (np.array(merge["needed"]) + 0.25))
     assert f"leads its own null by {merge['real'][at]:.1f} decades of p; among null cells" in page
     assert (
-        f"no draw leads the others there by more than {merge['null'][at]:.1f}, and {merge['needed'][at]:.1f} are needed"
+        f"a draw leads the others there by {merge['null'][at]:.1f} on average, and {merge['needed'][at]:.1f} are needed"
         in page
     )
     assert "above 1 two clusters stand. The best genes are " in page

@@ -105,6 +105,7 @@ def test_arguments_of_igraph_are_taken(cells, found):
         ({"directed": True}, "directed cannot be used"),
         ({"partition_type": object}, "partition_type cannot be used"),
         ({"method": "knockoffs"}, "resolution='auto' cannot be used with method='knockoffs'"),
+        ({"n_iterations": 0}, "n_iterations is 0"),
     ],
 )
 def test_what_auto_has_no_use_for_is_refused(cells, given, said):
@@ -115,6 +116,32 @@ def test_what_auto_has_no_use_for_is_refused(cells, given, said):
 def test_another_word_is_refused(cells):
     with pytest.raises(ValueError, match="automatic"):
         recall_py.tl.leiden(cells, "automatic")
+
+
+def test_louvain_has_no_auto(cells):
+    with pytest.raises(ValueError, match="resolution='auto' is no number"):
+        recall_py.tl.louvain(cells, "auto")
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan])
+def test_weights_that_are_none_are_refused(cells, weight):
+    adjacency = cells.obsp["connectivities"].copy()
+    adjacency.data[7] = weight
+    with pytest.raises(ValueError, match="adjacency has weights that are negative, infinite or NaN"):
+        recall_py.tl.leiden(cells, "auto", adjacency=adjacency)
+
+
+def test_a_number_writes_no_stability_and_leaves_a_column_of_others_alone(cells):
+    adata = cells.copy()
+    adata.obs["leiden_stability"] = np.arange(adata.n_obs)
+    recall_py.tl.leiden(adata, 1, flavor="igraph", n_iterations=2)
+    assert adata.obs["leiden_stability"].tolist() == list(range(adata.n_obs))
+
+
+@pytest.mark.parametrize("column", ["leiden_stability", "leiden_start"])
+def test_a_column_beside_labels_is_no_key(found, column):
+    with pytest.raises(ValueError, match=f"obs\\['{column}'\\] holds .* of 'leiden'"):
+        recall_py.tl.leiden(found, "auto", key_added=column, copy=True)
 
 
 def test_a_column_of_others_is_not_written_over(cells):

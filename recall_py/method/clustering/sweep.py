@@ -3,7 +3,8 @@
 No single resolution suits all clusters of a graph, and a single run of Leiden is one of many that are as good. So
 Leiden runs over a range of resolutions, and from a tree of the finest clusters those are taken that all runs together
 come closest to: a cluster and what it is split into are compared by how well the runs find them again, as HDBSCAN
-compares them by how long they last (Campello et al., PAKDD 2013, doi 10.1007/978-3-642-37456-2_14). How well a run
+compares them by how long they last (Campello et al., PAKDD 2013, doi 10.1007/978-3-642-37456-2_14). Last, each cell
+goes where most runs have it. How well a run
 finds a cluster is the overlap with its best match, by Jaccard (Hennig, Comput. Stat. Data Anal. 2007,
 doi 10.1016/j.csda.2006.11.025).
 """
@@ -27,10 +28,10 @@ N_RUNS = 32
 """Runs, at resolutions in equal steps of their logarithm."""
 MOST_NODES = 20_000
 """With more cells, those that a very fine run keeps together are one node of the other runs."""
-MOST_CLUSTERS = 1000
-"""With more, as on a graph of many parts, the finest run is taken as it is."""
+MOST_CLUSTERS = 600
+"""With more, as on a graph of many parts, the finest run is taken as it is; so many are not compared anyway."""
 VERY_FINE = 500.0
-"""Resolution of that run: some 6,000 nodes."""
+"""Resolution of that run: a few thousand nodes."""
 
 
 class Stability(NamedTuple):
@@ -39,7 +40,7 @@ class Stability(NamedTuple):
     of_clusters: NDArray[np.float64]
     """(n_clusters,) overlap with the best match in a run, by Jaccard, the mean over runs; 1 is the most."""
     of_cells: NDArray[np.float64]
-    """(n_cells,) share of the runs in which a cell is in the best match of its cluster."""
+    """(n_cells,) share of the runs in which a cell is in the best match of its cluster; 0 for cells without an edge."""
 
 
 class Sweep:
@@ -48,32 +49,44 @@ class Sweep:
     Parameters
     ----------
     partitions
-        (n_runs, n_cells) codes 0..k-1 of each run, the finest run last.
+        (n_runs, n_linked) codes 0..k-1 of each run, the finest run last.
+    linked
+        (n_cells,) cells that an edge leads to, by default all. Any other is a cluster of its own in every run.
     """
 
-    def __init__(self, partitions: NDArray[np.int32]) -> None:
+    def __init__(self, partitions: NDArray[np.int32], linked: NDArray[np.bool_] | None = None) -> None:
         self._partitions = partitions
+        self._linked = np.ones(partitions.shape[1], dtype=np.bool_) if linked is None else linked
 
     @classmethod
     def of(cls, adjacency: sparse.csr_array, seed: int, *, n_iterations: int = 2) -> Sweep:
         """Run Leiden on an (n_cells, n_cells) symmetric graph from `COARSEST` to `FINEST`, each run by its own seed."""
-        n_cells = adjacency.shape[0]
+        linked = np.asarray(adjacency.sum(axis=1)).ravel() > 0
+        adjacency = adjacency[linked][:, linked]
         first, *seeds = np.random.default_rng(seed).integers(2**31, size=1 + N_RUNS).tolist()
-        nodes = np.arange(n_cells)
-        if n_cells > MOST_NODES:
+        nodes = np.arange(adjacency.shape[0])
+        if nodes.size > MOST_NODES:
             nodes = _Nodes(adjacency, nodes).clusters(VERY_FINE, first, n_iterations)
         graph = _Nodes(adjacency, nodes)
         levels = np.geomspace(COARSEST, FINEST, N_RUNS).tolist()
         runs = [graph.clusters(level, own, n_iterations) for level, own in zip(levels, seeds, strict=True)]
-        return cls(np.array(runs)[:, nodes])
+        return cls(np.array(runs)[:, nodes], linked)
 
     def lasting(self) -> NDArray[np.int32]:
         """(n_cells,) codes, by decreasing size, of the clusters that the runs find again best.
 
         The finest clusters are joined by average linkage of the share of runs in which their cells are together. Of
         the clusters on this tree those are taken, each cell in one, whose stability is highest, the mean over cells.
-        Then each cell goes to the cluster with whose best matches it is most often.
+        Then each cell goes to the cluster with whose best matches it is most often, each run weighted by the overlap.
         """
+        labels = np.empty(self._linked.size, dtype=np.int64)
+        found = self._lasting()
+        labels[self._linked] = found
+        labels[~self._linked] = found.max() + 1 + np.arange(np.count_nonzero(~self._linked))
+        return by_decreasing_size(labels)
+
+    def _lasting(self) -> NDArray[np.integer]:
+        """Codes of the linked cells."""
         finest = self._partitions[-1]
         size = np.bincount(finest)
         if not 1 < size.size <= MOST_CLUSTERS:
@@ -91,21 +104,22 @@ class Sweep:
         taken = _best_cut(tree, score * (held @ size))
         return self._voted(held[taken].argmax(axis=0)[finest])
 
-    def _voted(self, labels: NDArray[np.int64]) -> NDArray[np.int32]:
+    def _voted(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Each cell in the cluster whose best matches hold it, weighted by how well they match."""
         votes = np.zeros((labels.max() + 1, labels.size), dtype=np.float32)
         for run, match, jaccard in self._matches(labels):
             for code, (best, weight) in enumerate(zip(match, jaccard, strict=True)):
                 votes[code, run == best] += weight
         stays = votes[labels, np.arange(labels.size)] >= votes.max(axis=0)
-        return by_decreasing_size(np.where(stays, labels, votes.argmax(axis=0)))
+        return np.where(stays, labels, votes.argmax(axis=0))
 
     def stability(self, labels: NDArray[np.integer]) -> Stability:
         """How well the runs find the clusters of (n_cells,) `labels`, codes 0..k-1, again."""
         of_clusters, of_cells = np.zeros(int(labels.max()) + 1), np.zeros(labels.size)
-        for run, match, jaccard in self._matches(labels):
-            of_clusters += jaccard
-            of_cells += run == match[labels]
+        own = labels[self._linked]
+        for run, match, jaccard in self._matches(own):
+            of_clusters[: jaccard.size] += jaccard
+            of_cells[self._linked] += run == match[own]
         return Stability(of_clusters / len(self._partitions), of_cells / len(self._partitions))
 
     def _matches(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import igraph
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.cluster.hierarchy import linkage
 from sklearn.metrics import adjusted_rand_score, jaccard_score
 from sklearn.neighbors import kneighbors_graph
 
 from recall_py.method.clustering import sweep as rooms
-from recall_py.method.clustering.sweep import Sweep, _Nodes
+from recall_py.method.clustering.sweep import Sweep, _best_cut, _Nodes
 
 FOUR = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
 LEFT_AND_RIGHT = np.repeat([0, 0, 1, 1], [40, 30, 20, 10])
@@ -100,6 +103,26 @@ def test_stability_is_that_of_the_definition_and_names_of_clusters_do_not_matter
     np.testing.assert_allclose(found.of_cells, of_cells, atol=1e-12)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_the_cut_of_a_tree_is_the_best_of_all(n_leaves, seed):
+    rng = np.random.default_rng(seed)
+    tree = linkage(rng.random((n_leaves, 2)), "average")[:, :2].astype(int)
+    score = rng.integers(0, 20, size=2 * n_leaves - 1).astype(float)
+    leaves = [{leaf} for leaf in range(n_leaves)]
+    for left, right in tree:
+        leaves.append(leaves[left] | leaves[right])
+    sums = [
+        sum(score[list(nodes)])
+        for size in range(1, n_leaves + 1)
+        for nodes in combinations(range(len(leaves)), size)
+        if sorted(leaf for node in nodes for leaf in leaves[node]) == list(range(n_leaves))
+    ]
+    cut = _best_cut(tree, score)
+    assert sorted(leaf for node in cut for leaf in leaves[node]) == list(range(n_leaves))
+    assert score[cut].sum() == max(sums)
+
+
 @pytest.fixture(scope="module")
 def graph() -> tuple[sparse.csr_array, np.ndarray]:
     return groups_of_points((400, 200, 100, 60), apart=4.0)
@@ -140,5 +163,23 @@ def test_many_cells_are_joined_to_nodes_first(graph, monkeypatch):
     adjacency, truth = graph
     monkeypatch.setattr(rooms, "MOST_NODES", 500)
     monkeypatch.setattr(rooms, "VERY_FINE", 20.0)
+    first = np.random.default_rng(0).integers(2**31, size=1 + rooms.N_RUNS)[0]
+    nodes = _Nodes(adjacency, np.arange(truth.size)).clusters(20.0, int(first), 2)
+    together = sparse.csr_array((np.ones(truth.size), (nodes, np.arange(truth.size))))
     found = Sweep.of(adjacency, 0)
+    for run in found._partitions:
+        of_nodes = together @ sparse.csr_array((np.ones(truth.size), (np.arange(truth.size), run)))
+        assert (np.diff(of_nodes.tocsr().indptr) == 1).all()
     assert adjusted_rand_score(truth, found.lasting()) > 0.98
+
+
+def test_cells_without_an_edge_are_clusters_of_their_own(graph):
+    adjacency, truth = graph
+    alone = sparse.csr_array(sparse.block_diag([adjacency, sparse.csr_array((30, 30))]))
+    found, without = Sweep.of(alone, 0), Sweep.of(adjacency, 0)
+    labels = found.lasting()
+    assert same(labels[:-30], without.lasting())
+    assert np.unique(labels[-30:]).size == 30
+    assert not np.isin(labels[-30:], labels[:-30]).any()
+    np.testing.assert_array_equal(found.stability(labels).of_cells[-30:], 0.0)
+    np.testing.assert_array_equal(found.stability(labels).of_cells[:-30], without.stability(labels[:-30]).of_cells)
