@@ -174,7 +174,7 @@ def test_many_cells_are_joined_to_nodes_first(graph, monkeypatch):
 
 
 def test_cells_without_an_edge_are_clusters_of_their_own(graph):
-    adjacency, truth = graph
+    adjacency, _ = graph
     alone = sparse.csr_array(sparse.block_diag([adjacency, sparse.csr_array((30, 30))]))
     found, without = Sweep.of(alone, 0), Sweep.of(adjacency, 0)
     labels = found.lasting()
