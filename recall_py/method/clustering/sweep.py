@@ -26,6 +26,9 @@ COARSEST, FINEST = 0.25, 2.0
 """Ends of the range of resolutions."""
 N_RUNS = 32
 """Runs, at resolutions in equal steps of their logarithm."""
+NEARLY = 0.03
+"""Stability by which the parts of a cluster may fall short of it and are taken: what is too fine can be merged, what is
+too coarse is not split."""
 MOST_NODES = 20_000
 """With more cells, those that a very fine run keeps together are one node of the other runs."""
 MOST_CLUSTERS = 600
@@ -101,7 +104,8 @@ class Sweep:
         for node, (left, right) in enumerate(tree, start=size.size):
             held[node] = held[left] + held[right]
         score = np.mean([_jaccard(held @ overlap, overlap.sum(axis=0)).max(axis=1) for overlap in overlaps], axis=0)
-        taken = _best_cut(tree, score * (held @ size))
+        n_cells = held @ size
+        taken = _best_cut(tree, score * n_cells, NEARLY * n_cells)
         return self._voted(held[taken].argmax(axis=0)[finest])
 
     def _voted(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -180,13 +184,13 @@ def _jaccard(overlap: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray
     return overlap / (overlap.sum(axis=1)[:, None] + size - overlap)
 
 
-def _best_cut(tree: NDArray[np.int64], score: NDArray[np.float64]) -> list[int]:
-    """Nodes of a tree that hold each leaf once and have the largest sum of scores, the larger where two are as good."""
+def _best_cut(tree: NDArray[np.int64], score: NDArray[np.float64], nearly: NDArray[np.float64]) -> list[int]:
+    """Nodes of a tree that hold each leaf once: those below a node where their sum is less than its score by `nearly`."""
     n_leaves = len(tree) + 1
     best = score.copy()
     cut: list[list[int]] = [[leaf] for leaf in range(n_leaves)]
     for node, (left, right) in enumerate(tree, start=n_leaves):
         apart = best[left] + best[right]
-        cut.append([node] if score[node] >= apart else cut[left] + cut[right])
+        cut.append([node] if score[node] >= apart + nearly[node] else cut[left] + cut[right])
         best[node] = max(score[node], apart)
     return cut[-1]

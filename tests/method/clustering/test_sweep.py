@@ -118,9 +118,15 @@ def test_the_cut_of_a_tree_is_the_best_of_all(n_leaves, seed):
         for nodes in combinations(range(len(leaves)), size)
         if sorted(leaf for node in nodes for leaf in leaves[node]) == list(range(n_leaves))
     ]
-    cut = _best_cut(tree, score)
+    cut = _best_cut(tree, score, np.zeros(score.size))
     assert sorted(leaf for node in cut for leaf in leaves[node]) == list(range(n_leaves))
     assert score[cut].sum() == max(sums)
+
+
+def test_parts_that_are_found_nearly_as_well_are_taken():
+    tree, score = np.array([[0, 1]]), np.array([4.0, 5.0, 10.0])
+    assert _best_cut(tree, score, np.array([0.0, 0.0, 0.9])) == [2]
+    assert _best_cut(tree, score, np.array([0.0, 0.0, 1.1])) == [0, 1]
 
 
 @pytest.fixture(scope="module")
