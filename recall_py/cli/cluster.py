@@ -323,8 +323,7 @@ def rounded_layer(adata: AnnData, layer: str | None) -> list[tuple[str, str]]:
 
 
 def _cells_with_counts(adata: AnnData, layer: str | None, *, quiet: bool) -> NDArray[np.bool_]:
-    counts, _, _ = find_counts(adata, layer)
-    totals = counts.totals
+    totals = find_counts(adata, layer).counts.totals
     if not quiet:
         typer.echo(f"dropped {np.count_nonzero(totals <= 0)} cells without counts")
     return totals > 0

@@ -101,12 +101,12 @@ def _counts(adata: AnnData, layer: str | None) -> str:
     from recall_py.adata.read import find_counts
 
     try:
-        counts, _, source = find_counts(adata, layer)
+        found = find_counts(adata, layer)
     except DamagedError:
         raise
     except (KeyError, ValueError) as error:
         return f"NONE. {error.args[0]}"
-    return f"{source}: raw integer counts ({counts.kind}, {counts.matrix.dtype})"
+    return f"{found.source}: raw integer counts ({found.counts.kind}, {found.counts.matrix.dtype})"
 
 
 def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
@@ -144,16 +144,17 @@ def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
 def _genes(adata: AnnData, layer: str | None, n_top_genes: int) -> str:
     from recall_py.adata.read import find_counts, genes_told
 
-    if keys.HIGHLY_VARIABLE in adata.var:
-        try:
-            _, names, source = find_counts(adata, layer)
-            marked, _ = genes_told(adata, names, source, None) or (names == names, "")
-        except (KeyError, ValueError) as error:
-            return f"NONE. {error.args[0]}"
-        return f"{int(marked.sum()):,} that var['{keys.HIGHLY_VARIABLE}'] marks"
-    if adata.n_vars <= n_top_genes:
-        return f"all {adata.n_vars:,}"
-    return f"{n_top_genes:,} of {adata.n_vars:,}, selected by seurat_v3 on the counts (--n-top-genes)"
+    try:
+        found = find_counts(adata, layer)
+        told = genes_told(adata, found, None)
+    except (KeyError, ValueError) as error:
+        return f"NONE. {error.args[0]}"
+    n_genes, others = found.names.size, f"; {found.others}" if found.others else ""
+    if told is not None:
+        return f"{int(told[0].sum()):,} that var['{keys.HIGHLY_VARIABLE}'] marks{others}"
+    if n_genes <= n_top_genes:
+        return f"all {n_genes:,}{others}"
+    return f"{n_top_genes:,} of {n_genes:,}, selected by seurat_v3 on the counts (--n-top-genes){others}"
 
 
 def _neighbours(adata: AnnData) -> str:
