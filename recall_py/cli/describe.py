@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recall_py.adata import keys
 from recall_py.counts.structure import DamagedError
+from recall_py.files.atomic import is_zarr
+from recall_py.files.containers import stored
 from recall_py.files.store import opened
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ _BAD_PAIRS = (
 
 def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> list[tuple[str, str]]:
     """What a file holds and what a clustering of it would use."""
-    with opened(path) as adata:
+    with stored(path) as held, opened(held, path) as adata:
         layers = [name for name in adata.layers if name is not None]
         raw = "none" if adata.raw is None else f"{adata.raw.shape[1]:,} genes"
         files = path.rglob("*") if path.is_dir() else [path]
@@ -69,7 +71,7 @@ def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> list[tu
             ("embeddings", ", ".join(adata.obsm) or "none"),
             ("labels", _labels(adata)),
             ("results", _results(adata)),
-            ("clustering", _clustering(adata, path, layer)),
+            ("clustering", _clustering(adata, path, held, layer)),
         ]
 
 
@@ -109,7 +111,7 @@ def _counts(adata: AnnData, layer: str | None) -> str:
     return f"{found.source}: raw integer counts ({found.counts.kind}, {found.counts.matrix.dtype})"
 
 
-def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
+def _clustering(adata: AnnData, path: Path, held: Path, layer: str | None) -> str:
     """The command line that will work, after the checks that it makes itself; or what they find."""
     from recall_py.adata.neighbours import recorded_graph
     from recall_py.adata.read import find_counts, refuse_no_counts, refuse_unusable
@@ -117,13 +119,13 @@ def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
     from recall_py.cli.cluster import refuse_labels_of_others
     from recall_py.files.store import refuse_unwritable_tables
 
-    given = f"recall-py cluster {shlex.quote(str(path))} -o labelled{'.zarr' if path.is_dir() else '.h5ad'}"
+    given = f"recall-py cluster {shlex.quote(str(path))} -o labelled{'.zarr' if is_zarr(held) else '.h5ad'}"
     if layer is not None:
         given += f" --layer {shlex.quote(layer)}"
     key = "leiden"
     try:
         refuse_unusable(adata)
-        refuse_unwritable_tables(adata, path, path)
+        refuse_unwritable_tables(adata, held, held)
         if recorded_graph(adata) is None and len(adata.obsp):
             return f"{given} --obsp {shlex.quote(next(iter(adata.obsp)))}"
         refuse_no_counts(adata, layer=layer, batch_key=None, cells=None, only=None)

@@ -69,11 +69,6 @@ def test_info_gives_the_command_line_that_works_or_what_cluster_will_say(change,
     ("name", "said"),
     [
         ("cells.h5mu", "is a MuData"),
-        ("filtered.h5", "is a 10x file"),
-        ("cells.loom", "is a loom file"),
-        ("cells.h5ad.gz", "gunzip -k"),
-        ("cells.zarr.zip", "unzip"),
-        ("matrix.mtx.gz", "read_10x_mtx"),
     ],
 )
 def test_files_of_other_kinds_are_named_with_what_makes_an_h5ad_of_them(name, said, tmp_path):
