@@ -89,7 +89,7 @@ class Request:
 
     @property
     def _needs_graph(self) -> bool:
-        named = {"neighbors_key", "obsp"} & {*self.given}
+        named = {"neighbors_key", "obsp", "modality"} & {*self.given}
         return self.function in RESOLUTION_CLUSTERERS and not named and self.given.get("method", "pairs") == "pairs"
 
 

@@ -65,14 +65,21 @@ def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> list[tu
             ("cells x genes", f"{adata.n_obs:,} x {adata.n_vars:,}"),
             ("layers", ", ".join(layers) or "none"),
             ("raw", raw),
-            ("counts", _counts(adata, layer)),
-            ("genes used", _genes(adata, layer, n_top_genes)),
-            ("neighbours", _neighbours(adata)),
-            ("embeddings", ", ".join(adata.obsm) or "none"),
-            ("labels", _labels(adata)),
-            ("results", _results(adata)),
+            *describe_counts(adata, adata, layer, n_top_genes),
             ("clustering", _clustering(adata, path, held, layer)),
         ]
+
+
+def describe_counts(adata: AnnData, counts: AnnData, layer: str | None, n_top_genes: int) -> list[tuple[str, str]]:
+    """What would be used: the counts of `counts`, and the graph and labels of `adata`."""
+    return [
+        ("counts", _counts(counts, layer)),
+        ("genes used", _genes(counts, layer, n_top_genes)),
+        ("neighbours", _neighbours(adata)),
+        ("embeddings", ", ".join(adata.obsm) or "none"),
+        ("labels", _labels(adata)),
+        ("results", _results(adata)),
+    ]
 
 
 def describe_installation() -> list[tuple[str, str]]:
