@@ -7,6 +7,7 @@ from recall_py.arguments import ArgumentError
 COUNTS_LAYER = "counts"
 LOG_LAYER = "log_normalised"
 HIGHLY_VARIABLE = "highly_variable"
+FEATURE_TYPES = "feature_types"
 NEIGHBORS = "neighbors"
 PARAMS = "params"
 MODULARITY = "modularity"

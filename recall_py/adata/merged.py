@@ -185,7 +185,7 @@ def _record(
     return {
         "version": version("recall-py"),
         "source": data.source,
-        "selection": data.selection,
+        "selection": data.rule,
         "genes": data.genes,
         "programmes": _programme_columns(left_out.presence),
         "params": flat_params(params),

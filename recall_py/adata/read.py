@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata import keys
+from recall_py.adata.features import genes_of
 from recall_py.adata.labels import read_batches
 from recall_py.arguments import ArgumentError, Named
 from recall_py.counts.matrix import NOT_INTEGERS, CountMatrix
@@ -32,6 +33,19 @@ Look = Literal["all", "few", "glance"]
 """Whether all counts are looked at, those of few cells, or so many that wrong ones are likely to be seen."""
 
 
+class Found(NamedTuple):
+    """Counts that were found."""
+
+    counts: CountMatrix
+    """Of the features that are genes."""
+    names: pd.Index
+    """Of these genes."""
+    source: str
+    """Where they were found, for example ``layers['counts']``."""
+    others: str
+    """A sentence about features that are no genes; empty if all are."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CountData:
     """Raw counts of the genes that take part."""
@@ -49,6 +63,8 @@ class CountData:
     batches: NDArray[np.int32] | None = None
     """(n_cells,) code of each cell's batch."""
     batch_names: tuple[str, ...] = ()
+    others: str = ""
+    """A sentence about features that are no genes and were left out; empty if all are."""
     sampled: NDArray[np.int64] | None = None
     """(n_sampled,) ascending positions of the cells that `matrix` has, among those of `batches`; all if None."""
 
@@ -63,6 +79,11 @@ class CountData:
     @cached_property
     def _by_cell(self) -> sparse.csr_array:
         return sparse.csr_array(self.matrix.columns(self.chosen))
+
+    @property
+    def rule(self) -> str:
+        """How the genes were selected, and what was left out before: for a record."""
+        return f"{self.selection}; {self.others}" if self.others else self.selection
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -119,12 +140,11 @@ def read_counts(
     batches = read_batches(adata, batch_key, cells)
     read = cells if sampled is None else _mask_of(sampled, cells, adata.n_obs)
     found = find_counts(adata, layer, read, "all" if sampled is None else "few")
-    counts, names, source = found
-    told = genes_told(adata, names, source, only)
-    chosen, selection = told or _select_genes(counts, n_top_genes)
+    told = genes_told(adata, found, only)
+    chosen, selection = told or _select_genes(found.counts, n_top_genes)
     n_cells = adata.n_obs if cells is None else np.count_nonzero(cells)
-    if told is None and selection != _ALL_GENES and counts.shape[0] < n_cells:
-        selection += f", on {counts.shape[0]} sampled cells"
+    if told is None and selection != _ALL_GENES and found.counts.shape[0] < n_cells:
+        selection += f", on {found.counts.shape[0]} sampled cells"
     data = count_data(found, chosen, selection, batches)
     return replace(data, sampled=sampled)
 
@@ -139,20 +159,17 @@ def refuse_no_counts(
 ) -> None:
     """Refuse at a glance what :func:`read_counts` will refuse, before it is known which cells are read."""
     read_batches(adata, batch_key, cells)
-    _, names, source = find_counts(adata, layer, cells, "glance")
-    genes_told(adata, names, source, only)
+    genes_told(adata, find_counts(adata, layer, cells, "glance"), only)
 
 
-def count_data(
-    found: tuple[CountMatrix, pd.Index, str], chosen: NDArray[Any], selection: str, batches: pd.Series[Any] | None
-) -> CountData:
+def count_data(found: Found, chosen: NDArray[Any], selection: str, batches: pd.Series[Any] | None) -> CountData:
     """The `chosen` columns, a mask or positions, of counts that were found."""
-    counts, names, source = found
     return CountData(
-        matrix=counts,
+        matrix=found.counts,
         chosen=chosen,
-        genes=names[chosen].to_numpy(dtype=np.str_),
-        source=source,
+        genes=found.names[chosen].to_numpy(dtype=np.str_),
+        source=found.source,
+        others=found.others,
         selection=selection,
         batches=None if batches is None else batches.cat.codes.to_numpy().astype(np.int32),
         batch_names=() if batches is None else tuple(batches.cat.categories),
@@ -193,40 +210,49 @@ def refuse_copy_of_file(adata: AnnData, *, copy: bool) -> None:
         raise ArgumentError(text)
 
 
-def find_counts(
-    adata: AnnData, layer: str | None, cells: NDArray[np.bool_] | None = None, look: Look = "all"
-) -> tuple[CountMatrix, pd.Index, str]:
-    """The counts of some or all cells, the names of their genes and where they were found."""
+def find_counts(adata: AnnData, layer: str | None, cells: NDArray[np.bool_] | None = None, look: Look = "all") -> Found:
+    """The counts of some or all cells, and where they were found."""
     if layer is not None and layer not in adata.layers:
         named = [name for name in adata.layers if name is not None]  # anndata 0.13 lists X as None
         msg = f"layers[{layer!r}] does not exist. Layers of adata: {listed(named)}."
         raise KeyError(msg)
     if layer is not None or keys.COUNTS_LAYER in adata.layers:
         name = layer or keys.COUNTS_LAYER
-        source = f"layers[{name!r}]"
-        return accept_counts(adata.layers[name], source, cells, look), adata.var_names, source
+        return counts_in(adata, adata.layers[name], f"layers[{name!r}]", cells, look)
     if getattr(adata.raw, "X", None) is not None:  # a backed file may have a raw without one
-        raw, problem = _looked_at(adata.raw.X, "raw.X", cells, look)
+        genes = genes_of(adata, raw=True)
+        raw, problem = _looked_at(adata.raw.X, "raw.X", cells, look, genes.among)
         if problem is None:
             if not adata.raw.var_names.is_unique:
                 if adata.X is not None:
-                    counts, problem = _looked_at(adata.X, "X", cells, look)
+                    of_x = genes_of(adata)
+                    counts, problem = _looked_at(adata.X, "X", cells, look, of_x.among)
                     if problem is None:
-                        return counts, adata.var_names, "X"
+                        return Found(counts, of_x.names, "X", of_x.others)
                 text = (
                     "adata.raw.var_names are not unique. Keep the counts of unique genes in a layer, and pass "
                     "{layer:'...'}"
                 )
                 raise ArgumentError(text)
-            return raw, adata.raw.var_names, "raw.X"
-    return accept_counts(adata.X, "X", cells, look), adata.var_names, "X"
+            return Found(raw, genes.names, "raw.X", genes.others)
+    return counts_in(adata, adata.X, "X", cells, look)
 
 
-def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = None, look: Look = "all") -> CountMatrix:
+def counts_in(
+    adata: AnnData, matrix: Any, source: str, cells: NDArray[np.bool_] | None = None, look: Look = "all"
+) -> Found:
+    """The counts of some or all cells in a matrix of `adata`."""
+    genes = genes_of(adata, raw=source == "raw.X")
+    return Found(_accepted(matrix, source, cells, look, genes.among), genes.names, source, genes.others)
+
+
+def _accepted(
+    matrix: Any, source: str, cells: NDArray[np.bool_] | None, look: Look, genes: NDArray[np.bool_] | None
+) -> CountMatrix:
     """The matrix, if it holds raw counts."""
     problem: str | None = "nothing"
     if matrix is not None:
-        counts, problem = _looked_at(matrix, source, cells, look)
+        counts, problem = _looked_at(matrix, source, cells, look, genes)
         if problem is None:
             return counts
     if problem is not None and problem.startswith(NOT_INTEGERS):
@@ -244,9 +270,11 @@ def accept_counts(matrix: Any, source: str, cells: NDArray[np.bool_] | None = No
     raise ArgumentError(text, source=source, problem=problem)
 
 
-def _looked_at(matrix: Any, source: str, cells: NDArray[np.bool_] | None, look: Look) -> tuple[CountMatrix, str | None]:
+def _looked_at(
+    matrix: Any, source: str, cells: NDArray[np.bool_] | None, look: Look, genes: NDArray[np.bool_] | None
+) -> tuple[CountMatrix, str | None]:
     """The matrix, and what makes its values no counts."""
-    counts = count_matrix(matrix, cells, few=look == "few")
+    counts = count_matrix(matrix, cells, genes, few=look == "few")
     try:
         return counts, counts.glance() if look == "glance" else counts.survey.problem
     except DamagedError as error:
@@ -261,12 +289,11 @@ def _mask_of(sampled: NDArray[np.int64], cells: NDArray[np.bool_] | None, n_obs:
     return mask
 
 
-def genes_told(
-    adata: AnnData, names: pd.Index, source: str, only: Sequence[str] | None
-) -> tuple[NDArray[np.bool_], str] | None:
+def genes_told(adata: AnnData, found: Found, only: Sequence[str] | None) -> tuple[NDArray[np.bool_], str] | None:
     """Which columns take part, and by what rule, where genes are named or marked; else None."""
+    names, source = found.names, found.source
     if only is not None:
-        return _named_genes(names, only, source), _NAMED_GENES
+        return _named_genes(found, only), _NAMED_GENES
     if keys.HIGHLY_VARIABLE not in adata.var:
         return None
     flagged = adata.var_names[_is_marked(adata.var[keys.HIGHLY_VARIABLE])]
@@ -313,17 +340,18 @@ def _select_genes(counts: CountMatrix, n_top_genes: int) -> tuple[NDArray[np.boo
     return most_variable(counts, n_top_genes)
 
 
-def _named_genes(names: pd.Index, only: Sequence[str], source: str) -> NDArray[np.bool_]:
+def _named_genes(found: Found, only: Sequence[str]) -> NDArray[np.bool_]:
     """(n_columns,) mask of the genes that are named."""
     wanted = pd.Index([] if isinstance(only, str) else only)
     if not len(wanted) or wanted.dtype == bool:
         msg = f"genes is {only!r}; pass names, for example genes=adata.var_names[adata.var['highly_variable']]."
         raise ValueError(msg)
-    missing = wanted[~wanted.isin(names)]
+    missing = wanted[~wanted.isin(found.names)]
     if len(missing):
-        msg = f"{len(missing)} of the {len(wanted)} genes are not in {source}: {listed(missing)}."
+        others = f" {found.others}." if found.others else ""
+        msg = f"{len(missing)} of the {len(wanted)} genes are not in {found.source}: {listed(missing)}.{others}"
         raise KeyError(msg)
-    return names.isin(wanted)
+    return found.names.isin(wanted)
 
 
 def refuse_empty_cells(data: CountData, cells: pd.Index) -> None:

@@ -15,7 +15,7 @@ from recall_py.adata import keys
 from recall_py.adata.labels import read_batches, read_labels
 from recall_py.adata.modality import with_counts
 from recall_py.adata.programmes import Presence
-from recall_py.adata.read import CountData, accept_counts, count_data, find_counts
+from recall_py.adata.read import CountData, count_data, counts_in, find_counts
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RESOLUTION_CLUSTERERS, FilterParams
 
@@ -341,11 +341,10 @@ def recorded_counts(adata: AnnData, run: StoredResult) -> CountData:
         msg = f"The counts of uns[{run.key!r}] were read from adata.raw, which is gone."
         raise KeyError(msg)
     if source in ("X", "raw.X"):
-        holder = adata if source == "X" else adata.raw
-        counts_and_names = accept_counts(holder.X, source, cells), holder.var_names, source
+        found = counts_in(adata, (adata if source == "X" else adata.raw).X, source, cells)
     else:
-        counts_and_names = find_counts(adata, run.layer, cells)
-    columns = counts_and_names[1].get_indexer(genes)
+        found = find_counts(adata, run.layer, cells)
+    columns = found.names.get_indexer(pd.Index(genes))
     if (columns < 0).any():
         missing = genes[columns < 0]
         msg = (
@@ -353,7 +352,7 @@ def recorded_counts(adata: AnnData, run: StoredResult) -> CountData:
             "any more. Keep all genes, or run the clustering again."
         )
         raise KeyError(msg)
-    return count_data(counts_and_names, columns, "as recorded", read_batches(adata, run.batch_key, cells))
+    return count_data(found, columns, "as recorded", read_batches(adata, run.batch_key, cells))
 
 
 def _filter(params: Mapping[str, Any], prefix: str) -> FilterParams:

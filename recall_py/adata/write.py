@@ -79,7 +79,7 @@ def write_clusters(
             "required_selected": params.filter.min_selected,
             **({} if sketched is None else {keys.SKETCH: int(sketched.sum())}),
             "source": data.source,
-            "selection": data.selection,
+            "selection": data.rule,
             "genes": data.genes,
             "labels": np.asarray(names, dtype=np.str_),
             "params": _recorded(params),
@@ -184,7 +184,7 @@ def write_pair_tests(
         keys.RECORD: {
             "version": version("recall-py"),
             "source": data.source,
-            "selection": data.selection,
+            "selection": data.rule,
             "genes": data.genes,
             "labels": np.asarray(names, dtype=np.str_),
             "pairs": pair_columns(pairs, names),

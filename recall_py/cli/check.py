@@ -14,6 +14,7 @@ from recall_py.adata.stored import find_record, programmes_of
 from recall_py.cli.beside import Beside
 from recall_py.cli.cluster import alone_with, refuse_changed, rounded_layer
 from recall_py.cli.output import print_programmes, print_table
+from recall_py.files.containers import stored
 from recall_py.files.store import opened, refuse_unwritable_tables, state_of, write_result
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ def test_file(
         if source == target:
             stack.enter_context(alone_with(source))
         before = state_of(source) if source.exists() else ()
-        adata = stack.enter_context(opened(source))
+        held = stack.enter_context(stored(source, target))
+        adata = stack.enter_context(opened(held, source))
         if target is not None:
-            refuse_unwritable_tables(adata, source, target)
+            refuse_unwritable_tables(adata, held, target)
         added = []
         if round_counts:
             added = rounded_layer(adata, asked.get("layer"))
@@ -43,7 +45,7 @@ def test_file(
         tl.test_clusters(adata, **asked)
         if target is not None:
             refuse_changed(source, before)
-            write_result(adata, source, target, [("uns", key), *added], None)
+            write_result(adata, held, target, [("uns", key), *added], None)
         beside.write(adata, key, "test", source, target)
         if not quiet:
             tell_tests(adata, key, groupby)

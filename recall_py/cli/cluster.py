@@ -20,6 +20,7 @@ from recall_py.cli.beside import Beside
 from recall_py.cli.output import print_result
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
 from recall_py.files.atomic import first_line, private_folder, write_atomically
+from recall_py.files.containers import stored
 from recall_py.files.store import (
     InputChangedError,
     in_memory,
@@ -88,7 +89,7 @@ class Request:
 
     @property
     def _needs_graph(self) -> bool:
-        named = {"neighbors_key", "obsp"} & {*self.given}
+        named = {"neighbors_key", "obsp", "modality"} & {*self.given}
         return self.function in RESOLUTION_CLUSTERERS and not named and self.given.get("method", "pairs") == "pairs"
 
 
@@ -165,17 +166,17 @@ def cluster_file(source: Path, target: Path, request: Request, beside: Beside, *
             adata = _cluster_seurat(source, target, request, quiet=quiet)
         else:
             before = state_of(source) if source.exists() else ()
-            adata = stack.enter_context(opened(source))
-            refuse_unwritable_tables(adata, source, target)
+            held = read = stack.enter_context(stored(source, target))
+            adata = stack.enter_context(opened(held, source))
+            refuse_unwritable_tables(adata, held, target)
             refuse_labels_of_others(adata, key)
-            held = source
             rounded: list[tuple[str, str]] = []
             if request.round_counts:
                 rounded = rounded_layer(adata, request.layer)
                 request = replace(request, given={**request.given, "layer": None})
             if request.drop_empty_cells:
-                adata, held = _without_empty_cells(stack, adata, request.layer, target, source, quiet=quiet)
-                rounded = rounded if held == source else []
+                adata, held = _without_empty_cells(stack, adata, request.layer, target, held, quiet=quiet)
+                rounded = rounded if held == read else []
             slots = request.apply(adata, quiet=quiet, plots=True)
             written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added, *rounded]
             with labels_rescued(adata, key, target):
@@ -323,8 +324,7 @@ def rounded_layer(adata: AnnData, layer: str | None) -> list[tuple[str, str]]:
 
 
 def _cells_with_counts(adata: AnnData, layer: str | None, *, quiet: bool) -> NDArray[np.bool_]:
-    counts, _, _ = find_counts(adata, layer)
-    totals = counts.totals
+    totals = find_counts(adata, layer).counts.totals
     if not quiet:
         typer.echo(f"dropped {np.count_nonzero(totals <= 0)} cells without counts")
     return totals > 0

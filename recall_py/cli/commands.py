@@ -17,6 +17,7 @@ from recall_py.cli import knockoffs as knockoffs_command
 from recall_py.cli import report as report_command
 from recall_py.cli.beside import Beside
 from recall_py.cli.errors import reported_errors
+from recall_py.cli.h5mu import SUFFIX, describe_h5mu, done_on_h5mu
 from recall_py.cli.options import GroupedHelp, In, given, takes
 from recall_py.cli.paths import PAGE, refuse_clashes, refuse_unwritable, target_file
 from recall_py.cli.rds import done_on_rds
@@ -77,7 +78,7 @@ def _root(
 )
 @takes(
     "output in_place key_added report markers merges json resolution algorithm method neighbors_key obsp restrict_to "
-    "flavor n_iterations use_weights directed partition_type n_orders layer batch_key genes programmes "
+    "flavor n_iterations use_weights directed partition_type n_orders layer modality batch_key genes programmes "
     "drop_empty_cells round_counts random_state n_jobs quiet debug"
 )
 def cluster(context: typer.Context, source: In, **options: Any) -> None:
@@ -88,7 +89,7 @@ def cluster(context: typer.Context, source: In, **options: Any) -> None:
     resolution 0.8 by Louvain unless said otherwise, and the labels are seurat_clusters.
     """
     with reported_errors(context):
-        if done_on_rds(context, _beside(options)):
+        if done_on_rds(context, _beside(options)) or done_on_h5mu(context, _beside(options)):
             return
         request = run.clustering(
             given(context), drop_empty_cells=options["drop_empty_cells"], round_counts=options["round_counts"]
@@ -130,13 +131,13 @@ def recall(context: typer.Context, source: In, **options: Any) -> None:
 )
 @takes(
     "groupby output in_place key_added report markers merges json merge_small external all_pairs neighbors_key obsp "
-    "layer batch_key genes programmes round_counts random_state n_jobs quiet debug",
+    "layer modality batch_key genes programmes round_counts random_state n_jobs quiet debug",
     "merge_clusters",
 )
 def merge(context: typer.Context, source: In, **options: Any) -> None:
     """Merge given labels that null cells would explain as well: k-means, scVI, Seurat, a colleague's annotation."""
     with reported_errors(context):
-        if done_on_rds(context, _beside(options)):
+        if done_on_rds(context, _beside(options)) or done_on_h5mu(context, _beside(options)):
             return
         _cluster_file(context, source, run.merging(given(context), round_counts=options["round_counts"]))
 
@@ -149,8 +150,8 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
     ),
 )
 @takes(
-    "groupby output in_place key_added report markers json external all_pairs neighbors_key obsp layer batch_key genes "
-    "programmes round_counts random_state n_jobs quiet debug",
+    "groupby output in_place key_added report markers json external all_pairs neighbors_key obsp layer modality "
+    "batch_key genes programmes round_counts random_state n_jobs quiet debug",
     "test_clusters",
 )
 def test(context: typer.Context, source: In, **options: Any) -> None:
@@ -159,7 +160,7 @@ def test(context: typer.Context, source: In, **options: Any) -> None:
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
     """
     with reported_errors(context):
-        if done_on_rds(context, _beside(options)):
+        if done_on_rds(context, _beside(options)) or done_on_h5mu(context, _beside(options)):
             return
         written = options["output"] or options["in_place"]
         target = target_file(source, options["output"], in_place=options["in_place"]) if written else None
@@ -210,7 +211,7 @@ def report(
 
 
 @app.command(cls=GroupedHelp, epilog=_examples("info pbmc.h5ad"))
-@takes("json layer n_top_genes debug")
+@takes("json layer modality n_top_genes debug")
 def info(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="The file to look at.")],
@@ -222,7 +223,11 @@ def info(
     with reported_errors(context):
         refuse_clashes(source, {"--json": options["json"]})
         refuse_unwritable(options["json"])
-        facts = describe_file(source, layer=options["layer"], n_top_genes=options["n_top_genes"])
+        asked = {name: options[name] for name in ("layer", "n_top_genes")}
+        if source.suffix.lower() == SUFFIX:
+            facts = describe_h5mu(source, modality=options["modality"], **asked)
+        else:
+            facts = describe_file(source, **asked)
         _tell("info", facts, source, options["json"])
 
 

@@ -9,7 +9,7 @@ import typer
 from recall_py.cli.beside import Beside
 from recall_py.cli.cluster import Request, cluster_file
 from recall_py.cli.output import print_markers, print_reasons
-from recall_py.cli.paths import refuse_clashes, refuse_unwritable
+from recall_py.cli.paths import DATA, refuse_clashes, refuse_unwritable
 from recall_py.files.atomic import write_atomically
 from recall_py.files.store import opened
 
@@ -21,7 +21,8 @@ def demo_file(source: Path, folder: Path, request: Request, *, json: Path | None
     mpl.use("Agg")
     from recall_py import pl
 
-    labelled, picture = folder / f"{source.stem}_labelled{source.suffix}", folder / f"{source.stem}_umap.png"
+    suffix = source.suffix if source.suffix.lower() in DATA else DATA[0]
+    labelled, picture = folder / f"{source.stem}_labelled{suffix}", folder / f"{source.stem}_umap.png"
     refuse_clashes(source, {"-o": labelled, "the picture": picture, "--json": json})
     refuse_unwritable(json)
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recall_py.adata import keys
 from recall_py.counts.structure import DamagedError
+from recall_py.files.atomic import is_zarr
+from recall_py.files.containers import stored
 from recall_py.files.store import opened
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ _BAD_PAIRS = (
 
 def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> list[tuple[str, str]]:
     """What a file holds and what a clustering of it would use."""
-    with opened(path) as adata:
+    with stored(path) as held, opened(held, path) as adata:
         layers = [name for name in adata.layers if name is not None]
         raw = "none" if adata.raw is None else f"{adata.raw.shape[1]:,} genes"
         files = path.rglob("*") if path.is_dir() else [path]
@@ -63,14 +65,21 @@ def describe_file(path: Path, *, layer: str | None, n_top_genes: int) -> list[tu
             ("cells x genes", f"{adata.n_obs:,} x {adata.n_vars:,}"),
             ("layers", ", ".join(layers) or "none"),
             ("raw", raw),
-            ("counts", _counts(adata, layer)),
-            ("genes used", _genes(adata, layer, n_top_genes)),
-            ("neighbours", _neighbours(adata)),
-            ("embeddings", ", ".join(adata.obsm) or "none"),
-            ("labels", _labels(adata)),
-            ("results", _results(adata)),
-            ("clustering", _clustering(adata, path, layer)),
+            *describe_counts(adata, adata, layer, n_top_genes),
+            ("clustering", _clustering(adata, path, held, layer)),
         ]
+
+
+def describe_counts(adata: AnnData, counts: AnnData, layer: str | None, n_top_genes: int) -> list[tuple[str, str]]:
+    """What would be used: the counts of `counts`, and the graph and labels of `adata`."""
+    return [
+        ("counts", _counts(counts, layer)),
+        ("genes used", _genes(counts, layer, n_top_genes)),
+        ("neighbours", _neighbours(adata)),
+        ("embeddings", ", ".join(adata.obsm) or "none"),
+        ("labels", _labels(adata)),
+        ("results", _results(adata)),
+    ]
 
 
 def describe_installation() -> list[tuple[str, str]]:
@@ -101,15 +110,15 @@ def _counts(adata: AnnData, layer: str | None) -> str:
     from recall_py.adata.read import find_counts
 
     try:
-        counts, _, source = find_counts(adata, layer)
+        found = find_counts(adata, layer)
     except DamagedError:
         raise
     except (KeyError, ValueError) as error:
         return f"NONE. {error.args[0]}"
-    return f"{source}: raw integer counts ({counts.kind}, {counts.matrix.dtype})"
+    return f"{found.source}: raw integer counts ({found.counts.kind}, {found.counts.matrix.dtype})"
 
 
-def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
+def _clustering(adata: AnnData, path: Path, held: Path, layer: str | None) -> str:
     """The command line that will work, after the checks that it makes itself; or what they find."""
     from recall_py.adata.neighbours import recorded_graph
     from recall_py.adata.read import find_counts, refuse_no_counts, refuse_unusable
@@ -117,13 +126,13 @@ def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
     from recall_py.cli.cluster import refuse_labels_of_others
     from recall_py.files.store import refuse_unwritable_tables
 
-    given = f"recall-py cluster {shlex.quote(str(path))} -o labelled{'.zarr' if path.is_dir() else '.h5ad'}"
+    given = f"recall-py cluster {shlex.quote(str(path))} -o labelled{'.zarr' if is_zarr(held) else '.h5ad'}"
     if layer is not None:
         given += f" --layer {shlex.quote(layer)}"
     key = "leiden"
     try:
         refuse_unusable(adata)
-        refuse_unwritable_tables(adata, path, path)
+        refuse_unwritable_tables(adata, held, held)
         if recorded_graph(adata) is None and len(adata.obsp):
             return f"{given} --obsp {shlex.quote(next(iter(adata.obsp)))}"
         refuse_no_counts(adata, layer=layer, batch_key=None, cells=None, only=None)
@@ -144,16 +153,17 @@ def _clustering(adata: AnnData, path: Path, layer: str | None) -> str:
 def _genes(adata: AnnData, layer: str | None, n_top_genes: int) -> str:
     from recall_py.adata.read import find_counts, genes_told
 
-    if keys.HIGHLY_VARIABLE in adata.var:
-        try:
-            _, names, source = find_counts(adata, layer)
-            marked, _ = genes_told(adata, names, source, None) or (names == names, "")
-        except (KeyError, ValueError) as error:
-            return f"NONE. {error.args[0]}"
-        return f"{int(marked.sum()):,} that var['{keys.HIGHLY_VARIABLE}'] marks"
-    if adata.n_vars <= n_top_genes:
-        return f"all {adata.n_vars:,}"
-    return f"{n_top_genes:,} of {adata.n_vars:,}, selected by seurat_v3 on the counts (--n-top-genes)"
+    try:
+        found = find_counts(adata, layer)
+        told = genes_told(adata, found, None)
+    except (KeyError, ValueError) as error:
+        return f"NONE. {error.args[0]}"
+    n_genes, others = found.names.size, f"; {found.others}" if found.others else ""
+    if told is not None:
+        return f"{int(told[0].sum()):,} that var['{keys.HIGHLY_VARIABLE}'] marks{others}"
+    if n_genes <= n_top_genes:
+        return f"all {n_genes:,}{others}"
+    return f"{n_top_genes:,} of {n_genes:,}, selected by seurat_v3 on the counts (--n-top-genes){others}"
 
 
 def _neighbours(adata: AnnData) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import tempfile
 import traceback
 import warnings
 from ast import literal_eval
@@ -36,7 +37,7 @@ def reported_errors(context: typer.Context) -> Iterator[None]:
 
     paths = [value for value in context.params.values() if isinstance(value, Path)]
     try:
-        with prompt_interrupt(paths), warnings.catch_warnings():
+        with prompt_interrupt([*paths, Path(tempfile.gettempdir())]), warnings.catch_warnings():
             if not debug:
                 logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind when a read fails
                 warnings.simplefilter("ignore")

@@ -9,6 +9,7 @@ import typer
 
 from recall_py.cli.paths import refuse_clashes, refuse_unwritable
 from recall_py.cli.summary import write_json
+from recall_py.files.containers import stored
 from recall_py.files.store import opened
 
 
@@ -21,7 +22,7 @@ def knockoffs_file(
 
     refuse_clashes(source, {"-o": target, "--json": json})
     refuse_unwritable(json)
-    with opened(source) as adata:
+    with stored(source, target) as held, opened(held, source) as adata:
         augmented = pp.knockoffs(adata, **options)
     write_adata(augmented, target)
     n_genes = augmented.n_vars // 2

@@ -21,7 +21,7 @@ _OF_THE_COMMAND = (
 """What a command does itself."""
 _COLUMN = 26
 
-In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad, .zarr or .rds to read.")]
+In = Annotated[Path, typer.Argument(metavar="IN", help="The .h5ad, .zarr, .rds, .loom or 10x file to read.")]
 
 
 class GroupedHelp(TyperCommand):

@@ -127,11 +127,12 @@ def print_table(title: str, frame: pd.DataFrame) -> None:
     """Print a data frame."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table: Table = Table(title=title, title_justify="left")
+    table: Table = Table(title=Text(title), title_justify="left")
     for column in frame:
         numeric = frame[column].dtype.kind in "if"
-        table.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(str(column)), justify="right" if numeric else "left", overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*(Text(f"{value:.4g}" if isinstance(value, float) else str(value)) for value in row))
     Console().print(table)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata import keys
@@ -63,8 +64,22 @@ def log_layer(adata: AnnData, counts: CountMatrix) -> MadeLayer | None:
     """The log-normalised layer, to be made from all counts while it is written; None if there is one."""
     if keys.LOG_LAYER in adata.layers:
         return None
-    totals = counts.totals
-    return MadeLayer(keys.LOG_LAYER, counts.matrix, lambda block, rows: log_normalised_block(block, totals[rows]))
+    totals, genes = counts.totals, counts.genes
+
+    def change(block: Any, rows: slice) -> Any:
+        values = log_normalised_block(block, totals[rows])
+        return values if genes is None else _only(values, genes)
+
+    return MadeLayer(keys.LOG_LAYER, counts.matrix, change)
+
+
+def _only(values: Any, genes: NDArray[np.bool_]) -> Any:
+    """The values of genes, and zero for other features, which no depth of theirs is known for."""
+    if not sparse.issparse(values):
+        return np.where(genes, values, values.dtype.type(0))
+    kept = values @ sparse.diags_array(genes.astype(values.dtype))
+    kept.eliminate_zeros()
+    return type(values)(kept)
 
 
 def _add_embedding(adata: AnnData, data: CountData, seed: int) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import typer
 
 from recall_py.cli.paths import refuse_clashes, refuse_unwritable
 from recall_py.cli.summary import of_result, write_json
+from recall_py.files.containers import stored
 from recall_py.files.store import in_memory, opened
 
 if TYPE_CHECKING:
@@ -21,21 +22,19 @@ def report_file(source: Path, target: Path, key: str | None, *, json: Path | Non
 
     refuse_clashes(source, {"-o": target, "--json": json})
     refuse_unwritable(json)
-    with opened(source) as adata:
-        stored = results(adata)
+    with stored(source, target) as held, opened(held, source) as adata:
+        found = results(adata)
         if key is None:
-            if len(stored) != 1:
-                found = (
-                    f"{len(stored)} results: {', '.join(stored)}. Choose one: --key {stored[0]}"
-                    if stored
-                    else "no result"
+            if len(found) != 1:
+                told = (
+                    f"{len(found)} results: {', '.join(found)}. Choose one: --key {found[0]}" if found else "no result"
                 )
                 make = (
-                    "" if stored else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
+                    "" if found else f". Make one first: recall-py cluster {source} -o labelled.h5ad --report {target}"
                 )
-                msg = f"{source} holds {found}{make}"
+                msg = f"{source} holds {told}{make}"
                 raise ValueError(msg)
-            key = stored[0]
+            key = found[0]
         write_page(adata, target, key, source, Path("labelled.h5ad"))
         if json is not None:
             write_json(json, "report", source, target, **of_result(adata, key))

@@ -38,14 +38,22 @@ class _Block(NamedTuple):
 class DaskCounts(CountMatrix):
     """A dask array that may hold counts; see :class:`CountMatrix`. Sums are made on the scheduler that is active."""
 
-    def __init__(self, matrix: Any, cells: NDArray[np.bool_] | None = None, *, few: bool = False) -> None:
+    def __init__(
+        self,
+        matrix: Any,
+        cells: NDArray[np.bool_] | None = None,
+        genes: NDArray[np.bool_] | None = None,
+        *,
+        few: bool = False,
+    ) -> None:
         if np.isnan(matrix.shape).any() or np.isnan(np.concatenate(matrix.chunks)).any():
             msg = (
                 "The dask array does not know the sizes of its chunks. Let dask find them out: "
                 "adata.X = adata.X.compute_chunk_sizes()"
             )
             raise ValueError(msg)
-        super().__init__(matrix, cells, few=few)
+        super().__init__(matrix, cells, genes, few=few)
+        self._of_genes = matrix if genes is None else matrix[:, np.flatnonzero(genes)]
 
     @property
     def kind(self) -> str:
@@ -79,7 +87,7 @@ class DaskCounts(CountMatrix):
 
     def glance(self) -> str | None:
         """What makes the first values no counts, or None; see :meth:`CountMatrix.glance`."""
-        first = type(self)(self.matrix, self._first_cells(), few=True)
+        first = type(self)(self.matrix, self._first_cells(), self.genes, few=True)
         return next(
             (CountMatrix(rows).glance() for rows in dask.compute(*(block.values for block in first._blocks))), None
         )
@@ -107,10 +115,10 @@ class DaskCounts(CountMatrix):
     @cached_property
     def _blocks(self) -> list[_Block]:
         """All blocks, row by row. Of blocks with few cells that take part these alone are kept, where they are."""
-        tops, lefts = (np.concatenate([[0], np.cumsum(sizes)]).tolist() for sizes in self.matrix.chunks)
+        tops, lefts = (np.concatenate([[0], np.cumsum(sizes)]).tolist() for sizes in self._of_genes.chunks)
         blocks = []
         taken = 0
-        for i, row in enumerate(self.matrix.to_delayed()):
+        for i, row in enumerate(self._of_genes.to_delayed()):
             mask = None if self._cells is None else self._cells[tops[i] : tops[i + 1]]
             n_taken = tops[i + 1] - tops[i] if mask is None else int(mask.sum())
             cells = slice(taken, taken + n_taken)

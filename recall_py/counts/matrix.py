@@ -54,32 +54,42 @@ class CountMatrix:
         :func:`anndata.io.sparse_dataset` returns.
     cells
         (n_obs,) mask of the cells that take part, all if None; of others nothing is looked at.
+    genes
+        (n_features,) mask of the features that are genes, all if None; others count nowhere.
     few
         Whether those are few cells, so that a matrix that lies by columns should be passed over once for them.
     """
 
-    def __init__(self, matrix: Any, cells: NDArray[np.bool_] | None = None, *, few: bool = False) -> None:
+    def __init__(
+        self,
+        matrix: Any,
+        cells: NDArray[np.bool_] | None = None,
+        genes: NDArray[np.bool_] | None = None,
+        *,
+        few: bool = False,
+    ) -> None:
         self.matrix = matrix
+        self.genes = genes
         self._cells = None if cells is None or cells.all() else cells
         n_cells = matrix.shape[0] if self._cells is None else int(np.count_nonzero(self._cells))
-        self.shape: tuple[int, int] = (n_cells, matrix.shape[1])
+        n_genes = matrix.shape[1] if genes is None else int(np.count_nonzero(genes))
+        self.shape: tuple[int, int] = (n_cells, n_genes)
         self._last: tuple[NDArray[np.intp], sparse.csc_array] | None = None
         self.most_variable: dict[int, tuple[NDArray[np.bool_], str]] = {}
         """By number of genes: those that were selected, so that a file is read for them once."""
         self._few = few
         self._held: list[tuple[int, int, Any]] | None = None
 
-    def holds(self, matrix: Any, cells: NDArray[np.bool_] | None) -> bool:
-        """Whether it is made of the same matrix and cells."""
-        mine, other = self._cells, None if cells is None or cells.all() else cells
-        same = mine is other if mine is None or other is None else np.array_equal(mine, other)
-        return self.matrix is matrix and same
+    def holds(self, matrix: Any, cells: NDArray[np.bool_] | None, genes: NDArray[np.bool_] | None) -> bool:
+        """Whether it is made of the same matrix, cells and genes."""
+        cells = None if cells is None or cells.all() else cells
+        return self.matrix is matrix and _are_equal(self._cells, cells) and _are_equal(self.genes, genes)
 
     def of_cells(self, cells: NDArray[np.bool_]) -> CountMatrix:
         """The same counts of some of the cells, given as a mask of those that take part."""
         taking_part = np.ones(self.matrix.shape[0], dtype=np.bool_) if self._cells is None else self._cells.copy()
         taking_part[taking_part] = cells
-        part = type(self)(self.matrix, taking_part)
+        part = type(self)(self.matrix, taking_part, self.genes)
         part.totals = self.totals[cells]
         if self._last is not None:
             positions, counts = self._last
@@ -161,20 +171,25 @@ class CountMatrix:
 
     def entries(self) -> Iterator[Entries]:
         """Stored values of the cells that take part, block by block; those of the same place are added up."""
+        position = None if self.genes is None else np.cumsum(self.genes, dtype=np.int32) - np.int32(1)
         for first_cell, first_gene, block in self._read_blocks():
             if hasattr(block, "sum_duplicates"):
                 block.sum_duplicates()
             entries = sparse.coo_array(block)
             cells, genes = (at.astype(np.int32, copy=False) for at in entries.coords)
             values = entries.data if entries.dtype == np.float32 else entries.data.astype(np.float64, copy=False)
-            yield Entries(cells + np.int32(first_cell), genes + np.int32(first_gene), values)
+            cells, genes = cells + np.int32(first_cell), genes + np.int32(first_gene)
+            if self.genes is not None and position is not None:
+                taken = self.genes[genes]
+                cells, genes, values = cells[taken], position[genes[taken]], values[taken]
+            yield Entries(cells, genes, values)
 
     def glance(self) -> str | None:
         """What makes the first values no counts, or None: those of a few cells, or of genes if they lie by gene.
 
         A single cell may be wrong, and may then not be among those that are read: all must be.
         """
-        of_few = self if self.kind == "csc" else type(self)(self.matrix, self._first_cells())
+        of_few = self if self.kind == "csc" else type(self)(self.matrix, self._first_cells(), self.genes)
         return next((_problem_of_all(block) for block in of_few.entries() if block.values.size), None)
 
     def _first_cells(self) -> NDArray[np.bool_]:
@@ -195,6 +210,10 @@ class CountMatrix:
             self._held = list(blocks)
             return self._held
         return blocks
+
+
+def _are_equal(mask: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
+    return mask is other if mask is None or other is None else np.array_equal(mask, other)
 
 
 def as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:

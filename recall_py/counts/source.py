@@ -25,13 +25,19 @@ def reading_once() -> Iterator[None]:
         _KEPT.reset(token)
 
 
-def count_matrix(matrix: Any, cells: NDArray[np.bool_] | None = None, *, few: bool = False) -> CountMatrix:
+def count_matrix(
+    matrix: Any,
+    cells: NDArray[np.bool_] | None = None,
+    genes: NDArray[np.bool_] | None = None,
+    *,
+    few: bool = False,
+) -> CountMatrix:
     """The matrix, ready to be read in blocks; `cells` that are `few` are read once where the others are passed over."""
     kept = _KEPT.get()
     for known in kept or ():
-        if known.holds(matrix, cells):
+        if known.holds(matrix, cells, genes):
             return known
-    counts = _kind_of(matrix)(matrix, cells, few=few)
+    counts = _kind_of(matrix)(matrix, cells, genes, few=few)
     if kept is not None:
         kept.append(counts)
     return counts

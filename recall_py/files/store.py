@@ -34,12 +34,6 @@ _GROUP = dict.fromkeys(_ALIGNED, (_UNMARKED, ("dict", "0.1.0"))) | {"raw": (_UNM
 """Kinds and versions of elements that are read here and not by anndata."""
 _OTHER_KINDS = {
     ".h5mu": ("a MuData", "mudata.read_h5ad('PATH', mod='rna').write_h5ad('rna.h5ad')"),
-    ".h5": ("a 10x file", "a = scanpy.read_10x_h5('PATH'); a.var_names_make_unique(); a.write_h5ad('counts.h5ad')"),
-    ".loom": ("a loom file", "anndata.io.read_loom('PATH').write_h5ad('counts.h5ad')  # pip install loompy"),
-    ".mtx": ("a matrix alone", "scanpy.read_10x_mtx('the folder of PATH').write_h5ad('counts.h5ad')"),
-    ".mtx.gz": ("a matrix alone", "scanpy.read_10x_mtx('the folder of PATH').write_h5ad('counts.h5ad')"),
-    ".h5ad.gz": ("compressed as a whole", "unpack it first: gunzip -k PATH"),
-    ".zarr.zip": ("compressed as a whole", "unpack it first: unzip PATH"),
 }
 """Other files of single-cell data by the ends of their names: what they are, and what makes an .h5ad file of them."""
 _SMALL = 256 << 20
@@ -61,8 +55,15 @@ class MadeLayer(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[AnnData]:
+def opened(path: Path, called: Path | None = None) -> Iterator[AnnData]:
     """The contents of an .h5ad file or a .zarr store; matrices are read where they are asked for, counts once.
+
+    Parameters
+    ----------
+    path
+        The file, or the folder of the store.
+    called
+        What the user knows it by, where it was made of that.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def opened(path: Path) -> Iterator[AnnData]:
     refuse_absent(path)
     try:
         store = _open(path, "r")
-        _refuse_loops(store)
+        refuse_loops(store)
         adata = _contents(path, store)
         if sum(file.stat().st_size for file in files_of(path)) <= _SMALL:
             _read_through(adata)
@@ -81,8 +82,8 @@ def opened(path: Path) -> Iterator[AnnData]:
     except Exception as error:
         kind, write = (".zarr store", "write_zarr") if is_zarr(path) else (".h5ad file", "write_h5ad")
         msg = (
-            f"{path} is not a readable {kind} ({type(error).__name__}: {first_line(error)}). It may be cut off "
-            f"or of another format: copy or download it again, or write it anew with adata.{write}(...)."
+            f"{called or path} is not a readable {kind} ({type(error).__name__}: {first_line(error)}). It may be cut "
+            f"off or of another format: copy or download it again, or write it anew with adata.{write}(...)."
         )
         raise ValueError(msg) from error
     try:
@@ -219,6 +220,8 @@ class InputChangedError(ValueError):
 
 def state_of(path: Path) -> tuple[int, ...]:
     """What tells a file, or the folder of a store, from another of its name."""
+    if path.is_dir() and not is_store(path):  # a folder with a matrix, beside which other files may come and go
+        return tuple(number for file in sorted(path.glob("*.mtx*")) for number in state_of(file))
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_mtime_ns, 0 if path.is_dir() else found.st_size
 
@@ -387,7 +390,7 @@ def _read_through(adata: AnnData) -> None:
                 read_tile(matrix, rows, columns)
 
 
-def _refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
+def refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
     """The number of elements in an HDF5 group, with those above it; refused are links in circles and to other files."""
     if not _is_hdf5(store):
         return 0
@@ -399,7 +402,7 @@ def _refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
             msg = f"{store.name.strip('/')}/{name} is a link to another file"
             raise ValueError(msg)
         if store.get(name, getclass=True) is h5py.Group:
-            n_elements = _refuse_loops(store[name], depth + 1, n_elements)
+            n_elements = refuse_loops(store[name], depth + 1, n_elements)
         if depth > _DEEPEST or n_elements > _MOST_ELEMENTS:
             msg = f"the links in {store.name.strip('/')[:60]} go round in circles"
             raise ValueError(msg)

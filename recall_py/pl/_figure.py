@@ -72,6 +72,8 @@ def hand_over(
     """Save, show and return a figure as asked; one that is neither returned nor on `given` axes is closed."""
     import matplotlib.pyplot as plt
 
+    for drawn in np.ravel(axes) if given else figure.axes:
+        _show_as_written(drawn)
     if save is not None:
         figure.savefig(save, dpi=DPI, bbox_inches="tight")
     if show or (show is None and save is None and not return_fig and not given):
@@ -83,6 +85,22 @@ def hand_over(
     if not given:
         plt.close(figure)
     return None
+
+
+def _show_as_written(ax: Axes) -> None:
+    """Take no formula from dollars in the names of clusters and genes; numbers at the axes may be formulas."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    numbers = [
+        label
+        for axis in (ax.xaxis, ax.yaxis)
+        if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+        for label in axis.get_ticklabels(which="both")
+    ]
+    for text in ax.findobj(Text):
+        if text not in numbers:
+            text.set_parse_math(False)
 
 
 def say_instead(ax: Axes, text: str) -> None:

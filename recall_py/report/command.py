@@ -66,7 +66,7 @@ def _asked(run: StoredRun) -> dict[str, Any]:
         "batch_key": run.batch_key or None,
         "sketch": record.get(keys.SKETCH),
         "neighbors_key": str(around.get("neighbors_key", "")) or None,
-        "genes": "genes.txt" if selection == "genes by name" else None,
+        "genes": "genes.txt" if selection.startswith("genes by name") else None,
         "layer": None if run.layer == "counts" else run.layer,
         "n_top_genes": len(record["genes"]) if selection.startswith("seurat_v3") else None,
         "random_state": run.seed,

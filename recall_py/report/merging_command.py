@@ -42,7 +42,9 @@ def _needs_python(result: StoredMerging) -> bool:
     graph = str(how.get("graph", result.around.get("connectivities", "")))
     column, *names = np.asarray(how.get("restrict_to", ("",))).astype(str).tolist()
     unspeakable = ":" in column or any("," in name for name in names)
-    named = str(result.record["selection"]) == _BY_NAME or str({**result.around, **how}.get("modality", "")) != ""
+    named = (
+        str(result.record["selection"]).startswith(_BY_NAME) or str({**result.around, **how}.get("modality", "")) != ""
+    )
     return bool(unknown) or graph == "adjacency" or named or unspeakable
 
 
@@ -67,7 +69,7 @@ def _call(result: StoredMerging) -> str:
             said.append(f"{name}={plain!r}")
     if str(how.get("graph", "")) == "adjacency":
         said.append("adjacency=graph")
-    if str(result.record["selection"]) == _BY_NAME:
+    if str(result.record["selection"]).startswith(_BY_NAME):
         said.append(f"genes=adata.uns[{result.key!r}]['recall']['genes']")
     return f"recall_py.tl.{function}({', '.join(said)})"
 

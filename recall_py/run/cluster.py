@@ -22,7 +22,7 @@ from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams, given
 from recall_py.method.results import Augmented
 from recall_py.run.calibration import Calibration
-from recall_py.run.observe import CalibrationWarning, ScanpyLog, warn, warn_about
+from recall_py.run.observe import CalibrationWarning, ScanpyLog, tell_others, warn, warn_about
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,7 @@ def read_cluster_write(
         cells=cells,
         only=calibration.genes,
     )
+    tell_others(data)
     empty = data.empty
     if empty.any():
         data, cells = _without_empty(data, empty, cells)

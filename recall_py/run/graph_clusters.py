@@ -28,7 +28,7 @@ from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_no_cou
 from recall_py.adata.write import refuse_columns_of_others, refuse_occupied
 from recall_py.method.params import MergeParams
 from recall_py.run.merge import compare_each_on, neighbours_on, refuse_too_many
-from recall_py.run.observe import MergeLog, start_warnings, waiting, warn, warn_of_empty
+from recall_py.run.observe import MergeLog, start_warnings, tell_others, waiting, warn, warn_of_empty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,6 +118,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
         wait.doing("reading counts")
         data = read_counts(counts, sampled=sampled_cells(codes), **where)
+        tell_others(data)
         warn_of_empty(int(data.empty.sum()), data.genes.size)
         no_support = left_out(pd.Index(data.genes), asked.programmes)
         read = time.perf_counter()

@@ -27,6 +27,7 @@ from recall_py.run.observe import (
     MergeLog,
     finding_warnings,
     merging_warnings,
+    tell_others,
     waiting,
     warn,
     warn_of_empty,
@@ -228,6 +229,7 @@ def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison, wait:
         only=asked.genes,
         sampled=sampled_cells(codes),
     )
+    tell_others(data)
     warn_of_empty(int(data.empty.sum()), data.genes.size)
     wait.doing("finding neighbours")
     no_support = left_out(pd.Index(data.genes), asked.programmes)

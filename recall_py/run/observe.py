@@ -16,6 +16,7 @@ from recall_py.words import listed
 
 if TYPE_CHECKING:
     from recall_py.adata.programmes import Presence
+    from recall_py.adata.read import CountData
     from recall_py.run.waiting import Waiting
 
 
@@ -244,6 +245,14 @@ def _batches_apart(outcomes: Sequence[PairOutcome]) -> list[CalibrationWarning]:
 def warn_about(search: Search, params: RunParams) -> None:
     """Issue a visible warning for each message about the outcome; none at scanpy's verbosity 0."""
     warn(outcome_warnings(search, params), stacklevel=5)
+
+
+def tell_others(data: CountData) -> None:
+    """Say that features that are no genes were left out."""
+    from scanpy import logging
+
+    if data.others:
+        logging.warning(data.others)
 
 
 def warn_of_empty(n_empty: int, n_genes: int) -> None:

@@ -285,6 +285,9 @@ GROUPS: dict[str, dict[str, Option]] = {
             says="Layer with raw counts.",
         ),
         "modality": Option(
+            kind=str,
+            value="NAME",
+            short="Of a .h5mu file: the modality with the counts.",
             says="Of a MuData: the modality with the counts. Graph and labels are those of the MuData.",
         ),
         "batch_key": Option(

@@ -87,14 +87,14 @@ def test_labels_are_rescued_where_the_result_cannot_be_written(source, tmp_path)
 def test_input_that_is_replaced_during_the_run_is_noticed(source, tmp_path):
     path = tmp_path / "in.h5ad"
     path.write_bytes(source.read_bytes())
-    apply = commands.MergeRequest.apply
+    apply = commands.Request.apply
 
     def replaced(*arguments, **options):
         (tmp_path / "new").write_bytes(source.read_bytes())
         os.replace(tmp_path / "new", path)
         return apply(*arguments, **options)
 
-    with patch.object(commands.MergeRequest, "apply", replaced):
+    with patch.object(commands.Request, "apply", replaced):
         run = recall("merge", path, "--in-place", "--groupby", "group")
     assert run.returncode == 2
     assert "was changed or replaced while it was read" in run.stderr

@@ -27,8 +27,9 @@ OF_SCANPY = {"flavor", "n_iterations", "use_weights", "directed", "partition_typ
 """What tl.leiden hands on and tl.louvain takes."""
 OF_FILES = {
     "source", "output", "in_place", "json", "report", "markers", "merges", "quiet", "debug", "drop_empty_cells",
+    "round_counts",
 }  # fmt: skip
-OF_PYTHON = {"adata", "rng", "copy", "progress", "modality", "adjacency", "clustering_args", "removed"}
+OF_PYTHON = {"adata", "rng", "copy", "progress", "adjacency", "clustering_args", "removed"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
