@@ -185,7 +185,7 @@ def _jaccard(overlap: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray
 
 
 def _best_cut(tree: NDArray[np.int64], score: NDArray[np.float64], nearly: NDArray[np.float64]) -> list[int]:
-    """Nodes of a tree that hold each leaf once: those below a node where their sum is less than its score by `nearly`."""
+    """Nodes of a tree that hold each leaf once: in the place of a node those below, if they sum to it but `nearly`."""
     n_leaves = len(tree) + 1
     best = score.copy()
     cut: list[list[int]] = [[leaf] for leaf in range(n_leaves)]
