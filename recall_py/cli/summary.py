@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from recall_py.adata import keys
 from recall_py.adata.stored import StoredMerging, StoredRun, read_result
 from recall_py.files.atomic import write_atomically
 
@@ -58,7 +59,7 @@ def of_result(adata: AnnData, key: str) -> dict[str, Any]:
     }
     if isinstance(result, StoredMerging):
         return {**found, "merges": _rows(get.merges(adata, key)), "clustering": _plain(result.clustering)}
-    search = {name: record[name] for name in _OF_SEARCH}
+    search = {name: record[name] for name in (*_OF_SEARCH, keys.SKETCH) if name in record}
     return {**found, "search": _plain(search), "steps": _rows(get.iterations(adata, key))}
 
 

@@ -17,7 +17,7 @@ from recall_py.adata.labels import labels_everywhere, restricted_cells, restrict
 from recall_py.adata.neighbours import scanpy_graph
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_small_batches, refuse_unusable
 from recall_py.adata.write import refuse_occupied, write_clusters
-from recall_py.arguments import ArgumentError
+from recall_py.arguments import ArgumentError, Named
 from recall_py.method.pairs import pair_test_named
 from recall_py.method.params import RunParams, given
 from recall_py.method.results import Augmented
@@ -130,8 +130,15 @@ def _without_empty(
     if (~empty).sum() < 2:
         msg = f"{int(empty.sum())} of {empty.size} cells have no counts in the {data.genes.size} genes that take part."
         raise ValueError(msg)
-    told = f"{int(empty.sum())} cells have no counts in the {data.genes.size} genes that take part ({data.selection}): "
-    warn([CalibrationWarning(f"{told}they were left out and have no label.")], stacklevel=5)
+    text = (
+        "{n_empty} cells have no counts in the {n_genes} genes that take part ({selection}): they were left out and "
+        "have no label."
+    )
+    n_empty, selection = int(empty.sum()), Named(data.selection)
+    warn(
+        [CalibrationWarning(text, n_empty=n_empty, n_genes=data.genes.size, selection=selection)],
+        stacklevel=5,
+    )
     taking_part = np.ones(empty.size, dtype=np.bool_) if cells is None else cells.copy()
     taking_part[taking_part] = ~empty
     return data.of_cells(~empty), taking_part

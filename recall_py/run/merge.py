@@ -240,7 +240,13 @@ def _unlabelled(given: GivenLabels, groupby: str) -> list[CalibrationWarning]:
     n_without = int(np.count_nonzero(~given.cells))
     if not n_without:
         return []
-    return [CalibrationWarning(f"{n_without} cells have no label in obs[{groupby!r}]: they were left out.")]
+    return [
+        CalibrationWarning(
+            "{n_without} cells have no label in obs[{column!r}]: they were left out.",
+            n_without=n_without,
+            column=groupby,
+        )
+    ]
 
 
 def _compared(

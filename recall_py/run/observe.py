@@ -258,8 +258,11 @@ def tell_others(data: CountData) -> None:
 def warn_of_empty(n_empty: int, n_genes: int) -> None:
     """Say that cells were read that have no counts in the genes that take part."""
     if n_empty:
-        told = f"{n_empty} of the cells that were read have no counts in the {n_genes} genes that take part"
-        warn([CalibrationWarning(f"{told}; they stay in their clusters, and tell nothing of them.")], stacklevel=5)
+        text = (
+            "{n_empty} of the cells that were read have no counts in the {n_genes} genes that take part; they stay in "
+            "their clusters, and tell nothing of them."
+        )
+        warn([CalibrationWarning(text, n_empty=n_empty, n_genes=n_genes)], stacklevel=5)
 
 
 def warn(messages: Sequence[CalibrationWarning], *, stacklevel: int) -> None:

@@ -120,7 +120,7 @@ def test_block_of_dask_is_refused_where_it_is_computed():
 
 
 def test_matrix_that_comes_from_r_is_refused():
-    from recall_py.seurat.from_r import _cells_by_genes
+    from recall_py.seurat.from_r import cells_by_genes
 
     for damage, (_, message) in DAMAGES.items():
         matrix = damaged(damage)
@@ -128,7 +128,7 @@ def test_matrix_that_comes_from_r_is_refused():
         if damage == "too few pointers":  # R's pointers are as many as the cells; the last row is then missing
             message = "indptr ends at"
         with pytest.raises(DamagedError, match=f"The matrix from R is damaged: {message}"):
-            _cells_by_genes(vectors, SHAPE[1])
+            cells_by_genes(vectors, SHAPE[1])
 
 
 @given(seed=st.integers(0, 2**32 - 1), data=st.data(), kind=st.sampled_from([sparse.csr_array, sparse.csc_matrix]))

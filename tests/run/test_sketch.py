@@ -232,7 +232,7 @@ def test_dask_and_files_give_the_same_sketch(cells, sketched, tmp_path, monkeypa
     out = ad.read_h5ad(tmp_path / "out.h5ad")
     assert out.obs["leiden"].tolist() == sketched.obs["leiden"].tolist()
     assert out.obs["leiden_sketch"].equals(sketched.obs["leiden_sketch"])
-    assert json.loads((tmp_path / "out.json").read_text())["sketch"] == 500
+    assert json.loads((tmp_path / "out.json").read_text())["search"]["sketch"] == 500
     page = (tmp_path / "out.html").read_text()
     assert "These cells are a sketch" in page
     assert "--sketch 500" in page

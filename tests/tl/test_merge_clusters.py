@@ -239,7 +239,7 @@ def test_near_outcomes_are_flagged_in_the_log():
     from recall_py.run.observe import describe_outcome
 
     none = np.empty(0)
-    found = Comparison(Lead(0.95, none, none, none, none), none, none, none, none, none)
+    found = Comparison(Lead(0.95, none, none, none, none), None, (), none, none, none, none, none)
     outcome = PairOutcome(
         first=(0, 2), second=(1,), sizes=(9, 4), distance=1, kind="pair", threshold=1.0, near=True, comparison=found
     )

@@ -71,6 +71,11 @@ test_that("tests of labels are those of the Python call", {
   recall <- reticulate::import("recall_py")
   recall$tl$test_clusters(adata, "kind", external = TRUE)
   expected <- recall$get$pairs(adata, "recall_test")
-  expect_equal(found$group, unlist(expected["group"]$tolist()))
-  expect_equal(found$evidence, as.numeric(unlist(expected["evidence"]$tolist())))
+  # Python has labels of text in natural order, R as sort() has them, so the pairs come in another order.
+  by_pair <- function(group, reference, evidence) {
+    names <- mapply(function(...) paste(sort(c(...)), collapse = " / "), group, reference)
+    stats::setNames(evidence, names)[order(names)]
+  }
+  values <- lapply(c("group", "reference", "evidence"), function(name) unlist(expected[name]$tolist()))
+  expect_equal(by_pair(found$group, found$reference, found$evidence), do.call(by_pair, values))
 })
