@@ -18,6 +18,16 @@ IGRAPH = {"flavor": "igraph", "n_iterations": 2, "directed": False}
 """Arguments of scanpy without which it warns."""
 
 
+def with_graph(adata: AnnData, **neighbors: Any) -> AnnData:
+    """The cells with log-normalised values in X, counts in a layer, and a graph as scanpy makes it."""
+    adata.layers["counts"] = adata.X.copy()
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=10)
+    sc.pp.neighbors(adata, **neighbors)
+    return adata
+
+
 def check_leiden(
     data: AnnData | MuData, *, modality: str | None = None, batch_key: str | None = None, **of_scanpy: Any
 ) -> None:

@@ -84,10 +84,15 @@ def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | 
     if column is None:
         return None
     batches = read_labels(adata, column, cells).cat.remove_unused_categories()
-    if batches.isna().any():
-        msg = f"obs[{column!r}] has no label for {int(batches.isna().sum())} cells. Leave those cells out first."
-        raise ValueError(msg)
+    refuse_missing(batches, column)
     return batches
+
+
+def refuse_missing(labels: pd.Series[Any], column: str) -> None:
+    """Refuse labels of which some cells have none."""
+    if labels.isna().any():
+        msg = f"obs[{column!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
+        raise ValueError(msg)
 
 
 def read_clusters(adata: AnnData, column: str) -> pd.Series[Any]:

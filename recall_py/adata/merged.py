@@ -14,7 +14,7 @@ from recall_py.adata import keys
 from recall_py.adata.labels import in_natural_order
 from recall_py.adata.programmes import LeftOut, Presence, reason
 from recall_py.adata.read import CountData
-from recall_py.adata.write import flat_params
+from recall_py.adata.write import drop_columns_beside, flat_params
 from recall_py.method.params import MergeParams
 from recall_py.method.results import Comparison, Merging, PairOutcome, Tested
 
@@ -114,7 +114,7 @@ def write_calibrated(
     clustering
         What clustered, and with which arguments.
     stability
-        Of the labels at the end, where they come from many runs; else a column of an earlier run is removed.
+        Of the labels at the end, where they come from many runs. What an earlier run has left beside them is removed.
     first
         The number of the largest cluster.
     """
@@ -127,18 +127,16 @@ def write_calibrated(
         everywhere[slice(None) if cells is None else cells] = np.asarray(final, dtype=object)[merging.labels]
         labels = pd.Series(in_natural_order(everywhere), index=start.index)
         entry.pop(keys.MODULARITY, None)  # it is that of the start
+    drop_columns_beside(adata, key_added)
     adata.obs[key_added + keys.START_SUFFIX] = start
     adata.obs[key_added] = labels
     record = _record(data, left_out, params, merging, names, final, np.bincount(merging.labels))
     record[keys.CLUSTERING] = dict(clustering)
-    column = key_added + keys.STABILITY_SUFFIX
     if stability is not None:
         of_cells = np.full(adata.n_obs, np.nan)
         of_cells[slice(None) if cells is None else cells] = stability.of_cells
-        adata.obs[column] = of_cells
+        adata.obs[key_added + keys.STABILITY_SUFFIX] = of_cells
         record[keys.STABILITY] = stability.of_clusters
-    elif keys.STABILITY in adata.uns.get(key_added, {}).get(keys.RECORD, {}):
-        del adata.obs[column]
     adata.uns[key_added] = {**entry, keys.RECORD: record}
 
 

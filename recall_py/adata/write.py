@@ -60,9 +60,7 @@ def write_clusters(
         adata.obs[key_added + keys.SKETCH_SUFFIX] = sketched
     elif keys.SKETCH in before and key_added + keys.SKETCH_SUFFIX in adata.obs:
         del adata.obs[key_added + keys.SKETCH_SUFFIX]
-    for entry, suffix in ((keys.CLUSTERING, keys.START_SUFFIX), (keys.STABILITY, keys.STABILITY_SUFFIX)):
-        if entry in before and key_added + suffix in adata.obs:
-            del adata.obs[key_added + suffix]
+    drop_columns_beside(adata, key_added)
     adata.obs[key_added] = in_natural_order(labels)
     search = result.search
     adata.uns[key_added] = {
@@ -118,6 +116,14 @@ _BESIDE = (
     (keys.STABILITY_SUFFIX, keys.STABILITY, "the stability of the cells"),
 )
 """Columns beside calibrated labels: what is added to the name, what the record has of it, and what it holds."""
+
+
+def drop_columns_beside(adata: AnnData, key_added: str) -> None:
+    """Remove the columns that an earlier run has left beside its labels."""
+    record = _record_of(adata, key_added)
+    for suffix, entry, _ in _BESIDE:
+        if entry in record and key_added + suffix in adata.obs:
+            del adata.obs[key_added + suffix]
 
 
 def refuse_columns_of_others(adata: AnnData, key_added: str, *, stability: bool) -> None:

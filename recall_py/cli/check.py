@@ -12,10 +12,10 @@ from recall_py.adata import keys
 from recall_py.adata.programmes import whole_reason
 from recall_py.adata.stored import find_record, programmes_of
 from recall_py.cli.beside import Beside
-from recall_py.cli.cluster import alone_with, refuse_changed, rounded_layer
+from recall_py.cli.cluster import guarded, rounded_layer
 from recall_py.cli.output import print_programmes, print_table
 from recall_py.files.containers import stored
-from recall_py.files.store import opened, refuse_unwritable_tables, state_of, write_result
+from recall_py.files.store import opened, refuse_unwritable_tables, write_result
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,9 +31,7 @@ def test_file(
     key, groupby = asked.get("key_added", keys.PAIR_TESTS), asked["groupby"]
     keys.refuse_unusable(key)
     with ExitStack() as stack:
-        if source == target:
-            stack.enter_context(alone_with(source))
-        before = state_of(source) if source.exists() else ()
+        refuse_changed = stack.enter_context(guarded(source, target))
         held = stack.enter_context(stored(source, target))
         adata = stack.enter_context(opened(held, source))
         if target is not None:
@@ -44,7 +42,7 @@ def test_file(
             asked = {**asked, "layer": None}
         tl.test_clusters(adata, **asked)
         if target is not None:
-            refuse_changed(source, before)
+            refuse_changed()
             write_result(adata, held, target, [("uns", key), *added], None)
         beside.write(adata, key, "test", source, target)
         if not quiet:

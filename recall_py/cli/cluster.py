@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ class Request:
         """Call the function; say what was added, for `plots` where that is asked for."""
         from recall_py import tl
 
-        layer, seed = self.given.get("layer"), self.given.get("random_state", 0)
+        layer, seed = self.layer, self.given.get("random_state", 0)
         slots, usual = PlotSlots(), {}
         if self._needs_graph:
             slots = add_plot_slots(adata, layer, seed=seed)
@@ -160,12 +160,10 @@ def cluster_file(source: Path, target: Path, request: Request, beside: Beside, *
     beside.refuse_unfit(source, target)
     key = request.final_key
     with ExitStack() as stack:
-        if source == target:
-            stack.enter_context(alone_with(source))
+        refuse_changed = stack.enter_context(guarded(source, target))
         if ".rds" in (source.suffix.lower(), target.suffix.lower()):
             adata = _cluster_seurat(source, target, request, quiet=quiet)
         else:
-            before = state_of(source) if source.exists() else ()
             held = read = stack.enter_context(stored(source, target))
             adata = stack.enter_context(opened(held, source))
             refuse_unwritable_tables(adata, held, target)
@@ -180,7 +178,7 @@ def cluster_file(source: Path, target: Path, request: Request, beside: Beside, *
             slots = request.apply(adata, quiet=quiet, plots=True)
             written = [("obs", None), ("uns", key), *_colours(adata, key), *slots.added, *rounded]
             with labels_rescued(adata, key, target):
-                refuse_changed(source, before)
+                refuse_changed()
                 write_result(adata, held, target, written, slots.layer)
         beside.write(adata, key, command, source, target)
         if not quiet:
@@ -199,7 +197,7 @@ def alone_with(source: Path) -> Iterator[None]:
 
     path = source.resolve()
     lock = path.with_name(f".{path.name}.recall-py.lock")
-    with lock.open("w") as held:
+    with open(lock, "a", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -211,11 +209,18 @@ def alone_with(source: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-def refuse_changed(source: Path, before: tuple[int, ...]) -> None:
-    """Refuse to write a result beside, or over, what it was not made from."""
-    if not source.exists() or state_of(source) != before:
-        msg = f"{source} was changed or replaced while it was read. Run the command again on what is there now."
-        raise InputChangedError(msg)
+@contextmanager
+def guarded(source: Path, target: Path | None) -> Iterator[Callable[[], None]]:
+    """Alone with a file that is to be written over; gives what refuses a result of another file than is there now."""
+    with alone_with(source) if source == target else nullcontext():
+        before = state_of(source) if source.exists() else ()
+
+        def refuse_changed() -> None:
+            if not source.exists() or state_of(source) != before:
+                msg = f"{source} was changed or replaced while it was read. Run the command again on what is there now."
+                raise InputChangedError(msg)
+
+        yield refuse_changed
 
 
 @contextmanager

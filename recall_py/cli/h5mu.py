@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from recall_py.cli.options import given
 from recall_py.cli.output import print_result
 from recall_py.cli.paths import target_file
 from recall_py.files.atomic import first_line, write_atomically
-from recall_py.files.store import refuse_loops, state_of
+from recall_py.files.store import refuse_loops
 
 if TYPE_CHECKING:
     from recall_py.cli.beside import Beside
@@ -39,16 +38,13 @@ def done_on_h5mu(context: typer.Context, beside: Beside) -> bool:
     if command != "test" or options["output"] or options["in_place"]:
         target = target_file(source, options["output"], in_place=options["in_place"], suffixes=(SUFFIX,))
     beside.refuse_unfit(source, target)
-    with ExitStack() as stack:
-        if source == target:
-            stack.enter_context(run.alone_with(source))
+    with run.guarded(source, target) as refuse_changed:
         mdata = _read(source)
-        before = state_of(source)
         _refuse_unnamed(mdata, asked.get("modality"))
         key = _label(mdata, command, asked, source, quiet=quiet)
         if target is not None:
             with run.labels_rescued(mdata, key, target):
-                run.refuse_changed(source, before)
+                refuse_changed()
                 write_atomically(target, mdata.write_h5mu)
         beside.write(mdata, key, command, source, target)
         if not quiet:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from recall_py.adata.programmes import USUAL
 from recall_py.cli.check import tell_tests
 from recall_py.cli.options import given, was_given
 from recall_py.cli.output import print_result
@@ -33,8 +34,7 @@ def done_on_rds(context: typer.Context, beside: Beside) -> bool:
         return False
     command, asked = str(context.info_name), given(context)
     unknown = [name for name in asked if name not in (*_ANY, *_OF_COMMAND[command])]
-    if was_given(context, "drop_empty_cells"):
-        unknown.append("drop_empty_cells")
+    unknown += [name for name in ("drop_empty_cells", "round_counts") if was_given(context, name)]
     for name in unknown:
         msg = f"{flags(name)[0]} means nothing to a Seurat object in an .rds file. Leave it out."
         raise ValueError(msg)
@@ -109,7 +109,7 @@ def _options(asked: dict[str, Any]) -> dict[str, Any]:
     return {
         "seed": asked.get("random_state", 0),
         "cores": asked.get("n_jobs"),
-        "programmes": asked.get("programmes", ("cell_cycle",)),
+        "programmes": asked.get("programmes", USUAL),
         "external": asked.get("external", False),
         "all.pairs": asked.get("all_pairs", False),
     }

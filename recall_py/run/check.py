@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recall_py.adata import keys
-from recall_py.adata.labels import read_labels
+from recall_py.adata.labels import read_labels, refuse_missing
 from recall_py.adata.read import (
     read_counts,
     refuse_copy_of_file,
@@ -82,9 +82,7 @@ def check_adata(
     if takes_knockoffs:
         refuse_small_batches(data)
     refuse_below_floor(data.shape[1], filter_params)
-    if labels.isna().any():
-        msg = f"obs[{groupby!r}] has no label for {int(labels.isna().sum())} cells. Leave those cells out first."
-        raise ValueError(msg)
+    refuse_missing(labels, groupby)
     codes = labels.cat.codes.to_numpy().astype(np.int32)
     pairs, markers = check_labels(data.read(), codes, pair_test, null_method, filter_params, seed=seed, n_jobs=n_jobs)
     target = adata.copy() if copy else adata

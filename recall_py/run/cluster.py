@@ -135,10 +135,7 @@ def _without_empty(
         "have no label."
     )
     n_empty, selection = int(empty.sum()), Named(data.selection)
-    warn(
-        [CalibrationWarning(text, n_empty=n_empty, n_genes=data.genes.size, selection=selection)],
-        stacklevel=5,
-    )
+    warn([CalibrationWarning(text, n_empty=n_empty, n_genes=data.genes.size, selection=selection)], stacklevel=5)
     taking_part = np.ones(empty.size, dtype=np.bool_) if cells is None else cells.copy()
     taking_part[taking_part] = ~empty
     return data.of_cells(~empty), taking_part

@@ -11,6 +11,7 @@ import typer
 from command import recall
 
 import recall_py
+from recall_py.cli import rds
 from recall_py.cli.commands import app
 from recall_py.run.options import GROUPS, option, words
 
@@ -111,3 +112,14 @@ def test_values_are_spelled_as_the_command_line_reads_them(asked, function, expe
 
 def test_defaults_are_told_where_that_is_asked_for():
     assert list(words({"random_state": 0, "fdr": 0.05}, "recall", always=("random_state",))) == ["--seed", "0"]
+
+
+@pytest.mark.parametrize("name", ["--round-counts", "--drop-empty-cells"])
+def test_what_means_nothing_to_a_seurat_object_is_refused_before_r_is_asked_for(tmp_path, name):
+    run = recall("cluster", tmp_path / "in.rds", "-o", tmp_path / "out.rds", name)
+    assert run.returncode == 2
+    assert f"{name} means nothing to a Seurat object" in run.stderr
+
+
+def test_programmes_of_a_seurat_object_are_those_of_the_table():
+    assert rds._options({})["programmes"] == option("programmes", "").default

@@ -8,20 +8,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
+from on_graph import with_graph
 from sklearn.metrics import adjusted_rand_score
 
 import recall_py
 from recall_py import CalibrationWarning
-
-
-def with_graph(adata):
-    adata.layers["counts"] = adata.X.copy()
-    sc.pp.normalize_total(adata, target_sum=1e4)
-    sc.pp.log1p(adata)
-    sc.pp.pca(adata, n_comps=10)
-    sc.pp.neighbors(adata)
-    return adata
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +66,15 @@ def test_a_later_run_from_a_number_leaves_no_stability_behind(found):
     recall_py.tl.leiden(adata, 1, flavor="igraph", n_iterations=2)
     assert "leiden_stability" not in adata.obs
     assert "stability" not in recall_py.get.clusters(adata)
+
+
+@pytest.mark.parametrize("resolution", ["auto", 1])
+def test_a_column_that_the_user_has_removed_is_no_hindrance(found, resolution):
+    adata = found.copy()
+    del adata.obs["leiden_stability"], adata.obs["leiden_start"]
+    recall_py.tl.leiden(adata, resolution, flavor="igraph", n_iterations=2)
+    assert ("leiden_stability" in adata.obs) == (resolution == "auto")
+    assert "leiden_start" in adata.obs
 
 
 def test_cells_outside_a_restricted_clustering_have_no_stability(cells):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
+from on_graph import with_graph
 from scipy import sparse
 
 import recall_py
@@ -22,23 +23,15 @@ from recall_py.arguments import RemovedError
 mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:.*default backend for leiden:FutureWarning")
 BY_IGRAPH = {"flavor": "igraph", "n_iterations": 2}
-
-
-def with_graph(adata):
-    """The cells with log-normalised values in X, counts in a layer, and a graph as scanpy makes it."""
-    adata.layers["counts"] = adata.X.copy()
-    sc.pp.normalize_total(adata, target_sum=1e4)
-    sc.pp.log1p(adata)
-    sc.pp.pca(adata, n_comps=10)
-    sc.pp.neighbors(adata, n_neighbors=45, method="gauss", transformer="sklearn")
-    return adata
+GAUSS = {"n_neighbors": 45, "method": "gauss", "transformer": "sklearn"}
 
 
 @pytest.fixture(scope="module")
 def cells():
     """Three groups of cells, of very different sizes."""
     shares = (0.5, 0.3, 0.2)
-    return with_graph(recall_py.datasets.simulate(180, 200, group_shares=shares, n_markers=40, mean_depth=2000))
+    counts = recall_py.datasets.simulate(180, 200, group_shares=shares, n_markers=40, mean_depth=2000)
+    return with_graph(counts, **GAUSS)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ saturate, types show at deeper ones. So the rank counts at which the lead is lar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -81,16 +80,6 @@ def best_genes(leads: NDArray[np.float64], auc: NDArray[np.float64], n_best: int
     return order[taken]
 
 
-def _told_by(
-    groups: NDArray[np.int8], times_with: Callable[[NDArray[np.int8]], float], least: float
-) -> tuple[int, ...]:
-    """The groups each of which has so much of a lead, or all of them if only they together have."""
-    if times_with(groups) <= least:
-        return ()
-    alone = [group for group in groups.tolist() if times_with(np.array([group], dtype=np.int8)) > least]
-    return tuple(alone or groups.tolist())
-
-
 def compare(pair: PooledPair, rng: np.random.Generator, *, threshold: float, n_draws: int, n_best: int) -> Comparison:
     """Compare two clusters by their genes and by those of null cells.
 
@@ -117,21 +106,22 @@ def compare(pair: PooledPair, rng: np.random.Generator, *, threshold: float, n_d
         log10_p_null = np.vstack((log10_p_null, more))
         found = lead(log10_p[genes], log10_p_null[:, genes], n_cells)
     with_left_out = None
-    told_by: tuple[int, ...] = ()
+    told_by: list[int] = []
     if found.times <= threshold and genes.size < log10_p.size:
-        groups = np.unique(pair.left_out[pair.left_out > 0])
+        groups = np.unique(pair.left_out[pair.left_out > 0]).tolist()
 
-        def times_with(group: NDArray[np.int8]) -> float:
-            counting = np.isin(pair.left_out, [0, *group])
+        def times_with(*groups: int) -> float:
+            counting = np.isin(pair.left_out, [0, *groups])
             return lead(log10_p[counting], log10_p_null[:, counting], n_cells).times
 
-        with_left_out = times_with(groups)
-        told_by = _told_by(groups, times_with, max(threshold, found.times + CLEAR_GAIN))
+        with_left_out, least = times_with(*groups), max(threshold, found.times + CLEAR_GAIN)
+        if with_left_out > least:
+            told_by = [group for group in groups if len(groups) == 1 or times_with(group) > least] or groups
     best = genes[best_genes(_leads(log10_p, log10_p_null)[genes], auc[genes], n_best)]
     return Comparison(
         found,
         with_left_out,
-        told_by,
+        tuple(told_by),
         best,
         log10_p[best],
         np.median(log10_p_null[:, best], axis=0),
