@@ -106,7 +106,7 @@ def _panel(axis: Axes, pair: pd.Series[Any]) -> None:
     x = np.arange(real.size)
     axis.fill_between(x, null, real, color=PASSING, alpha=0.15, lw=0)
     axis.plot(x, real, color=PASSING, marker="^", ms=6, lw=1.4, label="between the two clusters")
-    axis.plot(x, null, color=NULL, marker="o", ms=5, lw=1.4, label="among null cells, the best draw")
+    axis.plot(x, null, color=NULL, marker="o", ms=5, lw=1.4, label="among null cells, the mean over draws")
     axis.plot(x, needed, color="0.2", lw=1, ls=":", label="to be passed somewhere, to stand")
     axis.set_xticks(x, [str(rank) for rank in pair["ranks"]])
     axis.set(xlim=(-0.25, real.size - 0.75), ylim=(0, None))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recall_py.adata import keys
 from recall_py.adata.programmes import told, whole_reason
 from recall_py.method.pairs.lead import ADDED, RANKS
 from recall_py.method.pairs.table import MAX_CELLS
@@ -42,15 +43,17 @@ def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     """What must be known before the result is used; nothing for an ordinary one."""
     found = []
     n_start, left = result.start_names.size, result.n_clusters
+    swept = keys.STABILITY in result.record
     if result.merges_clusters and n_start == 1:
-        found.append(f"The start is one cluster, so nothing was compared. {_finer(result)}")
+        none = ": no other is found again at most resolutions." if swept else f". {_finer(result)}"
+        found.append(f"The start is one cluster, so nothing was compared{none}")
     elif result.merges_clusters and left == 1:
         small = merges["kind"].eq("small").all()
         why = "the others have too few cells to be tested" if small else "no two neighbours were told apart by more"
         found.append(
             f"One cluster is left of the {n_start} at the start: {why}{'' if small else ' than null cells are'}."
         )
-    elif result.merges_clusters and merges.empty and pairs["kind"].eq("pair").any():
+    elif result.merges_clusters and merges.empty and pairs["kind"].eq("pair").any() and not swept:
         found.append(
             "Every pair of neighbours stands at the start, so it may be too coarse: merging cannot split. "
             f"{_finer(result)}"
@@ -211,8 +214,6 @@ def _finer(result: StoredMerging) -> str:
     if not result.clustering:
         return "Start from finer labels, such as Leiden at a higher resolution, and see whether more clusters stay."
     level = result.clustering.get("resolution")
-    if isinstance(level, str):
-        return "Pass a high number as the resolution, such as 4, and see whether more clusters stay."
     higher = f", such as {2 * float(level):g}," if level else ""
     return f"Try a higher resolution{higher} and see whether more clusters stay."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from html import unescape
 
 import anndata as ad
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import recall_py
 from recall_py import CalibrationWarning
+from recall_py.report.page import report_page
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,13 @@ def test_the_start_is_not_called_too_coarse(cells):
     with warnings.catch_warnings():
         warnings.simplefilter("error", CalibrationWarning)
         recall_py.tl.leiden(cells, "auto", copy=True)
+
+
+def test_the_report_says_auto_and_calls_no_start_too_coarse(found):
+    page = report_page(found, "leiden", source="in.h5ad", target="out.h5ad")
+    assert "(Leiden, resolution auto, on " in unescape(page)
+    assert "--resolution auto" in page
+    assert "too coarse" not in page
 
 
 def test_arguments_of_igraph_are_taken(cells, found):
