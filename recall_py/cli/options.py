@@ -92,7 +92,7 @@ def _parameter(name: str, function: str) -> inspect.Parameter:
 def _shown(parameter: Any) -> tuple[str, str]:
     """The two columns of a help."""
     if parameter.param_type_name == "argument":
-        return parameter.metavar, parameter.help
+        return parameter.metavar, parameter.help or ""  # typer 0.16 with click 8.5 loses the text
     short = [name for name in parameter.opts if len(name) == 2]
     names = [*short, parameter.opts[0]] if short else parameter.opts[:1]
     if parameter.secondary_opts:
