@@ -10,6 +10,7 @@ import pandas as pd
 from recall_py.adata import keys
 from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
+from recall_py.method.pairs.lead import p_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,8 @@ _PAIR_COLUMNS = (
     "group", "reference", "n_group", "n_reference", "n_selected", "threshold", "evidence", "false_share", "passes",
 )  # fmt: skip
 _OUTCOME_COLUMNS = (
-    "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "evidence_with_programmes",
-    "threshold", "near", "passes", "group_start", "reference_start", "reason",
+    "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "p_value",
+    "evidence_with_programmes", "threshold", "near", "passes", "group_start", "reference_start", "reason",
 )  # fmt: skip
 _BEST_GENE_COLUMNS = ("auc", "log2_fold_change", "log10_p", "log10_p_null")
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
@@ -160,6 +161,9 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``
         How many times as far as needed the genes of the pair lead their own nulls, at the rank where that is most.
+    ``p_value``
+        The share of cuts of populations without clusters that reach this evidence, by the tail of those that
+        ``benchmarks/null_cuts`` has measured; NaN where the two were not compared. For a pair alone, and no guarantee.
     ``evidence_with_programmes``
         The same with the genes of known programmes that do not count, such as those of the cell cycle, of pairs that
         fail and have such genes; NaN elsewhere.
@@ -273,7 +277,8 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
     """Merges, or the pairs that stand, with lists of their best genes and of the ranks that decided."""
     stored, best, ranks = (record[name] for name in (keys.OUTCOMES, "best_genes", "ranks"))
-    table = pd.DataFrame({name: stored[name] for name in _OUTCOME_COLUMNS})
+    told = {**stored, "p_value": p_value(np.asarray(stored["evidence"]))}
+    table = pd.DataFrame({name: told[name] for name in _OUTCOME_COLUMNS})
     lists = {"genes": (best, np.asarray(record["genes"])[best["gene"]] if "gene" in best else ())}
     lists |= {name: (best, best.get(name, ())) for name in _BEST_GENE_COLUMNS}
     lists |= {

@@ -197,6 +197,12 @@ def every_pair(rng):
     """True pairs and null cuts of every set, and of simulations."""
     for name in LABELLED:
         yield from true_pairs(name, rng)
+    yield from every_null_cut(rng)
+    yield from simulated_differences(rng)
+
+
+def every_null_cut(rng, first_seed=0):
+    """Null cuts of pure populations and of simulations, these by three seeds."""
     for name, kinds in PURE.items():
         adata = read_singlets(name)
         labels = adata.obs["truth"].astype(str).to_numpy()
@@ -208,9 +214,13 @@ def every_pair(rng):
     for kind in np.unique(adata.obs["truth"].astype(str)):
         yield from null_cuts(f"rnamix {kind}", "rnamix_celseq2", adata[adata.obs["truth"] == kind].copy(), rng, 2)
     for name, options in SIMULATED.items():
-        for seed in range(3):
+        for seed in range(first_seed, first_seed + 3):
             adata = drop_empty(simulate(600, 1500, random_state=seed, **options))
             yield from null_cuts(f"simulated {name}", f"simulated {name}", adata, rng)
+
+
+def simulated_differences(rng):
+    """Two simulated types that differ in few genes."""
     for n_markers in (3, 5, 10, 20, 50):
         for fold in (1.5, 2, 4):
             for n in (40, 80, 200):

@@ -5,13 +5,12 @@ FindClustersCalibrated <- function(object, ...) UseMethod("FindClustersCalibrate
 FindClustersCalibrated.Seurat <- function(object, graph.name = NULL, resolution = 0.8, algorithm = 1, random.seed = 0,
                                           cluster.name = NULL, verbose = TRUE, batch = NULL, features = NULL,
                                           assay = NULL, layer = "counts", programmes = c("cell_cycle", "mitochondrial"),
-                                          cores = NULL,
-                                          ...) {
+                                          alpha = 0.05, cores = NULL, ...) {
   refuse_absent("Seurat")
   others <- list(...)
   refuse_unnamed(others)
   refuse_unknown_names(typed_names(sys.call(), parent.frame()), c(names(formals()), seurat_options()))
-  options <- pair_options(random.seed, cores, programmes)
+  options <- pair_options(random.seed, cores, programmes, alpha)
   given <- graph_clusters(object, graph.name, resolution, algorithm, random.seed, cluster.name, assay, layer, features,
                           batch, verbose, others)
   say(given$notes, verbose)
@@ -19,7 +18,7 @@ FindClustersCalibrated.Seurat <- function(object, graph.name = NULL, resolution 
   store_clusters(object, given, found, "FindClustersCalibrated", c(list(
     graph.name = given$graph_name, resolution = resolution, algorithm = algorithm, random.seed = random.seed,
     cluster.name = given$column, verbose = verbose, batch = batch, features = features, assay = given$assay,
-    layer = layer, programmes = programmes, cores = cores
+    layer = layer, programmes = programmes, alpha = alpha, cores = cores
   ), others), call_text(sys.call()), c(given$column, "seurat_clusters"))
 }
 

@@ -4,30 +4,30 @@ MergeClusters <- function(object, ...) UseMethod("MergeClusters")
 
 MergeClusters.Seurat <- function(object, group.by = "ident", graph.name = NULL, random.seed = 0, cluster.name = NULL,
                                  verbose = TRUE, batch = NULL, features = NULL, assay = NULL, layer = "counts",
-                                 programmes = c("cell_cycle", "mitochondrial"),
+                                 programmes = c("cell_cycle", "mitochondrial"), alpha = 0.05,
                                  external = FALSE, all.pairs = FALSE, merge.small = FALSE,
                                  cores = NULL, ...) {
   refuse_unnamed(list(...))
   refuse_unknown_names(typed_names(sys.call(), parent.frame()), names(formals()))
-  options <- pair_options(random.seed, cores, programmes, external, all.pairs, merge.small)
+  options <- pair_options(random.seed, cores, programmes, alpha, external, all.pairs, merge.small)
   given <- object_labels(object, group.by, graph.name, cluster.name, assay, layer, features, batch)
   say(given$notes, one_flag(verbose, "verbose"))
   found <- compare_pairs("merge", given, options, verbose)
   store_clusters(object, given, found, "MergeClusters", list(
     group.by = group.by, graph.name = given$graph_name, random.seed = random.seed, cluster.name = given$column,
     verbose = verbose, batch = batch, features = features, assay = given$assay, layer = layer, programmes = programmes,
-    external = external, all.pairs = all.pairs, merge.small = merge.small, cores = cores
+    alpha = alpha, external = external, all.pairs = all.pairs, merge.small = merge.small, cores = cores
   ), call_text(sys.call()))
 }
 
 MergeClusters.SingleCellExperiment <- function(object, group.by = "label", random.seed = 0, cluster.name = NULL,
                                                verbose = TRUE, batch = NULL, features = NULL, assay = "counts",
-                                               programmes = c("cell_cycle", "mitochondrial"),
+                                               programmes = c("cell_cycle", "mitochondrial"), alpha = 0.05,
                                                external = FALSE, all.pairs = FALSE,
                                                merge.small = FALSE, cores = NULL, ...) {
   refuse_unnamed(list(...))
   refuse_unknown_names(typed_names(sys.call(), parent.frame()), names(formals()))
-  options <- pair_options(random.seed, cores, programmes, external, all.pairs, merge.small)
+  options <- pair_options(random.seed, cores, programmes, alpha, external, all.pairs, merge.small)
   given <- sce_labels(object, group.by, assay, features, batch, cluster.name)
   found <- compare_pairs("merge", given, options, one_flag(verbose, "verbose"))
   SummarizedExperiment::colData(object)[[given$column]] <- unname(final_labels(found, given))
@@ -36,13 +36,13 @@ MergeClusters.SingleCellExperiment <- function(object, group.by = "label", rando
 }
 
 MergeClusters.default <- function(object, group.by, random.seed = 0, verbose = TRUE, batch = NULL, features = NULL,
-                                  programmes = c("cell_cycle", "mitochondrial"),
+                                  programmes = c("cell_cycle", "mitochondrial"), alpha = 0.05,
                                   external = FALSE, all.pairs = FALSE, merge.small = FALSE,
                                   cores = NULL, ...) {
   refuse_no_matrix(object, "MergeClusters")
   refuse_unnamed(list(...))
   refuse_unknown_names(typed_names(sys.call(), parent.frame()), names(formals()))
-  options <- pair_options(random.seed, cores, programmes, external, all.pairs, merge.small)
+  options <- pair_options(random.seed, cores, programmes, alpha, external, all.pairs, merge.small)
   given <- matrix_labels(object, group.by, features, batch)
   found <- compare_pairs("merge", given, options, one_flag(verbose, "verbose"))
   structure(final_labels(found, given), recall_merges = list(merged = pair_record(found, given)))

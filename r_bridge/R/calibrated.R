@@ -2,10 +2,10 @@
 # This file also serves the Python entry (rpy2), so it calls neither reticulate nor message().
 
 # What is asked of the pair test, under the names of the engine.
-pair_options <- function(seed, cores, programmes, external = FALSE, all.pairs = FALSE, merge.small = TRUE) {
+pair_options <- function(seed, cores, programmes, alpha, external = FALSE, all.pairs = FALSE, merge.small = TRUE) {
   list(seed = one_whole(seed, "random.seed", 0), n_jobs = threads(cores), programmes = some_programmes(programmes),
-       external = one_flag(external, "external"), all_pairs = one_flag(all.pairs, "all.pairs"),
-       merge_small = one_flag(merge.small, "merge.small"))
+       alpha = one_number(alpha, "alpha", above = 0, below = 1), external = one_flag(external, "external"),
+       all_pairs = one_flag(all.pairs, "all.pairs"), merge_small = one_flag(merge.small, "merge.small"))
 }
 
 # Clusters of Seurat's own on the graph of the object.

@@ -14,11 +14,12 @@ shown <- function(value) {
   listed(unlist(lapply(text, substr, 1, 60)))
 }
 
-one_number <- function(value, name, least = -Inf, most = Inf, above = -Inf) {
-  fits <- is.numeric(value) && length(value) == 1 && !is.na(value) && value >= least && value <= most && value > above
+one_number <- function(value, name, least = -Inf, most = Inf, above = -Inf, below = Inf) {
+  fits <- is.numeric(value) && length(value) == 1 && !is.na(value) && value >= least && value <= most &&
+    value > above && value < below
   if (fits) return(as.numeric(value))
   range <- c(if (is.finite(above)) paste("above", above), if (is.finite(least)) paste("from", least, "on"),
-             if (is.finite(most)) paste("up to", most))
+             if (is.finite(below)) paste("below", below), if (is.finite(most)) paste("up to", most))
   refuse(name, " is ", shown(value), "; one number", if (length(range)) paste0(" ", paste(range, collapse = " and ")),
          " is needed.")
 }

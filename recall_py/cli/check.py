@@ -58,7 +58,9 @@ def tell_tests(adata: AnnData, key: str, groupby: str) -> None:
         get.clusters(adata, key),
         programmes_of(find_record(adata, key)),
     )
-    shown = pairs[["group", "reference", "n_group", "n_reference", "evidence", "threshold", "near", "passes"]]
+    shown = pairs[
+        ["group", "reference", "n_group", "n_reference", "evidence", "p_value", "threshold", "near", "passes"]
+    ]
     print_table(f"pairs of {groupby}, by how many times as far as needed their genes lead", shown)
     compared = pairs[pairs["kind"] == "pair"]
     passing = int(compared["passes"].sum())

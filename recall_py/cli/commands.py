@@ -78,7 +78,7 @@ def _root(
 )
 @takes(
     "output in_place key_added report markers merges json resolution algorithm method neighbors_key obsp restrict_to "
-    "flavor n_iterations use_weights directed partition_type n_orders layer modality batch_key genes programmes "
+    "flavor n_iterations use_weights directed partition_type n_orders layer modality batch_key genes programmes alpha "
     "drop_empty_cells round_counts random_state n_jobs quiet debug"
 )
 def cluster(context: typer.Context, source: In, **options: Any) -> None:
@@ -131,7 +131,7 @@ def recall(context: typer.Context, source: In, **options: Any) -> None:
 )
 @takes(
     "groupby output in_place key_added report markers merges json merge_small external all_pairs neighbors_key obsp "
-    "layer modality batch_key genes programmes round_counts random_state n_jobs quiet debug",
+    "layer modality batch_key genes programmes alpha round_counts random_state n_jobs quiet debug",
     "merge_clusters",
 )
 def merge(context: typer.Context, source: In, **options: Any) -> None:
@@ -151,7 +151,7 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
 )
 @takes(
     "groupby output in_place key_added report markers json external all_pairs neighbors_key obsp layer modality "
-    "batch_key genes programmes round_counts random_state n_jobs quiet debug",
+    "batch_key genes programmes alpha round_counts random_state n_jobs quiet debug",
     "test_clusters",
 )
 def test(context: typer.Context, source: In, **options: Any) -> None:

@@ -72,7 +72,7 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
         )
         if merges["reason"].any():
             shown.insert(3, "reason", merges["reason"])
-        least = f"{merges['threshold'].iloc[0]:g}"
+        least = f"{merges['threshold'].iloc[0]:.3g}"
         print_table(f"merges (a pair stands above {least} times the lead that is needed)", shown)
     clusters = get.clusters(adata, result.key)
     shown = pd.DataFrame(

@@ -12,13 +12,13 @@ from recall_py.cli.check import tell_tests
 from recall_py.cli.options import given, was_given
 from recall_py.cli.output import print_result
 from recall_py.cli.paths import target_file
-from recall_py.method.params import one_of
+from recall_py.method.params import ALPHA, one_of
 from recall_py.run.options import flags
 
 if TYPE_CHECKING:
     from recall_py.cli.beside import Beside
 
-_ANY = ("key_added", "obsp", "layer", "batch_key", "genes", "programmes", "random_state", "n_jobs")
+_ANY = ("key_added", "obsp", "layer", "batch_key", "genes", "programmes", "alpha", "random_state", "n_jobs")
 _OF_COMMAND = {
     "cluster": ("resolution", "algorithm", "method"),
     "merge": ("groupby", "merge_small", "external", "all_pairs"),
@@ -110,6 +110,7 @@ def _options(asked: dict[str, Any]) -> dict[str, Any]:
         "seed": asked.get("random_state", 0),
         "cores": asked.get("n_jobs"),
         "programmes": asked.get("programmes", USUAL),
+        "alpha": asked.get("alpha", ALPHA),
         "external": asked.get("external", False),
         "all.pairs": asked.get("all_pairs", False),
     }

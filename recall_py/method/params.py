@@ -214,12 +214,17 @@ def resolve_seed(random_state: int | np.random.RandomState | None, rng: Rng | No
     return int(np.random.default_rng(source).integers(_BOUND))
 
 
+ALPHA = 0.05
+"""Share of runs on one population that may end with more than one cluster."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MergeParams:
     """What decides which clusters are merged; see :func:`recall_py.method.merging.merge_clusters`."""
 
-    threshold: float = 1.0
-    """Lead above which a pair stands; see :mod:`recall_py.method.pairs.lead`."""
+    alpha: float = ALPHA
+    """Share of runs on one population that may end with more than one cluster; from it follows the lead above which a
+    pair stands, see :func:`recall_py.method.pairs.lead.threshold`."""
     near: float = 0.1
     """Difference to the threshold within which an outcome is called near."""
     n_draws: int = 7
@@ -244,9 +249,9 @@ class MergeParams:
             if not isinstance(value, int) or value < least:
                 msg = f"{name} is {value!r}; a whole number from {least} on is needed."
                 raise ValueError(msg)
-        if math.isnan(self.threshold):
-            msg = "threshold is nan; a lead is needed, for example 1.0."
-            raise ValueError(msg)
+        if not isinstance(self.alpha, float) or not 0.0 < self.alpha < 1.0:
+            text = "{alpha} is {value!r}; a share between 0 and 1 is needed, such as 0.05."
+            raise ArgumentError(text, value=self.alpha)
         if not self.near >= 0.0:
             msg = f"near is {self.near}; a difference from 0 on is needed."
             raise ValueError(msg)

@@ -119,7 +119,7 @@ def _panel(axis: Axes, pair: pd.Series[Any]) -> None:
 def _title(pair: pd.Series[Any]) -> str:
     sign = "|" if pair["passes"] else "+"
     names = f" {sign} ".join(_bracketed(str(pair[side])) for side in ("group", "reference"))
-    said = f"{pair['evidence']:.2f} of {pair['threshold']:g}"
+    said = f"{pair['evidence']:.2f} of {pair['threshold']:.3g}"
     if pair["near"]:
         said += ", near"
     if pair["passes"]:

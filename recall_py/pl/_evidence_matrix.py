@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recall_py.method.pairs.lead import threshold
 from recall_py.pl._pair_matrix import (
     WITH_NUMBERS,
     by_similarity,
@@ -30,10 +31,10 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
     matrix = result.matrix_of(compared, "evidence")
     order = by_similarity(np.clip(matrix, 0.0, None))
     evidence, near, passes = (order.of(result.matrix_of(compared, name)) for name in ("evidence", "near", "passes"))
-    threshold = float(result.params["threshold"])
+    least = threshold(float(result.params["alpha"]))
     stands = (passes == 1) & np.isfinite(evidence)
     fails = passes == 0
-    lowest = max(threshold, 0.1)
+    lowest = max(least, 0.1)
     highest = max(2 * lowest, np.max(evidence[stands], initial=0.0))
     image = draw_cells(axis, evidence, stands, LogNorm(lowest, highest), ".2f")
     n = result.n_clusters
@@ -47,7 +48,7 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
         if near[i, j] == 1:
             outline(axis, i, j, n, dotted=True)
     name_and_frame(axis, result, order, "evidence that holds each pair of neighbours apart")
-    said = [f"times the lead that is needed; above {threshold:g}, a pair stands"]
+    said = [f"times the lead that is needed; above {least:.3g}, a pair stands"]
     if fails.any():
         said.append("solid outline: fails, the two would be one")
     if (near == 1).any():

@@ -183,7 +183,7 @@ def _legend(axis: Axes, table: pd.DataFrame) -> None:
     said = "start on the left, result on the right (cells in brackets)"
     if (table["kind"] == "pair").any():
         said += (
-            f"\nnumbers: times the lead that is needed;\n{table['threshold'].max():g} or less, and the two became one"
+            f"\nnumbers: times the lead that is needed;\n{table['threshold'].max():.3g} or less, and the two became one"
         )
     if (table["kind"] == "small").any():
         said += "\nsmall: too few cells to be compared, joined to the nearest"

@@ -10,6 +10,7 @@ import numpy as np
 from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL
 from recall_py.adata.stored import programmes_of
+from recall_py.method.params import ALPHA
 from recall_py.run.options import words
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def _asked(result: StoredMerging) -> dict[str, Any]:
     programmes = tuple(found.programme for found in programmes_of(result.record))
     if programmes != USUAL:
         asked["programmes"] = programmes
+    if float(result.params["alpha"]) != ALPHA:
+        asked["alpha"] = float(result.params["alpha"])
     if restricted:
         asked["restrict_to"] = restricted
     key = keys.final_key(usual, usual, restricted=bool(restricted))

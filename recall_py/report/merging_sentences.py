@@ -10,7 +10,7 @@ from recall_py.adata import keys
 from recall_py.adata.programmes import told, whole_reason
 from recall_py.method.pairs.lead import ADDED, RANKS
 from recall_py.method.pairs.table import MAX_CELLS
-from recall_py.words import counted, in_one, ordinal
+from recall_py.words import counted, in_one, ordinal, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,8 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
         f"{first} and {second}: {gene} by {real:.1f} decades of p; among null cells, {_cut(result)}, a draw leads the "
         f"others there by {null:.1f} on average, and {needed:.1f} are needed of so many cells. With "
         f"{ADDED:g} added to both that is {pair['evidence']:.2f} times what is needed, and no more at other ranks; "
-        f"above {pair['threshold']:g} two clusters stand."
+        f"above {pair['threshold']:.3g} two clusters stand. "
+        f"{percent(pair['p_value'])} of cuts of one population reach as much."
     )
     if pair["reason"]:
         only = whole_reason(pair["reason"], pair["evidence_with_programmes"])

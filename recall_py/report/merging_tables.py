@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MEANING = {
     "seed": "seed of the null cells",
     "n_draws": "null draws of each pair",
-    "threshold": "threshold of the evidence",
+    "alpha": "share of runs on one population that may split it",
     "near": "difference to it that is called near",
     "min_cells": "cells needed to be compared",
     "exact_below": "exact p-values below so many cells",
@@ -43,8 +43,9 @@ def pairs_table(pairs: pd.DataFrame) -> Table:
     """Every pair that was compared last, the weakest first."""
     order = pairs.sort_values("evidence", kind="stable")
     note = (
-        "Evidence: how many times as far as needed the genes of the two lead their own nulls. A pair stands above "
-        f"{_threshold(pairs)}. Only neighbours are compared, unless all pairs were asked for."
+        "Evidence: how many times as far as needed the genes of the two lead their own nulls. p: the share of cuts of "
+        f"one population that reach as much. A pair stands above {_threshold(pairs)}. Only neighbours are compared, "
+        "unless all pairs were asked for."
     )
     if len(pairs) > MOST_PAIRS:
         note += f" The {MOST_PAIRS:,} weakest of {len(pairs):,} pairs are shown; get.pairs has them all."
@@ -111,6 +112,7 @@ def _named(table: pd.DataFrame, *, passes: bool) -> pd.DataFrame:
         "cells": table["n_group"],
         "cells of the other": table["n_reference"],
         "evidence": table["evidence"],
+        "p": table["p_value"],
         "near": _near(table["near"]),
         "compared by": table["kind"].map(_KINDS),
         "best genes": table["genes"].map(lambda genes: ", ".join(genes[:NAMED_GENES]) or "–"),
@@ -123,7 +125,7 @@ def _named(table: pd.DataFrame, *, passes: bool) -> pd.DataFrame:
 
 
 def _threshold(table: pd.DataFrame) -> str:
-    return f"{table['threshold'].max():g}" if len(table) else "the threshold"
+    return f"{table['threshold'].max():.3g}" if len(table) else "the threshold"
 
 
 def _near(flags: pd.Series[Any]) -> Any:

@@ -75,6 +75,7 @@ class GraphClustering:
     batch_key: str | None
     genes: Sequence[str] | None
     programmes: tuple[str, ...]
+    alpha: float
     modality: str | None
     seed: int
     n_jobs: int | None
@@ -91,7 +92,7 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
     from recall_py.method.merging import merge_clusters
     from recall_py.method.pairs.outcomes import sampled_cells
 
-    key = asked.key_added
+    key, params = asked.key_added, MergeParams(alpha=asked.alpha, seed=asked.seed)
     keys.refuse_unusable(key)
     counts = with_counts(adata, asked.modality)
     refuse_unusable(counts)
@@ -128,7 +129,6 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
             f"counts from {data.source}, neighbours by {graph.name}"
             f"{'; ' if asked.programmes else ''}{told(no_support.presence)}"
         )
-        params = MergeParams(seed=asked.seed)
         merging = merge_clusters(
             codes,
             data.rows,

@@ -61,6 +61,7 @@ class LabelComparison:
     layer: str | None
     genes: Sequence[str] | None
     programmes: tuple[str, ...]
+    alpha: float
     neighbors_key: str | None
     obsp: str | None
     modality: str | None
@@ -79,6 +80,10 @@ class LabelComparison:
     ) -> LabelComparison:
         """Made from the arguments that merging and testing take alike."""
         return cls(programmes=accepted(programmes), seed=resolve_seed(random_state, rng), **others)
+
+    def params(self, *, merge_small: bool) -> MergeParams:
+        """What decides."""
+        return MergeParams(alpha=self.alpha, merge_small=merge_small, external=self.external, seed=self.seed)
 
 
 class GivenLabels(NamedTuple):
@@ -105,7 +110,7 @@ def merge_adata(adata: AnnData, *, key_added: str | None, merge_small: bool, **a
     key_added = f"{asked.groupby}{keys.MERGED_SUFFIX}" if key_added is None else key_added
     counts = _accepted(adata, key_added, asked)
     refuse_labels_of_others(adata, key_added, asked.groupby)
-    params = MergeParams(merge_small=merge_small, external=asked.external, seed=asked.seed)
+    params = asked.params(merge_small=merge_small)
     with waiting() as wait:
         given = _given_labels(adata, counts, asked, wait)
         start = _begin("merging", given, asked)
@@ -145,7 +150,7 @@ def test_adata(adata: AnnData, *, key_added: str, **arguments: Any) -> AnnData |
     asked = LabelComparison.asked(**arguments)
     counts = _accepted(adata, key_added, asked)
     refuse_record_of_labels(adata, key_added)
-    params = MergeParams(merge_small=False, external=asked.external, seed=asked.seed)
+    params = asked.params(merge_small=False)
     with waiting() as wait:
         given = _given_labels(adata, counts, asked, wait)
         sizes = np.bincount(given.codes)

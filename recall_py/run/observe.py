@@ -158,7 +158,7 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str], programmes: Seq
         return f"{of_cells} stay, not compared: they have no batch in common with 5 cells of each"
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
-    lead = f"{outcome.lead:.2f} times the lead that is needed, threshold {outcome.threshold:g}"
+    lead = f"{outcome.lead:.2f} times the lead that is needed, threshold {outcome.threshold:.3g}"
     only = ""
     if outcome.told_by and outcome.with_left_out is not None:
         told_by = [programmes[number - 1].programme for number in outcome.told_by]

@@ -14,7 +14,7 @@ from textwrap import fill, indent
 from typing import Any, TypeVar
 
 from recall_py._docs import SECTIONS, with_shared_docs
-from recall_py.method.params import CLUSTERERS, FilterParams, PartitionParams, RunParams, SearchParams
+from recall_py.method.params import CLUSTERERS, FilterParams, MergeParams, PartitionParams, RunParams, SearchParams
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _WIDTH = 108
@@ -337,6 +337,15 @@ GROUPS: dict[str, dict[str, Option]] = {
             '``"cycle_hallmark"`` and ``"cycle_macosko"`` (longer lists), ``"dissociation"``, ``"ribosomal"``. Of a '
             "programme with fewer than ten genes among those that take part all genes count, and the log and the "
             "record call it not assessable.",
+        ),
+        "alpha": Option(
+            kind=float,
+            default=MergeParams.alpha,
+            value="X",
+            short="Share of runs on one population that may split it.",
+            says="Share of runs on one population that may end with more than one cluster; lower merges more. What a "
+            "pair has to reach follows from it, by the tail of cuts of populations without clusters: measured, no "
+            "guarantee.",
         ),
         "drop_empty_cells": Option(kind=bool, default=False, says="Leave out cells without counts."),
         "round_counts": Option(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recall_py.adata.programmes import USUAL
+from recall_py.method.params import ALPHA
 from recall_py.run.observe import CalibrationWarning
 from recall_py.seurat._values import array, in_r, robjects, to_r, view
 
@@ -40,6 +41,7 @@ def find_clusters_calibrated(
     assay: str | None = None,
     layer: str = "counts",
     programmes: Sequence[str] = USUAL,
+    alpha: float = ALPHA,
     n_jobs: int | None = None,
     say: Callable[[str], object] | None = None,
 ) -> Any:
@@ -65,6 +67,8 @@ def find_clusters_calibrated(
         Where the raw counts are; by default the assay of the graph, and ``RNA`` where that has none.
     programmes
         Known programmes whose genes do not count, as in :func:`recall_py.tl.leiden`.
+    alpha
+        Share of runs on one population that may end with more than one cluster.
     n_jobs
         Threads, by default all cores.
     say
@@ -91,7 +95,7 @@ def find_clusters_calibrated(
             "cluster.name": cluster_name,
             **_reading(batch, features, assay, layer),
         },
-        {"seed": random_state, "cores": n_jobs, "programmes": programmes},
+        {"seed": random_state, "cores": n_jobs, "programmes": programmes, "alpha": alpha},
         say=say,
     )
     return found.robj
@@ -109,6 +113,7 @@ def merge_clusters(
     assay: str | None = None,
     layer: str = "counts",
     programmes: Sequence[str] = USUAL,
+    alpha: float = ALPHA,
     external: bool = False,
     all_pairs: bool = False,
     merge_small: bool = False,
@@ -127,7 +132,7 @@ def merge_clusters(
         Graph that says which labels are neighbours; by default that of the default assay, if it has these cells.
     cluster_name
         Column of the metadata to write to; by default `group_by` with ``"_merged"`` added.
-    random_state, batch, features, assay, layer, programmes, n_jobs, say
+    random_state, batch, features, assay, layer, programmes, alpha, n_jobs, say
         As in :func:`find_clusters_calibrated`.
     external, all_pairs, merge_small
         As in :func:`recall_py.tl.merge_clusters`.
@@ -149,7 +154,7 @@ def merge_clusters(
     found = merged(
         robj,
         {**labels, **_reading(batch, features, assay, layer)},
-        {"seed": random_state, "cores": n_jobs, "programmes": programmes, **options},
+        {"seed": random_state, "cores": n_jobs, "programmes": programmes, "alpha": alpha, **options},
         say=say,
     )
     return found.robj
@@ -167,6 +172,7 @@ def test_clusters(
     assay: str | None = None,
     layer: str = "counts",
     programmes: Sequence[str] = USUAL,
+    alpha: float = ALPHA,
     all_pairs: bool = False,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
@@ -174,7 +180,9 @@ def test_clusters(
 
     Parameters
     ----------
-    robj, group_by, graph_name, random_state, batch, features, assay, layer, programmes, external, all_pairs, n_jobs
+    robj, group_by, graph_name, random_state, batch, features, assay, layer
+        As in :func:`merge_clusters`.
+    programmes, alpha, external, all_pairs, n_jobs
         As in :func:`merge_clusters`.
 
     Returns
@@ -193,7 +201,14 @@ def test_clusters(
     found = tested(
         robj,
         {"group.by": group_by, "graph.name": graph_name, **_reading(batch, features, assay, layer)},
-        {"seed": random_state, "cores": n_jobs, "programmes": programmes, "external": external, "all.pairs": all_pairs},
+        {
+            "seed": random_state,
+            "cores": n_jobs,
+            "programmes": programmes,
+            "alpha": alpha,
+            "external": external,
+            "all.pairs": all_pairs,
+        },
     )
     return get.pairs(found.record, found.key)
 
@@ -279,6 +294,7 @@ def _checked(r: Callable[[str], Any], options: Mapping[str, Any]) -> dict[str, A
         "seed": options["seed"],
         "n_jobs": options["cores"],
         "programmes": names,
+        "alpha": options["alpha"],
         "external": options.get("external", False),
         "all_pairs": options.get("all.pairs", False),
         "merge_small": options.get("merge.small", True),

@@ -110,7 +110,7 @@ def merge(
         ``x``, ``i``, ``p``, ``genes`` and ``cells``, of the :func:`sampled` cells; ``selection``, or None where the
         genes are to be selected; ``source``.
     options
-        ``external``, ``all_pairs``, ``merge_small``, ``programmes``, ``seed`` and ``n_jobs``.
+        ``external``, ``all_pairs``, ``merge_small``, ``programmes``, ``alpha``, ``seed`` and ``n_jobs``.
     say, tick
         Called with a line for each merge, and with the number of pairs that are compared and of those that are known.
 
@@ -282,6 +282,7 @@ def _read(
         selection=data.selection if counts["selection"] is None else str(counts["selection"]),
     )
     params = MergeParams(
+        alpha=float(options["alpha"]),
         merge_small=bool(options.get("merge_small", True)),
         external=bool(options["external"]),
         seed=int(options["seed"]),

@@ -12,7 +12,7 @@ from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL, accepted
 from recall_py.arguments import ArgumentError, Named
 from recall_py.method.clustering.sweep import Sweep
-from recall_py.method.params import PartitionParams, one_of, resolve_seed
+from recall_py.method.params import ALPHA, PartitionParams, one_of, resolve_seed
 from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.graph_clusters import AUTO, GraphClustering, calibrate_graph_clusters, cluster_by
@@ -52,6 +52,7 @@ def leiden(
     batch_key: str | None = None,
     genes: Sequence[str] | None = None,
     programmes: Sequence[str] = USUAL,
+    alpha: float = ALPHA,
     modality: str | None = None,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -108,7 +109,7 @@ def leiden(
                 "{resolution:'auto'} cannot be used with {method:'knockoffs'}, which searches from a number downwards."
             )
             raise ArgumentError(text)
-        refuse_for_knockoffs(programmes, adjacency=adjacency, obsp=obsp, modality=modality)
+        refuse_for_knockoffs(programmes, alpha, adjacency=adjacency, obsp=obsp, modality=modality)
         own = {
             name: clustering_args.pop(name)
             for name in ("flavor", "n_iterations", "directed", "use_weights", "partition_type")
@@ -151,6 +152,7 @@ def leiden(
             batch_key=batch_key,
             genes=genes,
             programmes=programmes,
+            alpha=alpha,
             modality=modality,
             seed=seed,
             n_jobs=n_jobs,
@@ -189,12 +191,18 @@ def _lasting_clusters(
     return cluster_by(find, {"resolution": AUTO, "random_state": seed, "n_iterations": n_iterations})
 
 
-def refuse_for_knockoffs(programmes: Sequence[str], **given: object) -> None:
+def refuse_for_knockoffs(programmes: Sequence[str], alpha: float, **given: object) -> None:
     """Refuse what knockoff genes cannot be used with."""
     if programmes != USUAL:
         text = (
             "{programmes} cannot be used with {method:'knockoffs'}, which lets all genes count as the original does. "
             "Leave {programmes} out, or leave out {method}."
+        )
+        raise ArgumentError(text)
+    if alpha != ALPHA:
+        text = (
+            "{alpha} cannot be used with {method:'knockoffs'}, which asks for a share of false genes. Leave {alpha} "
+            "out, or leave out {method}."
         )
         raise ArgumentError(text)
     for name, value in given.items():

@@ -10,7 +10,7 @@ from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL, accepted
 from recall_py.arguments import ArgumentError, Named
 from recall_py.method.clustering.partition import GraphClusterer
-from recall_py.method.params import PartitionParams, one_of, resolve_seed
+from recall_py.method.params import ALPHA, PartitionParams, one_of, resolve_seed
 from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
 from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
@@ -53,6 +53,7 @@ def louvain(
     batch_key: str | None = None,
     genes: Sequence[str] | None = None,
     programmes: Sequence[str] = USUAL,
+    alpha: float = ALPHA,
     modality: str | None = None,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -104,7 +105,7 @@ def louvain(
     seed = resolve_seed(random_state, rng)
     partition = PartitionParams(algorithm="louvain", use_weights=use_weights, n_orders=n_orders)
     if method == "knockoffs":
-        refuse_for_knockoffs(programmes, adjacency=adjacency, obsp=obsp, modality=modality)
+        refuse_for_knockoffs(programmes, alpha, adjacency=adjacency, obsp=obsp, modality=modality)
         if flavor != "igraph":
             text = "{flavor:{found!r}} cannot be used with {method:'knockoffs'}, which clusters by igraph alone."
             raise ArgumentError(text, found=flavor)
@@ -153,6 +154,7 @@ def louvain(
             batch_key=batch_key,
             genes=genes,
             programmes=programmes,
+            alpha=alpha,
             modality=modality,
             seed=seed,
             n_jobs=n_jobs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recall_py.adata.programmes import USUAL
+from recall_py.method.params import ALPHA
 from recall_py.run.merge import merge_adata
 from recall_py.run.options import with_option_docs
 
@@ -27,6 +28,7 @@ def merge_clusters(
     layer: str | None = None,
     genes: Sequence[str] | None = None,
     programmes: Sequence[str] = USUAL,
+    alpha: float = ALPHA,
     external: bool = False,
     all_pairs: bool = False,
     neighbors_key: str | None = None,

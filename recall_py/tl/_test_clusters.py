@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL
+from recall_py.method.params import ALPHA
 from recall_py.run.merge import test_adata
 from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_test
@@ -31,6 +32,7 @@ def test_clusters(
     layer: str | None = None,
     genes: Sequence[str] | None = None,
     programmes: Sequence[str] = USUAL,
+    alpha: float = ALPHA,
     neighbors_key: str | None = None,
     obsp: str | None = None,
     modality: str | None = None,

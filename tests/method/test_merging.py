@@ -15,9 +15,10 @@ from recall_py.datasets import simulate
 from recall_py.method.clustering.components import embed, scale
 from recall_py.method.merging import merge_clusters
 from recall_py.method.normalisation import log_normalise
+from recall_py.method.pairs.lead import NULL_FALL
 from recall_py.method.pairs.neighbours import Centroids, EdgeWeights
 from recall_py.method.pairs.table import MAX_CELLS
-from recall_py.method.params import MergeParams
+from recall_py.method.params import ALPHA, MergeParams
 
 QUICK = MergeParams(n_draws=3)
 
@@ -115,7 +116,8 @@ def test_an_outcome_near_the_threshold_is_called_near(three):
     two = np.minimum(three.groups, 1)
     (pair,) = three.merge(two).standing
     for below, near in ((0.4, True), (0.6, False)):
-        params = dataclasses.replace(QUICK, threshold=pair.lead - below, near=0.5)
+        alpha = ALPHA * (pair.lead - below) ** -NULL_FALL
+        params = dataclasses.replace(QUICK, alpha=alpha, near=0.5)
         (again,) = three.merge(two, params).standing
         assert (again.near, again.lead) == (near, pair.lead)
 
@@ -283,7 +285,9 @@ def test_labels_that_are_no_codes_are_refused(three, labels):
         ({"n_draws": 0}, "n_draws is 0; a whole number from 2 on"),
         ({"min_cells": -1}, "min_cells is -1; a whole number from 0 on"),
         ({"n_best": 2.5}, "n_best is 2.5; a whole number"),
-        ({"threshold": float("nan")}, "threshold is nan; a lead is needed"),
+        ({"alpha": float("nan")}, "alpha is nan; a share between 0 and 1 is needed"),
+        ({"alpha": 0.0}, "alpha is 0.0; a share between 0 and 1 is needed"),
+        ({"alpha": 5}, "alpha is 5; a share between 0 and 1 is needed"),
         ({"near": -1.0}, "near is -1.0; a difference from 0 on"),
     ],
 )

@@ -362,6 +362,7 @@ REFUSED = {
     "modality of an AnnData": (None, {"modality": "rna"}, "has no modalities"),
     "unknown method": (None, {"method": "magic"}, "Available: pairs, knockoffs"),
     "graph for knockoffs": (None, {"method": "knockoffs", "obsp": "connectivities"}, "built without knockoff genes"),
+    "alpha for knockoffs": (None, {"method": "knockoffs", "alpha": 0.01}, "alpha cannot be used with method"),
     "modality for knockoffs": (None, {"method": "knockoffs", "modality": "rna"}, r"mdata\['rna'\]"),
 }
 

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 import recall_py
 from recall_py.adata.merged import _names_told_apart
 from recall_py.adata.neighbours import recorded_graph
+from recall_py.adata.stored import read_merging
+from recall_py.method.pairs.lead import NULL_FALL, p_value
 from recall_py.method.pairs.neighbours import EdgeWeights
+from recall_py.report.merging_command import repeat
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
 
@@ -62,7 +65,21 @@ def test_every_merge_and_every_pair_that_stands_explains_itself(merged):
         assert 5 <= len(row["genes"]) == len(row["auc"]) == len(row["log10_p_null"]) <= 20
         assert set(row["genes"]) <= set(merged.var_names)
         assert row["ranks"][:4] == [1, 2, 3, 5]
+        assert row["p_value"] == p_value(row["evidence"])
         assert row["evidence"] == pytest.approx(np.max(np.add(row["real"], 0.25) / np.add(row["needed"], 0.25)))
+
+
+def test_a_lower_alpha_asks_for_more_and_the_report_repeats_it(cells, merged):
+    (pair,) = recall_py.get.pairs(merged, "cut_merged").to_dict("records")
+    alpha = 0.05 * pair["evidence"] ** -NULL_FALL / 2
+    strict = cells.copy()
+    quietly(strict, "cut", alpha=alpha)
+    assert recall_py.get.merges(strict, "cut_merged")["threshold"].gt(pair["evidence"]).all()
+    assert strict.obs["cut_merged"].cat.categories.size == 1
+    assert strict.uns["cut_merged"]["recall"]["params"]["alpha"] == alpha
+    told = repeat(read_merging(strict, "cut_merged"), "in.h5ad", "out.h5ad").split()
+    assert float(told[told.index("--alpha") + 1]) == alpha
+    assert "--alpha" not in repeat(read_merging(merged, "cut_merged"), "in.h5ad", "out.h5ad")
 
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])
@@ -177,6 +194,7 @@ def test_graph_of_another_size_is_refused():
         (lambda a: None, {"key_added": "cut"}, "would be lost"),
         (lambda a: None, {"key_added": "a/b"}, "one name"),
         (lambda a: None, {"genes": "CD3E"}, "pass names"),
+        (lambda a: None, {"alpha": 1.5}, "alpha is 1.5; a share between 0 and 1"),
         (lambda a: None, {"genes": ["none"]}, "1 of the 1 genes are not in X"),
     ],
 )

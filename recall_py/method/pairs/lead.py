@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recall_py.method.pairs.pooled import PooledPair
+from recall_py.method.params import ALPHA
 from recall_py.method.results import Comparison, Lead
 
 RANKS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100])
@@ -28,6 +29,32 @@ OBVIOUS = 0.2
 """Difference to the threshold that is far."""
 CLEAR_GAIN = 0.2
 """Lead that genes have to add before it is said that they alone tell two clusters apart."""
+NULL_LEAD = 0.5
+"""Evidence that every cut of one population is taken to reach, where a clustering has looked for it."""
+NULL_FALL = 5.0
+"""Power by which the share of such cuts falls from there on: a twofold evidence is reached by one in 32."""
+
+
+def p_value(times: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Share of the cuts of one population, as a clustering makes them, whose genes lead as far.
+
+    A power law, which is fitted to the largest fifth of the cuts in ``benchmarks.null_cuts``.
+
+    Parameters
+    ----------
+    times
+        The evidence; see :class:`~recall_py.method.results.Lead`. NaN stays NaN.
+    """
+    return np.maximum(np.asarray(times) / NULL_LEAD, 1.0) ** -NULL_FALL
+
+
+def threshold(alpha: float) -> float:
+    """The evidence above which a pair stands.
+
+    1 at the usual `alpha`, for which runs on one population were measured; at others as far along the tail of null cuts
+    as the two differ.
+    """
+    return float((ALPHA / alpha) ** (1.0 / NULL_FALL))
 
 
 def asked(n_cells: int) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.method.normalisation import log_normalised_block
-from recall_py.method.pairs.lead import compare
+from recall_py.method.pairs.lead import compare, threshold
 from recall_py.method.pairs.neighbours import Centroids
 from recall_py.method.pairs.pooled import PairOfCells, PooledPair
 from recall_py.method.pairs.table import EXACT_PARTNER, MAX_CELLS, limited
@@ -226,15 +226,15 @@ class Outcomes:
         comparison: Comparison | None = None,
     ) -> PairOutcome:
         n_first, n_second = (int(self._clusters.sizes[list(side)].sum()) for side in members)
-        threshold = self._params.threshold
+        least = threshold(self._params.alpha)
         return PairOutcome(
             first=members[0],
             second=members[1],
             sizes=(n_first, n_second),
             distance=self._clusters.profiles.ward(joined, *pair, most=MAX_CELLS),
             kind=kind,
-            threshold=threshold,
-            near=comparison is not None and abs(comparison.lead.times - threshold) <= self._params.near,
+            threshold=least,
+            near=comparison is not None and abs(comparison.lead.times - least) <= self._params.near,
             comparison=comparison,
         )
 
@@ -279,6 +279,6 @@ def _compare(first: sparse.csr_array, second: sparse.csr_array, pair: _Pair) -> 
         left_out=pair.left_out,
     )
     rng = np.random.default_rng([params.seed, *pair.key])
-    comparison = compare(pooled, rng, threshold=params.threshold, n_draws=params.n_draws, n_best=params.n_best)
+    comparison = compare(pooled, rng, threshold=threshold(params.alpha), n_draws=params.n_draws, n_best=params.n_best)
     comparison = comparison._replace(genes=np.flatnonzero(present)[comparison.genes])
     return comparison.turned() if pair.swapped else comparison

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse, stats
 
-from recall_py.method.pairs.lead import compare, lead
+from recall_py.method.pairs.lead import NULL_FALL, compare, lead, p_value, threshold
 from recall_py.method.pairs.pooled import PooledPair
+from recall_py.method.params import MergeParams
 
 LOG10_P = st.floats(-300.0, 0.0)
 
@@ -132,9 +133,29 @@ def test_an_obvious_pair_is_settled_after_three_draws():
                 drawn.append(null)
                 yield null
 
-    for shift, threshold, n_draws in ((6.0, 1.0, 3), (1.0, 1.0, 3), (1.0, 0.4, 7)):
+    for shift, least, n_draws in ((6.0, 1.0, 3), (1.0, 1.0, 3), (1.0, 0.4, 7)):
         pair = pair_of(shift)
         counted = Counted(**vars(pair))
         drawn.clear()
-        compare(counted, np.random.default_rng(0), threshold=threshold, n_draws=7, n_best=0)
+        compare(counted, np.random.default_rng(0), threshold=least, n_draws=7, n_best=0)
         assert len(drawn) == n_draws
+
+
+def test_p_values_fall_with_the_evidence_and_are_missing_where_there_is_none():
+    p = p_value(np.array([-1.0, 0.0, 0.3, 1.0, 2.0, 20.0, np.nan]))
+    assert p[:3].tolist() == [1.0, 1.0, 1.0]
+    assert (np.diff(p[2:6]) < 0).all()
+    assert p[5] > 0
+    assert np.isnan(p[6])
+
+
+@settings(max_examples=30, deadline=None)
+@given(one=st.floats(1e-6, 0.999), other=st.floats(1e-6, 0.999))
+def test_what_a_pair_has_to_reach_follows_the_tail(one, other):
+    assert (threshold(one) > threshold(other)) == (one < other) or threshold(one) == pytest.approx(threshold(other))
+    ratio = (threshold(one) / threshold(other)) ** -NULL_FALL
+    assert ratio == pytest.approx(one / other)
+
+
+def test_the_usual_alpha_asks_for_evidence_above_one():
+    assert threshold(MergeParams.alpha) == 1.0
