@@ -76,6 +76,9 @@ def clusters_table(adata: AnnData, result: StoredMerging, clusters: pd.DataFrame
         ],
     }
     note = "Weakest against: the neighbour against which a cluster has least evidence."
+    if "stability" in clusters:
+        columns["stability"] = clusters["stability"]
+        note += " Stability: the overlap with its best match in a run of Leiden, the mean over runs; 1 is the most."
     return Table("clusters", pd.DataFrame(columns), note)
 
 

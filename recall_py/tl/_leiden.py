@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -100,6 +101,7 @@ def leiden(
     one_of("method", method, METHODS)
     if isinstance(resolution, str):
         one_of("resolution", resolution, (AUTO,))
+    refuse_no_resolution(resolution)
     programmes = accepted(programmes)
     refuse_removed_from_clustering("leiden", clustering_args)
     key = keys.final_key(key_added, "leiden", restricted=restrict_to is not None)
@@ -189,6 +191,13 @@ def _lasting_clusters(
         return sweep.lasting(), sweep
 
     return cluster_by(find, {"resolution": AUTO, "random_state": seed, "n_iterations": n_iterations})
+
+
+def refuse_no_resolution(resolution: float | str | None) -> None:
+    """Refuse a number at which no clustering ends well."""
+    if isinstance(resolution, int | float) and not 0.0 <= resolution < math.inf:
+        text = "{resolution} is {value}; a finite number from 0 on is needed, such as 1."
+        raise ArgumentError(text, value=resolution)
 
 
 def refuse_for_knockoffs(programmes: Sequence[str], alpha: float, **given: object) -> None:

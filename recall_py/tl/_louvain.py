@@ -16,7 +16,7 @@ from recall_py.run.cluster import cluster_adata
 from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
 from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_clustering
-from recall_py.tl._leiden import METHODS, recorded, refuse_for_knockoffs
+from recall_py.tl._leiden import METHODS, recorded, refuse_for_knockoffs, refuse_no_resolution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +95,7 @@ def louvain(
     if isinstance(resolution, str):
         text = "{resolution:{found!r}} is no number; one is needed here. {resolution:'auto'} is of Leiden."
         raise ArgumentError(text, found=resolution)
+    refuse_no_resolution(resolution)
     programmes = accepted(programmes)
     one_of("flavor", flavor, _FLAVORS)
     refuse_removed_from_clustering("louvain", clustering_args)

@@ -98,6 +98,7 @@ def test_the_report_says_auto_and_calls_no_start_too_coarse(found):
     assert "(Leiden, resolution auto, on " in unescape(page)
     assert "--resolution auto" in page
     assert "too coarse" not in page
+    assert "Stability: the overlap with its best match in a run of Leiden" in unescape(page)
 
 
 def test_arguments_of_igraph_are_taken(cells, found):

@@ -354,6 +354,8 @@ REFUSED = {
     "no such graph": (None, {"obsp": "wnn"}, r"obsp\['wnn'\] does not exist; obsp has: distances, connectivities"),
     "no such entry": (None, {"neighbors_key": "wnn"}, r"uns\['wnn'\] does not exist"),
     "a cell each": (None, {"resolution": 1e9}, "label of its own for each of the 180 cells"),
+    "no number": (None, {"resolution": float("nan")}, "resolution is nan; a finite number from 0 on is needed"),
+    "below 0": (None, {"resolution": -1}, "resolution is -1; a finite number from 0 on is needed"),
     "no labels": (without_labels, {"restrict_to": ("half", ["a"])}, "has no label for any cell"),
     "start of others": (with_column_of_others, {}, r"Pass another key_added, or remove it: del adata\.obs"),
     "name outside": (with_the_new_name_outside, {"restrict_to": ("half", ["a"])}, "outside the restriction .* a,0"),
