@@ -90,6 +90,7 @@ GROUPS: dict[str, dict[str, Option]] = {
             default="recall_test",
             says="Slot of ``uns`` to write to.",
         ),
+        "sc_shc.key_added": Option(default="sc_shc", says="Slot of ``obs`` and ``uns`` to write to."),
         "key": Option(kind=str, value="NAME", says="Entry of uns with the result, where there are several."),
         "report": Option(kind=Path, value="PAGE", says="Write a report, an .html page that loads nothing."),
         "markers": Option(kind=Path, value="FILE", says="Write the markers of each cluster as .csv."),
@@ -103,6 +104,10 @@ GROUPS: dict[str, dict[str, Option]] = {
             default=inspect.Parameter.empty,
             value="COLUMN",
             says="Column of ``obs`` with the labels. Categories, text, integers or booleans.",
+        ),
+        "sc_shc.groupby": Option(
+            says="Column of ``obs`` with labels to test; those whose split does not stand become one. Without it "
+            "the cells are clustered. Cells without a label are left out.",
         ),
         "external": Option(
             kind=bool,
@@ -304,6 +309,16 @@ GROUPS: dict[str, dict[str, Option]] = {
             says="Column of ``obs`` with batches: null genes are fitted and drawn within each batch, so that a "
             "batch is no marker.",
         ),
+        "sc_shc.batch_key": Option(
+            says="Column of ``obs`` with batches: residuals and null cells are those of each batch, and the statistic "
+            "is the median over the batches with 20 cells on both sides of a split; other cells take no part in the "
+            "test.",
+        ),
+        "sc_shc.genes": Option(says="Names of the genes that take part, in place of `n_top_genes`."),
+        "sc_shc.n_top_genes": Option(
+            default=2500,
+            says='Genes to select by their binomial deviance; ``var["highly_variable"]`` has no say.',
+        ),
         "genes": Option(
             kind=Path,
             value="FILE",
@@ -435,6 +450,10 @@ GROUPS: dict[str, dict[str, Option]] = {
             "finer fails; as failing is not always monotone, it can be another one than the first that passes"
             " on the way down.",
         ),
+    },
+    "Tree of splits": {
+        "alpha": Option(default=0.05, says="Family-wise error rate, over all splits that are tested."),
+        "n_comps": Option(default=30, says="Components of the cells."),
     },
     "Running": {
         "random_state": Option(

@@ -8,6 +8,7 @@ from recall_py.tl._leiden import leiden
 from recall_py.tl._louvain import louvain
 from recall_py.tl._merge_clusters import merge_clusters
 from recall_py.tl._recall import recall
+from recall_py.tl._sc_shc import sc_shc
 from recall_py.tl._test_clusters import test_clusters
 
-__all__ = ["leiden", "louvain", "merge_clusters", "recall", "test_clusters"]
+__all__ = ["leiden", "louvain", "merge_clusters", "recall", "sc_shc", "test_clusters"]
