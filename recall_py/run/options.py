@@ -90,6 +90,9 @@ GROUPS: dict[str, dict[str, Option]] = {
             default="recall_test",
             says="Slot of ``uns`` to write to.",
         ),
+        "countsplit.key_added": Option(
+            default="countsplit", says="Slot of ``uns`` to write to, and what the names of the layers begin with."
+        ),
         "sc_shc.key_added": Option(default="sc_shc", says="Slot of ``obs`` and ``uns`` to write to."),
         "key": Option(kind=str, value="NAME", says="Entry of uns with the result, where there are several."),
         "report": Option(kind=Path, value="PAGE", says="Write a report, an .html page that loads nothing."),
@@ -449,6 +452,21 @@ GROUPS: dict[str, dict[str, Option]] = {
             "fewer clusterings where the search starts high. The partition found passes, and the one a step "
             "finer fails; as failing is not always monotone, it can be another one than the first that passes"
             " on the way down.",
+        ),
+    },
+    "Folds": {
+        "n_folds": Option(default=2, says="Number of folds."),
+        "shares": Option(says="Share of the counts that each fold has, on average; equal shares by default."),
+        "model": Option(
+            default="poisson",
+            says='``"poisson"``: each molecule goes to a fold by itself. ``"negative_binomial"``: those of a gene in a '
+            "cell go together, as its `size` says, so that folds of counts that vary more than Poisson are "
+            "independent.",
+        ),
+        "size": Option(
+            says="Size of the negative binomial of each gene, mean^2 / (variance - mean): numbers, or a column of "
+            "``var``. By default estimated by moments, given the depth of the cells; clusters in the cells make it too "
+            "small.",
         ),
     },
     "Tree of splits": {
