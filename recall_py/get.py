@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recall_py.adata import keys
+from recall_py.adata.comparison import read_comparison
 from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
 
@@ -329,6 +330,32 @@ def tree(adata: AnnData, key: str = "sc_shc") -> pd.DataFrame:
     table = pd.DataFrame({name: columns[name] for name in names}).assign(split=columns["stands"])
     table.insert(0, "node", np.arange(len(table)))
     return table
+
+
+def comparison(adata: AnnData, key: str = "compare") -> pd.DataFrame:
+    """The table of :func:`recall_py.tl.compare`.
+
+    Parameters
+    ----------
+    adata
+        With a comparison of methods.
+    key
+        ``key_added`` of :func:`recall_py.tl.compare`.
+
+    Returns
+    -------
+    As it was returned there, one row for each method.
+
+    Examples
+    --------
+    >>> import recall_py, scanpy as sc
+    >>> adata = recall_py.datasets.simulate(200, 300, group_shares=(0.5, 0.5), log2_fold_change=3)
+    >>> sc.pp.neighbors(adata, use_rep="X")
+    >>> table = recall_py.tl.compare(adata, ["plain", "sc_shc"])
+    >>> recall_py.get.comparison(adata)["method"].tolist()
+    ['plain', 'sc_shc']
+    """
+    return read_comparison(adata, key)
 
 
 def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster"] = "pair") -> pd.DataFrame:

@@ -90,6 +90,9 @@ GROUPS: dict[str, dict[str, Option]] = {
             default="recall_test",
             says="Slot of ``uns`` to write to.",
         ),
+        "compare.key_added": Option(
+            default="compare", says="Slot of ``uns`` to write to, and what the names of the labels begin with."
+        ),
         "countsplit.key_added": Option(
             default="countsplit", says="Slot of ``uns`` to write to, and what the names of the layers begin with."
         ),
@@ -453,6 +456,11 @@ GROUPS: dict[str, dict[str, Option]] = {
             "finer fails; as failing is not always monotone, it can be another one than the first that passes"
             " on the way down.",
         ),
+    },
+    "Comparison": {
+        "methods": Option(says="The methods to run; all by default, scstability only where it is installed."),
+        "label": Option(says="Column of ``obs`` with known labels."),
+        "compare.resolution": Option(default=1.0, says="Of Leiden, where it is plain, calibrated or on a fold."),
     },
     "Folds": {
         "n_folds": Option(default=2, says="Number of folds."),

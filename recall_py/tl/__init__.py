@@ -4,6 +4,7 @@
 :func:`merge_clusters` takes labels from anywhere.
 """
 
+from recall_py.tl._compare import compare
 from recall_py.tl._countsplit import countsplit
 from recall_py.tl._leiden import leiden
 from recall_py.tl._louvain import louvain
@@ -12,4 +13,4 @@ from recall_py.tl._recall import recall
 from recall_py.tl._sc_shc import sc_shc
 from recall_py.tl._test_clusters import test_clusters
 
-__all__ = ["countsplit", "leiden", "louvain", "merge_clusters", "recall", "sc_shc", "test_clusters"]
+__all__ = ["compare", "countsplit", "leiden", "louvain", "merge_clusters", "recall", "sc_shc", "test_clusters"]
