@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recall_py.adata import keys
+from recall_py.adata.comparison import read_comparison
 from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
 from recall_py.method.pairs.lead import p_value
@@ -291,6 +292,75 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
             of_outcome[outcome].append(value)
         table[title] = of_outcome
     return table[np.asarray(stored["merged"]) == merged].reset_index(drop=True)
+
+
+def tree(adata: AnnData, key: str = "sc_shc") -> pd.DataFrame:
+    """Tested splits of the tree of :func:`recall_py.tl.sc_shc`, the root first.
+
+    Parameters
+    ----------
+    adata
+        With a tree of tested splits.
+    key
+        ``key_added`` of :func:`recall_py.tl.sc_shc`.
+
+    Returns
+    -------
+    One row for each split that was tested:
+
+    ``node``, ``parent``
+        Its number, from 0, and that of the split above it; -1 for the root.
+    ``n_left``, ``n_right``
+        Cells on its two sides.
+    ``statistic``
+        What the split takes from the sum of squares of the cells, divided by their number.
+    ``p``, ``level``, ``split``
+        The p-value, the level at this node, and whether the one is below the other, so that the two sides are kept
+        apart.
+
+    Examples
+    --------
+    >>> import recall_py
+    >>> adata = recall_py.datasets.simulate(200, 300, group_shares=(0.5, 0.5), log2_fold_change=3)
+    >>> recall_py.tl.sc_shc(adata)
+    >>> recall_py.get.tree(adata)[["n_left", "n_right", "split"]].iloc[0].tolist()
+    [100, 100, True]
+    """
+    entry = adata.uns.get(key, {})
+    if not (hasattr(entry, "get") and keys.TREE in entry):
+        msg = f"uns[{key!r}] holds no tree of tested splits. Make one: recall_py.tl.sc_shc(adata, key_added={key!r})"
+        raise KeyError(msg)
+    columns = entry[keys.TREE]["splits"]
+    names = ("parent", "n_left", "n_right", "statistic", "p", "level")
+    table = pd.DataFrame({name: columns[name] for name in names}).assign(split=columns["stands"])
+    table.insert(0, "node", np.arange(len(table)))
+    return table
+
+
+def comparison(adata: AnnData, key: str = "compare") -> pd.DataFrame:
+    """The table of :func:`recall_py.tl.compare`.
+
+    Parameters
+    ----------
+    adata
+        With a comparison of methods.
+    key
+        ``key_added`` of :func:`recall_py.tl.compare`.
+
+    Returns
+    -------
+    As it was returned there, one row for each method.
+
+    Examples
+    --------
+    >>> import recall_py, scanpy as sc
+    >>> adata = recall_py.datasets.simulate(200, 300, group_shares=(0.5, 0.5), log2_fold_change=3)
+    >>> sc.pp.neighbors(adata, use_rep="X")
+    >>> table = recall_py.tl.compare(adata, ["plain", "sc_shc"])
+    >>> recall_py.get.comparison(adata)["method"].tolist()
+    ['plain', 'sc_shc']
+    """
+    return read_comparison(adata, key)
 
 
 def markers(adata: AnnData, key: str = "leiden", *, by: Literal["pair", "cluster"] = "pair") -> pd.DataFrame:

@@ -59,12 +59,12 @@ def write_merging(
     """
     of_start = _final_codes(merging)
     in_order = list(dict.fromkeys(of_start.tolist()))
-    labels = _names_told_apart(names, [merging.members[code] for code in in_order])
+    labels = names_told_apart(names, [merging.members[code] for code in in_order])
     place = np.argsort(in_order)
     codes = np.full(cells.size, -1)
     codes[cells] = place[merging.labels]
     adata.obs[key_added] = pd.Categorical.from_codes(codes, pd.Index(labels))
-    _carry_colours(adata, key_added, groupby, [np.asarray(names)[list(merging.members[code])] for code in in_order])
+    carry_colours(adata, key_added, groupby, [np.asarray(names)[list(merging.members[code])] for code in in_order])
     record = _record(data, left_out, params, merging, names, [labels[at] for at in place], np.bincount(merging.labels))
     adata.uns[key_added] = {keys.PARAMS: dict(asked), keys.RECORD: record}
 
@@ -219,7 +219,7 @@ def joined_name(names: Sequence[str], members: Sequence[int]) -> str:
     return " + ".join(names[code] for code in members)
 
 
-def _names_told_apart(names: Sequence[str], members: Sequence[Sequence[int]]) -> list[str]:
+def names_told_apart(names: Sequence[str], members: Sequence[Sequence[int]]) -> list[str]:
     """A name for each cluster; a union gives way to a cluster that was called so from the start."""
     taken = {names[parts[0]] for parts in members if len(parts) == 1}
     labels = []
@@ -235,7 +235,7 @@ def _names_told_apart(names: Sequence[str], members: Sequence[Sequence[int]]) ->
     return labels
 
 
-def _carry_colours(adata: AnnData, key_added: str, groupby: str, members: Sequence[NDArray[np.str_]]) -> None:
+def carry_colours(adata: AnnData, key_added: str, groupby: str, members: Sequence[NDArray[np.str_]]) -> None:
     """Give each cluster the colour of its largest part; colours of earlier labels are dropped."""
     adata.uns.pop(key_added + keys.COLORS_SUFFIX, None)
     labels = adata.obs[groupby].astype("category")

@@ -285,6 +285,9 @@ def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
     entry = adata.uns.get(key, {})
     if hasattr(entry, "get") and keys.RECORD in entry:
         return _with_plain_text(entry[keys.RECORD])
+    if hasattr(entry, "get") and keys.TREE in entry:
+        msg = f"uns[{key!r}] holds a tree of tested splits. Read it: recall_py.get.tree(adata, {key!r})"
+        raise KeyError(msg)
     stored = ", ".join(results(adata)) or "nothing"
     msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {stored}."
     raise KeyError(msg)

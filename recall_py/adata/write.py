@@ -104,7 +104,8 @@ def refuse_occupied(adata: AnnData, key_added: str, *, sketch: bool = False) -> 
         text = "obs[{column!r}] is taken, and the cells of the sketch would be marked there. Pass another {key_added}."
         raise ArgumentError(text, column=column)
     if entry is None or (
-        hasattr(entry, "get") and (keys.RECORD in entry or "resolution" in entry.get(keys.PARAMS, {}))
+        hasattr(entry, "get")
+        and (keys.RECORD in entry or keys.TREE in entry or "resolution" in entry.get(keys.PARAMS, {}))
     ):
         return
     text = "uns[{key!r}] holds something that is not a clustering. Pass another {key_added}; it would be lost."

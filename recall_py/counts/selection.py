@@ -71,3 +71,23 @@ def _clipped_variance(
     sums, squares = below + n_above * ceiling, squares_below + n_above * ceiling**2
     # In the order of scanpy's operations: rounding decides between genes that vary alike.
     return (1 / ((n_cells - 1) * np.square(deviation))) * ((n_cells * np.square(mean)) + squares - 2 * sums * mean)
+
+
+def most_deviant(counts: CountMatrix, n_top_genes: int) -> NDArray[np.bool_]:
+    """(n_genes,) mask of the `n_top_genes` whose counts are least like one share of the total of every cell.
+
+    By the binomial deviance from that (Townes et al. 2019, doi 10.1186/s13059-019-1861-6).
+    """
+    totals, sums = counts.survey.totals, counts.survey.sums
+    share = sums / (totals.sum() or 1.0)
+    half_deviance = -totals.sum() * np.log1p(-np.minimum(share, 1 - 1e-16))
+    for cells, genes, values in counts.entries():
+        count, total, expected = values.astype(np.float64), totals[cells], share[genes]
+        present = count > 0
+        count, total, expected, genes = count[present], total[present], expected[present], genes[present]
+        others = total - count
+        of_gene = count * np.log(count / (total * expected))
+        ratio = np.divide(others, total, out=np.ones(others.size), where=others > 0)
+        of_others = others * np.log(ratio) + count * np.log1p(-np.minimum(expected, 1 - 1e-16))
+        half_deviance += np.bincount(genes, of_gene + of_others, minlength=share.size)
+    return np.argsort(np.argsort(-half_deviance, kind="stable")) < n_top_genes

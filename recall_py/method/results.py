@@ -287,3 +287,35 @@ class Tested:
     """The pairs that were compared."""
     untested: tuple[int, ...]
     """Codes of the clusters that are too small to be tested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeSplit:
+    """A split of a tree, and whether one population would be split as widely."""
+
+    parent: int
+    """Place of the split above it among those that were tested; -1 for the root."""
+    n_left: int
+    n_right: int
+    statistic: float
+    """What the split takes from the sum of squares, for each cell."""
+    p: float
+    level: float
+    """The p-value below which it stands."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether the two sides are kept apart."""
+        return self.p < self.level
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitTree:
+    """A tree cut where its splits stand."""
+
+    labels: NDArray[np.int32]
+    """(n_cells,) codes 0..k-1 by decreasing size."""
+    splits: tuple[TreeSplit, ...]
+    """Those that were tested, the root first."""
+    n_untested: int
+    """Splits above which all stand, and that leave too few cells on a side to be tested."""

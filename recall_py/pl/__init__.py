@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recall_py.pl._compare import compare
 from recall_py.pl._evidence import evidence
 from recall_py.pl._knockoffs import knockoffs
 from recall_py.pl._markers import markers
@@ -11,4 +12,4 @@ from recall_py.pl._search import search
 from recall_py.pl._tree import tree
 from recall_py.pl._umap_compare import umap_compare
 
-__all__ = ["evidence", "knockoffs", "markers", "merges", "pairs", "search", "tree", "umap_compare"]
+__all__ = ["compare", "evidence", "knockoffs", "markers", "merges", "pairs", "search", "tree", "umap_compare"]

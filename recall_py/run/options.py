@@ -90,6 +90,13 @@ GROUPS: dict[str, dict[str, Option]] = {
             default="recall_test",
             says="Slot of ``uns`` to write to.",
         ),
+        "compare.key_added": Option(
+            default="compare", says="Slot of ``uns`` to write to, and what the names of the labels begin with."
+        ),
+        "countsplit.key_added": Option(
+            default="countsplit", says="Slot of ``uns`` to write to, and what the names of the layers begin with."
+        ),
+        "sc_shc.key_added": Option(default="sc_shc", says="Slot of ``obs`` and ``uns`` to write to."),
         "key": Option(kind=str, value="NAME", says="Entry of uns with the result, where there are several."),
         "report": Option(kind=Path, value="PAGE", says="Write a report, an .html page that loads nothing."),
         "markers": Option(kind=Path, value="FILE", says="Write the markers of each cluster as .csv."),
@@ -103,6 +110,10 @@ GROUPS: dict[str, dict[str, Option]] = {
             default=inspect.Parameter.empty,
             value="COLUMN",
             says="Column of ``obs`` with the labels. Categories, text, integers or booleans.",
+        ),
+        "sc_shc.groupby": Option(
+            says="Column of ``obs`` with labels to test; those whose split does not stand become one. Without it "
+            "the cells are clustered. Cells without a label are left out.",
         ),
         "external": Option(
             kind=bool,
@@ -304,6 +315,16 @@ GROUPS: dict[str, dict[str, Option]] = {
             says="Column of ``obs`` with batches: null genes are fitted and drawn within each batch, so that a "
             "batch is no marker.",
         ),
+        "sc_shc.batch_key": Option(
+            says="Column of ``obs`` with batches: residuals and null cells are those of each batch, and the statistic "
+            "is the median over the batches with 20 cells on both sides of a split; other cells take no part in the "
+            "test.",
+        ),
+        "sc_shc.genes": Option(says="Names of the genes that take part, in place of `n_top_genes`."),
+        "sc_shc.n_top_genes": Option(
+            default=2500,
+            says='Genes to select by their binomial deviance; ``var["highly_variable"]`` has no say.',
+        ),
         "genes": Option(
             kind=Path,
             value="FILE",
@@ -444,6 +465,30 @@ GROUPS: dict[str, dict[str, Option]] = {
             "finer fails; as failing is not always monotone, it can be another one than the first that passes"
             " on the way down.",
         ),
+    },
+    "Comparison": {
+        "methods": Option(says="The methods to run; all by default, scstability only where it is installed."),
+        "label": Option(says="Column of ``obs`` with known labels."),
+        "compare.resolution": Option(default=1.0, says="Of Leiden, where it is plain, calibrated or on a fold."),
+    },
+    "Folds": {
+        "n_folds": Option(default=2, says="Number of folds."),
+        "shares": Option(says="Share of the counts that each fold has, on average; equal shares by default."),
+        "model": Option(
+            default="poisson",
+            says='``"poisson"``: each molecule goes to a fold by itself. ``"negative_binomial"``: those of a gene in a '
+            "cell go together, as its `size` says, so that folds of counts that vary more than Poisson are "
+            "independent.",
+        ),
+        "size": Option(
+            says="Size of the negative binomial of each gene, mean^2 / (variance - mean): numbers, or a column of "
+            "``var``. By default estimated by moments, given the depth of the cells; clusters in the cells make it too "
+            "small.",
+        ),
+    },
+    "Tree of splits": {
+        "alpha": Option(default=0.05, says="Family-wise error rate, over all splits that are tested."),
+        "n_comps": Option(default=30, says="Components of the cells."),
     },
     "Running": {
         "random_state": Option(

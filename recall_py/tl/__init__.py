@@ -4,10 +4,13 @@
 :func:`merge_clusters` takes labels from anywhere.
 """
 
+from recall_py.tl._compare import compare
+from recall_py.tl._countsplit import countsplit
 from recall_py.tl._leiden import leiden
 from recall_py.tl._louvain import louvain
 from recall_py.tl._merge_clusters import merge_clusters
 from recall_py.tl._recall import recall
+from recall_py.tl._sc_shc import sc_shc
 from recall_py.tl._test_clusters import test_clusters
 
-__all__ = ["leiden", "louvain", "merge_clusters", "recall", "test_clusters"]
+__all__ = ["compare", "countsplit", "leiden", "louvain", "merge_clusters", "recall", "sc_shc", "test_clusters"]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from recall_py.run.graph_clusters import Cluster
 
 METHODS = ("pairs", "knockoffs")
-_scanpy_leiden = sc.tl.leiden
+scanpy_leiden = sc.tl.leiden
 """scanpy's own, taken once: a user may put ours in its place."""
 
 
@@ -135,11 +135,11 @@ def leiden(
             progress=progress,
         )
     seed = resolve_seed(random_state, rng)
-    takes_rng = rng is not None and "rng" in inspect.signature(_scanpy_leiden).parameters
+    takes_rng = rng is not None and "rng" in inspect.signature(scanpy_leiden).parameters
     by_scanpy: dict[str, Any] = {"rng" if takes_rng else "random_state": seed}
 
     def by_scanpy_once(cells: AnnData, key: str) -> None:
-        _scanpy_leiden(cells, resolution, key_added=key, **by_scanpy, **clustering_args)
+        scanpy_leiden(cells, resolution, key_added=key, **by_scanpy, **clustering_args)
 
     return calibrate_graph_clusters(
         adata,

@@ -45,7 +45,7 @@ class DepthNegativeBinomial:
         self, fit: NullFit, depth: NDArray[np.float64], seed: np.random.SeedSequence, *, n_jobs: int
     ) -> sparse.csc_array:
         """Draw knockoff counts of cells with the given depths."""
-        mean, size = fit.parameters["mean"], _size(fit)
+        mean, size = fit.parameters["mean"], size_of(fit)
 
         def draw_gene(gene: int, rng: np.random.Generator) -> Draw:
             return negative_binomial_draw(size[gene], mean[gene] * depth, depth.size, rng)
@@ -57,14 +57,14 @@ class DepthNegativeBinomial:
 
         The variance is the mean of the variances given depth plus the variance of the means given depth.
         """
-        mean, size = fit.parameters["mean"], _size(fit)
+        mean, size = fit.parameters["mean"], size_of(fit)
         first, second = depth.mean(), (depth**2).mean()
         within = mean * first + mean**2 * second / size
         zeros = [np.exp(-clump_rate(size[gene], mean[gene] * depth)).mean() for gene in range(mean.size)]
         return Moments(mean * first, within + mean**2 * depth.var(), np.array(zeros))
 
 
-def _size(fit: NullFit) -> NDArray[np.float64]:
+def size_of(fit: NullFit) -> NDArray[np.float64]:
     """1 / overdispersion as drawn, infinite for Poisson."""
     overdispersion = fit.parameters["overdispersion"]
     size = np.full(overdispersion.size, np.inf)
