@@ -157,7 +157,8 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Their cells.
     ``kind``
         ``"pair"``: compared with null cells. ``"small"``: one has too few cells for that, and joined its nearest.
-        ``"batch"``: not compared, because the two have no batch in common; they stay.
+        ``"batch"``: not compared, because the two have no batch in common with 5 cells of each, so that type or batch
+        effect cannot be told apart; they stay.
     ``distance``
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``
@@ -186,6 +187,9 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Lists: places among the genes of the pair, the decades of p by which the gene there leads its null, those by
         which a null gene there leads itself in the other draws (the mean over draws), and what is needed: 0.9 + 1.1
         log10(cells of the smaller cluster, at most 300) times as much, a quarter of a decade added to both.
+    ``batches``, ``group_batches``, ``reference_batches``
+        Of a run with ``batch_key``: lists of the batches within which the two were compared, empty where there are
+        none; and of those that have cells of each, the one with most cells first.
 
     Examples
     --------
@@ -291,6 +295,17 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
         for outcome, value in zip(rows["outcome"], np.asarray(values).tolist(), strict=True):
             of_outcome[outcome].append(value)
         table[title] = of_outcome
+    if keys.BATCHES in record:
+        batches = record[keys.BATCHES]
+        names = np.asarray(batches["name"]).astype(str)
+        for title, column in (
+            ("batches", "told_in"),
+            ("group_batches", "n_group"),
+            ("reference_batches", "n_reference"),
+        ):
+            in_batches = np.asarray(batches[column]).astype(int)
+            order = np.argsort(-in_batches, axis=1, kind="stable")
+            table[title] = [names[at[: np.count_nonzero(n)]].tolist() for at, n in zip(order, in_batches, strict=True)]
     return table[np.asarray(stored["merged"]) == merged].reset_index(drop=True)
 
 

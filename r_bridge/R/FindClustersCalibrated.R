@@ -35,7 +35,7 @@ seurat_options <- function() {
 
 # What the engine finds of labels, told while it goes on.
 compare_pairs <- function(doing, given, options, verbose) {
-  counts <- given$read(as.integer(call_engine("sampled", given$codes, module = PAIRS)))
+  counts <- given$read(as.integer(call_engine("sampled", given$codes, given$batches, module = PAIRS)))
   fields <- c("codes", "names", "column", "start_column", "graph", "graph_name", "batches", "batch_key", "clustering")
   plain <- sapply(fields, function(field) given[[field]], simplify = FALSE)
   found <- call_engine(doing, plain, counts, options, say = if (verbose) tell,

@@ -20,25 +20,31 @@ _HALF = float(1 << 26)
 
 
 @jit
-def pearson_residuals(indptr, cells, counts, depth, stratum, share, residuals, dispersion, attenuation):
+def pearson_residuals(
+    indptr, cells, counts, depth, stratum, share, inflation, certainty, residuals, dispersion, attenuation
+):
     """Residuals ``residuals[gene, cell]`` of counts with mean depth times share and variance mean + dispersion mean^2.
 
     The counts are compressed by gene; `share` is that of a gene within each stratum of cells. Fills `dispersion` by
     moments, and `attenuation` with the mean of mean^2 / variance, by which variance of the log rate shows in residuals.
+    `inflation` is by how much more cells vary about the mean of their stratum than about a mean fitted to themselves,
+    `certainty` the share of the square of a fitted mean that is not chance, for each stratum and gene.
     """
     n_cells = depth.size
     bound = np.float32(math.sqrt(n_cells))
     mean = np.empty(n_cells, dtype=np.float32)
     for gene in range(dispersion.size):
         squares = 0.0
+        excess = 0.0
         for i in range(n_cells):
             mean[i] = depth[i] * share[stratum[i], gene]
-            squares += np.float64(mean[i]) * mean[i]
-        excess = squares
+            square = np.float64(mean[i]) * mean[i]
+            squares += certainty[stratum[i], gene] * square
+            excess += inflation[stratum[i]] * square
         for at in range(indptr[gene], indptr[gene + 1]):
             count = counts[at]
-            excess += count * count - 2.0 * count * mean[cells[at]] - count
-        spread = np.float32(max(0.0, excess / squares))
+            excess += inflation[stratum[cells[at]]] * (count * count - 2.0 * count * mean[cells[at]]) - count
+        spread = np.float32(max(0.0, excess / squares)) if squares > 0.0 else np.float32(0.0)
         dispersion[gene] = spread
         row = residuals[gene]
         explained = np.float32(0.0)

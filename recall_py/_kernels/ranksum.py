@@ -141,17 +141,19 @@ def standardise_pairs(u, ties, sizes, first, second, above, z):
 def count_two(indptr, keys, n_first, n_cells, u, ties):
     """Counts and tie sums of two parts, for :func:`standardise_pairs`: code 1 for the first part, 0 for the second.
 
-    ``u[gene, 1, 0]`` becomes the Mann-Whitney count of the first over the second, ``ties[gene, 1, 1]`` the sum of
-    t^3 - t over all tie groups.
+    ``u[row, 1, 0]`` becomes the Mann-Whitney count of the first over the second, ``ties[row, 1, 1]`` the sum of
+    t^3 - t over all tie groups. Rows are genes, or genes within batches, the batches of a gene one after the other.
 
-    `keys` are the non-zeros of each gene in ascending order, none negative; the last bit tells whether a cell is of the
-    first part, the others the value.
+    `keys` are the non-zeros of each row in ascending order, none negative; the last bit tells whether a cell is of the
+    first part, the others the value. `n_first` and `n_cells` are the cells of the first part and of both, in each
+    batch.
     """
-    for gene in range(u.shape[0]):
-        begin = indptr[gene]
-        end = indptr[gene + 1]
-        n_zeros = n_cells - (end - begin)
-        zeros_first = n_first
+    for row in range(u.shape[0]):
+        begin = indptr[row]
+        end = indptr[row + 1]
+        batch = row % n_cells.size
+        n_zeros = n_cells[batch] - (end - begin)
+        zeros_first = n_first[batch]
         for at in range(begin, end):
             zeros_first -= int(keys[at] & 1)
         below = n_zeros - zeros_first
@@ -170,5 +172,5 @@ def count_two(indptr, keys, n_first, n_cells, u, ties):
             size = float(stop - at)
             tied += size**3 - size
             at = stop
-        u[gene, 1, 0] = over
-        ties[gene, 1, 1] = tied
+        u[row, 1, 0] = over
+        ties[row, 1, 1] = tied

@@ -13,7 +13,7 @@ from recall_py.arguments import ArgumentError
 from recall_py.words import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from anndata import AnnData
 
@@ -86,6 +86,33 @@ def read_batches(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | 
     batches = read_labels(adata, column, cells).cat.remove_unused_categories()
     refuse_missing(batches, column)
     return batches
+
+
+def batch_codes(adata: AnnData, column: str | None, cells: NDArray[np.bool_] | None) -> NDArray[np.int32] | None:
+    """The codes of :func:`read_batches`."""
+    batches = read_batches(adata, column, cells)
+    return None if batches is None else batches.cat.codes.to_numpy().astype(np.int32)
+
+
+_NAMES_OF_BATCHES = frozenset(
+    {
+        "batch", "batch_id", "sample", "sample_id", "sample_name", "donor", "donor_id", "patient", "patient_id",
+        "subject", "subject_id", "individual", "library", "library_id", "orig.ident", "replicate", "lane", "dataset",
+        "study", "protocol",
+    }
+)  # fmt: skip
+_MOST_BATCHES = 200
+
+
+def batch_like_columns(adata: AnnData, cells: NDArray[np.bool_] | None) -> Iterator[tuple[str, NDArray[np.integer]]]:
+    """Columns that by their names may hold batches, and their codes; -1 where there is none."""
+    for column in adata.obs.columns:
+        if str(column).lower() not in _NAMES_OF_BATCHES or pd.api.types.is_float_dtype(adata.obs[column]):
+            continue
+        values = adata.obs[column] if cells is None else adata.obs[column][cells]
+        codes, found = pd.factorize(values)
+        if 2 <= len(found) <= _MOST_BATCHES:
+            yield str(column), codes
 
 
 def refuse_missing(labels: pd.Series[Any], column: str) -> None:

@@ -201,6 +201,7 @@ def _record(
             "reason": np.array([_reason(one, left_out.presence) for one in outcomes], dtype=np.str_),
             "merged": np.arange(len(outcomes)) < n_merges,
         },
+        **({keys.BATCHES: _batch_columns(outcomes, data.batch_names)} if data.batch_names else {}),
         "best_genes": _best_gene_columns(outcomes),
         "ranks": _rank_columns(outcomes),
     }
@@ -277,6 +278,18 @@ def _outcome_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]
         "near": np.array([outcome.near for outcome in outcomes], dtype=np.bool_),
         "passes": np.array([outcome.stands for outcome in outcomes], dtype=np.bool_),
     }
+
+
+def _batch_columns(outcomes: Sequence[PairOutcome], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The batches, (n_outcomes, n_batches) cells of the two in each, and whether they were compared in it."""
+    shape = (len(outcomes), len(names))
+    group, reference = (
+        np.array([outcome.in_batches[side] for outcome in outcomes], dtype=np.int64).reshape(shape) for side in (0, 1)
+    )
+    told_in = np.zeros(shape, dtype=np.bool_)
+    for number, outcome in enumerate(outcomes):
+        told_in[number, list(outcome.told_in or ())] = True
+    return {"name": np.array(names, dtype=np.str_), "n_group": group, "n_reference": reference, "told_in": told_in}
 
 
 def _best_gene_columns(outcomes: Sequence[PairOutcome]) -> dict[str, NDArray[Any]]:

@@ -53,8 +53,9 @@ def merge_clusters(
     params
         What decides; the defaults if not given.
     batches
-        (n_cells,) codes: null cells keep the means of each batch, so that batches alone hold no pair apart. Two
-        clusters without a batch in which both have 5 cells cannot be compared, and stay.
+        (n_cells,) codes: two clusters are compared within the batches in which both have 5 cells, by as many of each
+        batch as far as it has them, and null cells keep the means of each batch; so batches alone hold no pair apart.
+        Without such a batch the two cannot be compared, and stay.
     left_out
         (n_genes,) 0 for genes that count; others in groups, by their number from 1 on: no pair stands by them. The
         outcome of a pair that fails says which groups alone tell the two apart.
@@ -71,9 +72,9 @@ def merge_clusters(
         If the labels are no codes, or `left_out` has no number for each gene, or leaves none.
     """
     params, observer = params or MergeParams(), observer or Silent()
-    clusters = StartClusters(labels, rows, left_out)
+    clusters = StartClusters(labels, rows, left_out, batches)
     neighbours = neighbours or clusters.profiles
-    outcomes_of = Outcomes(clusters, batches, params, observer, compare_each or _on_threads(n_jobs))
+    outcomes_of = Outcomes(clusters, params, observer, compare_each or _on_threads(n_jobs))
     joined = np.arange(clusters.sizes.size)
     merges: list[PairOutcome] = []
     if params.merge_small:
@@ -122,9 +123,9 @@ def test_clusters(
     :class:`~recall_py.method.pairs.neighbours.AllPairs` every pair is compared.
     """
     params, observer = params or MergeParams(), observer or Silent()
-    clusters = StartClusters(labels, rows, left_out)
+    clusters = StartClusters(labels, rows, left_out, batches)
     neighbours = neighbours or clusters.profiles
-    outcomes_of = Outcomes(clusters, batches, params, observer, compare_each or _on_threads(n_jobs))
+    outcomes_of = Outcomes(clusters, params, observer, compare_each or _on_threads(n_jobs))
     joined, large = np.arange(clusters.sizes.size), clusters.n_read >= params.min_cells
     outcomes = outcomes_of(joined, _pairs(joined, clusters, neighbours, large))
     for outcome in outcomes:

@@ -241,6 +241,10 @@ class PairOutcome:
     """Whether the lead is so near to the threshold that another seed may turn it."""
     comparison: Comparison | None
     """Real and null genes; None where the two were not compared."""
+    told_in: tuple[int, ...] | None = None
+    """Codes of the batches within which the two were compared; None without batches."""
+    in_batches: tuple[NDArray[np.int64] | None, NDArray[np.int64] | None] = (None, None)
+    """(n_batches,) cells of the first in each batch, and of the second; None without batches."""
 
     @property
     def with_left_out(self) -> float | None:

@@ -69,8 +69,8 @@ def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     if n_apart:
         which = f"{n_apart} pairs of neighbours have" if n_apart > 1 else "1 pair of neighbours has"
         found.append(
-            f"{which} no batch in common with 5 cells of each: whether they are types or a batch effect cannot be "
-            "told, and they stay. Integrate the batches before clustering."
+            f"{which} no batch in common with 5 cells of each: type or batch effect cannot be told apart, and they "
+            "stay. Integrate the batches before clustering."
         )
     return found
 
@@ -90,9 +90,14 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
     if pair["kind"] == "small":
         return f"{second} has too few cells to be compared, so it joined its nearest, {first}."
     if pair["kind"] == "batch":
-        return (
-            f"{first} and {second} have no batch in common with 5 cells of each, so they were not compared, and stay."
+        text = (
+            f"{first} and {second} have no batch in common with 5 cells of each, so they were not compared, and stay: "
+            "type or batch effect cannot be told apart."
         )
+        if keys.BATCHES in result.record:
+            sides = [f"{pair[side]} has cells of {in_one(pair[f'{side}_batches'])}" for side in ("group", "reference")]
+            text += f" {', '.join(sides)}."
+        return text
     rank, real, null, needed = best_rank(pair)
     gene = "the best gene leads its own null" if rank == 1 else f"the {ordinal(rank)} best gene leads its own null"
     text = (
@@ -102,6 +107,8 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
         f"above {pair['threshold']:.3g} two clusters stand. "
         f"{percent(pair['p_value'])} of cuts of one population reach as much."
     )
+    if keys.BATCHES in result.record:
+        text += f" They were compared within {in_one(pair['batches'])} alone."
     if pair["reason"]:
         only = whole_reason(pair["reason"], pair["evidence_with_programmes"])
         text += f" {only[0].upper()}{only[1:]}."

@@ -10,7 +10,7 @@ import pandas as pd
 from recall_py import get
 from recall_py.adata.programmes import told
 from recall_py.report.tables import MOST_PAIRS, NAMED_GENES, Table, markers_table
-from recall_py.words import shortened
+from recall_py.words import listed, shortened
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,7 +30,7 @@ _MEANING = {
 }
 _LONGEST = 40
 """Letters of a name at most, where it stands in many rows."""
-_KINDS = {"pair": "null cells", "small": "too small to compare", "batch": "no batch in common"}
+_KINDS = {"pair": "null cells", "small": "too small to compare", "batch": "no batch in common: type or batch effect"}
 
 
 def merges_table(merges: pd.DataFrame) -> Table:
@@ -120,6 +120,8 @@ def _named(table: pd.DataFrame, *, passes: bool) -> pd.DataFrame:
         "compared by": table["kind"].map(_KINDS),
         "best genes": table["genes"].map(lambda genes: ", ".join(genes[:NAMED_GENES]) or "–"),
     }
+    if "batches" in table:
+        columns["batches compared"] = table["batches"].map(lambda names: listed(names) if names else "–")
     if table["reason"].any():
         columns |= {"evidence with programmes": table["evidence_with_programmes"], "reason": table["reason"]}
     if passes:

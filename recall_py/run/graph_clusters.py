@@ -14,6 +14,7 @@ from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.adata.labels import (
+    batch_codes,
     in_natural_order,
     labels_everywhere,
     restricted_cells,
@@ -29,6 +30,7 @@ from recall_py.adata.write import refuse_columns_of_others, refuse_occupied
 from recall_py.method.params import MergeParams
 from recall_py.run.merge import compare_each_on, neighbours_on, refuse_too_many
 from recall_py.run.observe import MergeLog, start_warnings, tell_others, waiting, warn, warn_of_empty
+from recall_py.run.unnamed_batches import unnamed_batches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +120,8 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
             everywhere = pd.Series(in_natural_order(of_all), index=adata.obs_names)
         refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"The clustering that would be obs[{key!r}]")
         wait.doing("reading counts")
-        data = read_counts(counts, sampled=sampled_cells(codes), **where)
+        sampled = sampled_cells(codes, batch_codes(counts, asked.batch_key, cells))
+        data = read_counts(counts, sampled=sampled, **where)
         tell_others(data)
         warn_of_empty(int(data.empty.sum()), data.genes.size)
         no_support = left_out(pd.Index(data.genes), asked.programmes)
@@ -160,7 +163,8 @@ def calibrate_graph_clusters(adata: AnnData, cluster: Cluster, asked: GraphClust
         {**clustering, "seconds": seconds},
         None if sweep is None else sweep.stability(merging.labels),
     )
-    warn(start_warnings(merging, names, swept=sweep is not None), stacklevel=4)
+    unnamed = [] if asked.batch_key else unnamed_batches(counts, cells, codes, merging.standing)
+    warn([*start_warnings(merging, names, swept=sweep is not None), *unnamed], stacklevel=4)
     logging.info(
         "    finished",
         time=start,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.adata.labels import read_clusters
+from recall_py.adata.labels import batch_codes, read_clusters
 from recall_py.adata.merged import write_merging, write_tested
 from recall_py.adata.modality import with_counts
 from recall_py.adata.neighbours import recorded_graph
@@ -32,6 +32,7 @@ from recall_py.run.observe import (
     warn,
     warn_of_empty,
 )
+from recall_py.run.unnamed_batches import unnamed_batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from recall_py.method.pairs.neighbours import Neighbours
     from recall_py.method.pairs.outcomes import CompareEach
     from recall_py.method.params import Rng
+    from recall_py.method.results import PairOutcome
     from recall_py.run.waiting import Waiting
 
 
@@ -129,7 +131,9 @@ def merge_adata(adata: AnnData, *, key_added: str | None, merge_small: bool, **a
         merging,
         recorded,
     )
-    warn([*_unlabelled(given, asked.groupby), *merging_warnings(merging, given.names, asked.groupby)], stacklevel=4)
+    unnamed = _unnamed_batches(counts, given, asked, merging.standing)
+    found = [*_unlabelled(given, asked.groupby), *merging_warnings(merging, given.names, asked.groupby), *unnamed]
+    warn(found, stacklevel=4)
     logging.info(
         "    finished",
         time=start,
@@ -160,7 +164,8 @@ def test_adata(adata: AnnData, *, key_added: str, **arguments: Any) -> AnnData |
     target = adata.copy() if asked.copy else adata
     recorded = _recorded(given, asked)
     write_tested(target, key_added, given.names, given.data, given.left_out, params, tested, sizes, recorded)
-    warn([*_unlabelled(given, asked.groupby), *finding_warnings(tested, given.names)], stacklevel=4)
+    unnamed = _unnamed_batches(counts, given, asked, tested.outcomes)
+    warn([*_unlabelled(given, asked.groupby), *finding_warnings(tested, given.names), *unnamed], stacklevel=4)
     n_failing = sum(not outcome.stands for outcome in tested.outcomes)
     logging.info(
         "    finished",
@@ -226,13 +231,14 @@ def _given_labels(adata: AnnData, counts: AnnData, asked: LabelComparison, wait:
     if graph is not None:
         neighbours = neighbours_on(graph.among(None if cells.all() else cells), codes)
     wait.doing("reading counts")
+    some = None if cells.all() else cells
     data = read_counts(
         counts,
         layer=asked.layer,
         batch_key=asked.batch_key,
-        cells=None if cells.all() else cells,
+        cells=some,
         only=asked.genes,
-        sampled=sampled_cells(codes),
+        sampled=sampled_cells(codes, batch_codes(counts, asked.batch_key, some)),
     )
     tell_others(data)
     warn_of_empty(int(data.empty.sum()), data.genes.size)
@@ -252,6 +258,14 @@ def _unlabelled(given: GivenLabels, groupby: str) -> list[CalibrationWarning]:
             column=groupby,
         )
     ]
+
+
+def _unnamed_batches(
+    counts: AnnData, given: GivenLabels, asked: LabelComparison, outcomes: Sequence[PairOutcome]
+) -> list[CalibrationWarning]:
+    if asked.batch_key or asked.external:
+        return []
+    return unnamed_batches(counts, given.cells, given.codes, outcomes)
 
 
 def _compared(

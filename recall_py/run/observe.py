@@ -155,7 +155,10 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str], programmes: Seq
     if outcome.kind == "small":
         return f"{of_cells} joined: too few cells to be tested"
     if outcome.kind == "batch":
-        return f"{of_cells} stay, not compared: they have no batch in common with 5 cells of each"
+        return (
+            f"{of_cells} stay, not compared: type or batch effect cannot be told apart, they have no batch in common "
+            "with 5 cells of each"
+        )
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
     lead = f"{outcome.lead:.2f} times the lead that is needed, threshold {outcome.threshold:.3g}"
@@ -235,8 +238,8 @@ def _batches_apart(outcomes: Sequence[PairOutcome]) -> list[CalibrationWarning]:
     """A word about pairs that were not compared because they have no batch in common."""
     n_apart = sum(outcome.kind == "batch" for outcome in outcomes)
     text = (
-        "{pairs} no batch in common with 5 cells of each: whether they are types or a batch effect cannot be told, and "
-        "they stay. Integrate the batches before clustering (docs: Batches)."
+        "{pairs} no batch in common with 5 cells of each: type or batch effect cannot be told apart, and they stay. "
+        "Integrate the batches before clustering (docs: Batches)."
     )
     pairs = "1 pair of neighbours has" if n_apart == 1 else f"{n_apart} pairs of neighbours have"
     return [CalibrationWarning(text, pairs=pairs)] if n_apart else []

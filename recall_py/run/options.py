@@ -304,9 +304,9 @@ GROUPS: dict[str, dict[str, Option]] = {
         "batch_key": Option(
             kind=str,
             value="COLUMN",
-            says="Column of ``obs`` with batches, which hold nothing apart. Null cells keep the means of each "
-            "batch. Two clusters that share no batch with 5 cells of each cannot be compared; they stay, and "
-            "a warning says so.",
+            says="Column of ``obs`` with batches, which hold nothing apart. Clusters are compared within the batches "
+            "in which both have 5 cells, by as many cells of each, and null cells keep the means of each batch. "
+            "Clusters without such a batch cannot be compared; they stay, and a warning says so.",
         ),
         "recall.batch_key": Option(
             kind=str,
@@ -487,7 +487,7 @@ GROUPS: dict[str, dict[str, Option]] = {
         ),
     },
     "Tree of splits": {
-        "alpha": Option(default=0.05, says="Family-wise error rate, over all splits that are tested."),
+        "sc_shc.alpha": Option(default=0.05, says="Family-wise error rate, over all splits that are tested."),
         "n_comps": Option(default=30, says="Components of the cells."),
     },
     "Running": {

@@ -314,14 +314,15 @@ def _compared(
     for note in given.rx2("notes"):
         warnings.warn(str(note), UserWarning, stacklevel=4)
     codes = array(given.rx2("codes"))
-    counts = given.rx2("read")(to_r(sampled(codes)))
     graph, clustering, batches = (_or_none(given.rx2(name)) for name in ("graph", "clustering", "batches"))
+    in_batches = None if batches is None else array(batches)
+    counts = given.rx2("read")(to_r(sampled(codes, in_batches)))
     plain = {
         "codes": codes,
         "names": _texts(given.rx2("names")),
         "graph": None if graph is None else _vectors(graph),
         "clustering": None if clustering is None else {name: clustering.rx2(name)[0] for name in clustering.names},
-        "batches": None if batches is None else array(batches),
+        "batches": in_batches,
         **{name: _one_text(given, name) for name in ("column", "start_column", "graph_name", "batch_key")},
     }
     read = {

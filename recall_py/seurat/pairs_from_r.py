@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from recall_py.adata.programmes import LeftOut, Presence
     from recall_py.adata.read import CountData
@@ -53,9 +53,13 @@ def in_r_by_pairs(name: str, value: str) -> str:
     return in_r(_R_NAMES.get(name, name), value, renamed=name not in _R_NAMES)
 
 
-def sampled(codes: ArrayLike) -> np.ndarray:
-    """Ascending positions of the cells whose counts are read, from 0; at most 300 of each of the codes."""
-    return sampled_cells(np.asarray(codes).ravel()).astype(np.int32)
+def sampled(codes: ArrayLike, batches: ArrayLike | None = None) -> np.ndarray:
+    """Ascending positions of the cells whose counts are read, from 0; see :func:`sampled_cells`."""
+    return sampled_cells(np.asarray(codes).ravel(), _batches(batches)).astype(np.int32)
+
+
+def _batches(codes: ArrayLike | None) -> NDArray[np.int32] | None:
+    return None if codes is None else np.asarray(codes).ravel().astype(np.int32)
 
 
 class _Told:
@@ -273,11 +277,11 @@ def _read(
         var[keys.HIGHLY_VARIABLE] = True
     adata = ad.AnnData(cells_by_genes(counts, len(genes)), obs=pd.DataFrame(index=cells), var=var)
     data = read_counts(adata, sampled=np.arange(len(cells)))
-    batches = given.get("batches")
+    batches = _batches(given.get("batches"))
     data = replace(
         data,
-        sampled=sampled_cells(_codes(labels)),
-        batches=None if batches is None else np.asarray(batches).ravel().astype(np.int32),
+        sampled=sampled_cells(_codes(labels), batches),
+        batches=batches,
         source=str(counts["source"]),
         selection=data.selection if counts["selection"] is None else str(counts["selection"]),
     )

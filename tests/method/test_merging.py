@@ -237,6 +237,18 @@ def test_batches_alone_hold_no_pair_apart():
     assert cells.merge(labels, batches=cells.batches).labels.max() == 0
 
 
+@pytest.mark.parametrize("batch_sd", [0.0, 0.5])
+def test_thirty_batches_of_few_cells_split_no_group_and_hide_none(batch_sd):
+    """Clusters have five cells of a batch, more or less."""
+    options = {"n_cells": 600, "n_batches": 30, "batch_sd": batch_sd, "mean_depth": 1500}
+    pure = Cells(**options)
+    assert pure.merge((np.arange(600) % 4).astype(np.int32), batches=pure.batches).labels.max() == 0
+    two = Cells(group_shares=(0.5, 0.5), log2_fold_change=2.0, **options)
+    halves = (2 * two.groups + np.arange(600) % 2).astype(np.int32)
+    found = two.merge(halves, batches=two.batches)
+    assert adjusted_rand_score(found.labels, two.groups) == 1.0
+
+
 def test_clusters_without_a_batch_in_common_stay_and_are_not_compared():
     cells = Cells(n_batches=2, batch_sd=1.0)
     found = cells.merge(cells.batches, batches=cells.batches)

@@ -125,7 +125,7 @@ def compare(pair: PooledPair, rng: np.random.Generator, *, threshold: float, n_d
     """
     genes = np.flatnonzero(pair.left_out == 0)
     log10_p, auc = pair.real_cut()
-    n_cells = min(int(pair.is_first.sum()), int((~pair.is_first).sum()))
+    n_cells = pair.n_compared
     drawn = (null.genes.log10_p for null in islice(pair.null_cuts(rng), n_draws))
     log10_p_null = np.array(list(islice(drawn, FEW_DRAWS)))
     found = lead(log10_p[genes], log10_p_null[:, genes], n_cells)

@@ -223,20 +223,84 @@ def two_sample_test(
     -------
     (n_genes,) Mann-Whitney count of the first part over the second, and (n_genes,) log10 of the two-sided p-value.
     """
-    from recall_py._kernels.ranksum import count_two, standardise_pairs
+    from recall_py._kernels.ranksum import standardise_pairs
 
     n_cells, n_genes = values.shape
-    keys = np.repeat(np.arange(n_genes, dtype=np.uint64) << np.uint64(33), np.diff(values.indptr))
-    keys |= values.data.view(np.uint32).astype(np.uint64) << np.uint64(1)
-    keys |= is_first[values.indices].astype(np.uint64)
-    keys.sort()
     n_first = int(is_first.sum())
-    counts, ties = np.empty((n_genes, 2, 1)), np.zeros((n_genes, 2, 2))
-    count_two(values.indptr, keys, n_first, n_cells, counts, ties)
+    counts, ties = _count_two(values, is_first, np.zeros(n_cells, dtype=np.int32), 1)
     u, z = np.empty((2, 1, n_genes))
     sizes, second, first = np.array([n_cells - n_first, n_first], dtype=np.float64), np.array([0]), np.array([1])
     standardise_pairs(counts, ties, sizes, first, second, u, z)
     return u[0], log10_two_sided(z[0])
+
+
+def stratified_test(
+    values: sparse.csc_array,
+    is_first: NDArray[np.bool_],
+    stratum: NDArray[np.int32],
+    tells: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Test of each gene between two parts of the cells, compared within batches alone (van Elteren 1960).
+
+    The Mann-Whitney counts of the batches are added up with the weights 1 / (cells of the batch + 1), and their
+    variances, corrected for ties, with the squares; half the smallest weight is the continuity correction. In one batch
+    this is :func:`two_sample_test`. What differs between batches alone tells nothing, whatever share of each part they
+    have (Lehmann 1975, *Nonparametrics*, section 3.3).
+
+    Parameters
+    ----------
+    values, is_first
+        As in :func:`two_sample_test`.
+    stratum
+        (n_cells,) codes 0..k-1 of the batches, each in use.
+    tells
+        (k,) the batches that count; all if None.
+
+    Returns
+    -------
+    (n_genes,) probability that a cell of the first part has the larger value of two of one batch, ties counting 1/2,
+    with batches weighted as in the test, and (n_genes,) log10 of the two-sided p-value. Without a batch that has cells
+    of both they are 1/2 and 0.
+    """
+    n_strata = int(stratum.max()) + 1
+    n_first, n_cells = np.bincount(stratum[is_first], minlength=n_strata), np.bincount(stratum).astype(np.float64)
+    counts, ties = _count_two(values, is_first, stratum, n_strata)
+    in_both = np.flatnonzero((n_first > 0) & (n_first < n_cells) & (True if tells is None else tells))
+    if not in_both.size:
+        return np.full(values.shape[1], 0.5), np.zeros(values.shape[1])
+    n, n_pairs = n_cells[in_both], (n_first * (n_cells - n_first))[in_both]
+    weight = 1.0 / (n + 1.0)
+    u = counts[:, 1, 0].reshape(-1, n_strata)[:, in_both]
+    tied = ties[:, 1, 1].reshape(-1, n_strata)[:, in_both] / (n**3 - n)
+    # The least tied gene that is not constant has 1 - tied = 3 / n; anything smaller is rounding.
+    untied = np.where(1.0 - tied < 1e-12, 0.0, 1.0 - tied)
+    variance = (untied * (n_pairs / 12.0 * (n + 1.0))) @ weight**2
+    deviation = (u - n_pairs / 2.0) @ weight
+    corrected = np.maximum(np.abs(deviation) - 0.5 * weight.min(), 0.0)
+    z = np.divide(corrected, np.sqrt(variance), out=np.zeros_like(variance), where=variance > 0)
+    return u @ weight / (n_pairs @ weight), log10_two_sided(np.copysign(z, deviation))
+
+
+def _count_two(
+    values: sparse.csc_array, is_first: NDArray[np.bool_], stratum: NDArray[np.int32], n_strata: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What :func:`recall_py._kernels.ranksum.count_two` finds, of the batches of each gene one after the other."""
+    from recall_py._kernels.ranksum import count_two
+
+    n_rows = values.shape[1] * n_strata
+    row = np.repeat(np.arange(values.shape[1], dtype=np.uint64) * np.uint64(n_strata), np.diff(values.indptr))
+    indptr = values.indptr
+    if n_strata > 1:
+        row += stratum[values.indices].astype(np.uint64)
+        indptr = np.concatenate(([0], np.cumsum(np.bincount(row.astype(np.int64), minlength=n_rows))))
+    keys = row << np.uint64(33)
+    keys |= values.data.view(np.uint32).astype(np.uint64) << np.uint64(1)
+    keys |= is_first[values.indices].astype(np.uint64)
+    keys.sort()
+    n_first, n_cells = (np.bincount(stratum[part], minlength=n_strata) for part in (is_first, slice(None)))
+    counts, ties = np.empty((n_rows, 2, 1)), np.zeros((n_rows, 2, 2))
+    count_two(indptr, keys, n_first, n_cells, counts, ties)
+    return counts, ties
 
 
 def _hubs_first(pairs: NDArray[np.int64], sizes: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:

@@ -233,6 +233,17 @@ def test_large_means_are_drawn_too():
     np.testing.assert_allclose(draws.var(axis=0), [5000, 5000 + 0.2 * 5000**2], rtol=0.05)
 
 
+def test_small_batches_hide_no_overdispersion():
+    """Thirty batches of ten cells: the means of a batch are those of the cells at hand, and follow them."""
+    rng = np.random.default_rng(2)
+    counts = sparse.csc_array(rng.poisson(0.5 * rng.gamma(1 / 0.8, 0.8, (300, 400))).astype(np.float32))
+    batches, one = np.repeat(np.arange(30), 10).astype(np.int32), np.zeros(300, dtype=np.int32)
+    for stratum in (one, batches):
+        population = fit_population(counts, stratum, one, np.arange(300) < 150, rng)
+        whole = (1 + population.rest) * np.exp((population.loadings.astype(float) ** 2).sum(axis=1)) - 1
+        assert whole.mean() == pytest.approx(0.8, abs=0.12)
+
+
 def test_draws_follow_the_factors_and_the_batches():
     """The moments of a log-normal rate: a mean that the factor leaves alone, and a variance that it adds."""
     n_cells = 20_000
