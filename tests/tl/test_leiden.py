@@ -100,14 +100,13 @@ def test_arguments_that_scanpy_adds_later_reach_it(cells, monkeypatch):
     assert given == {"resolution": 1.5, "new_argument": "x", "rng": 5}
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_it_may_take_the_place_of_scanpys_function(times, tmp_path, cells):
+def test_it_may_take_the_place_of_scanpys_function_more_than_once(tmp_path, cells):
     cells.write_h5ad(tmp_path / "in.h5ad")
-    code = f"""
+    code = """
 import warnings
 warnings.simplefilter("ignore")
 import anndata, scanpy as sc, recall_py
-for _ in range({times}):
+for _ in range(2):
     sc.tl.leiden = recall_py.tl.leiden
     sc.tl.louvain = recall_py.tl.louvain
 adata = anndata.read_h5ad("in.h5ad")
