@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import numba
 import numpy as np
@@ -14,7 +12,8 @@ import pytest
 import searches
 from golden import DATASETS, RUNS, Golden, golden
 from hypothesis import settings
-from numba import njit
+
+from benchmarks.compiled import kept
 
 # Compilation makes a first example slow, and runs must not differ from each other.
 settings.register_profile("recall", deadline=None, derandomize=True, max_examples=60)
@@ -25,7 +24,7 @@ settings.load_profile("recall")
 def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One of several test processes compiles what the others then load; at once, each would compile all of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numba, "njit", keeping_what_is_compiled)
+        patch.setattr(numba, "njit", kept)
         if "PYTEST_XDIST_WORKER" in os.environ and os.name == "posix":
             import fcntl
 
@@ -38,13 +37,6 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 for graph in ("umap", "snn"):
                     searches.leiden(adata, 1, graph=graph, dims=5)
         yield
-
-
-def keeping_what_is_compiled(*args: Any, **options: Any) -> Any:
-    """``numba.njit`` that also keeps what umap and pynndescent compile anew in every process: half a minute of it."""
-    if sys._getframe(1).f_globals["__name__"].partition(".")[0] in ("pynndescent", "umap"):
-        options.setdefault("cache", True)
-    return njit(*args, **options)
 
 
 @pytest.fixture(params=DATASETS)

@@ -120,7 +120,7 @@ print(adata.obs["leiden"].nunique(), "leiden_start" in adata.obs)
 @pytest.mark.filterwarnings("ignore:::scanpy", "ignore::PendingDeprecationWarning")
 def test_scanpy_goes_on_with_the_labels(merged, tmp_path):
     adata = merged.copy()
-    sc.tl.rank_genes_groups(adata, "leiden", method="wilcoxon")
+    sc.tl.rank_genes_groups(adata, "leiden", method="t-test")
     sc.tl.dendrogram(adata, "leiden")
     sc.tl.paga(adata, groups="leiden")
     sc.pl.rank_genes_groups_dotplot(adata, n_genes=3, show=False)
