@@ -63,7 +63,7 @@ def in_memory(adata):
 def workers():
     with (
         dask.config.set({f"distributed.comm.timeouts.{kind}": "1800s" for kind in ("connect", "tcp")}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
