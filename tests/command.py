@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -31,3 +32,8 @@ def recall(*arguments: object, cwd: Path | str = ".") -> Ended:
         except SystemExit as end:
             return Ended(int(end.code or 0), out.getvalue(), err.getvalue())
     raise AssertionError("main returned without an exit code")
+
+
+def obey_interrupts() -> None:
+    """As a shell starts a command in the foreground; what starts the tests may have been told to ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -100,7 +100,7 @@ class Golden:
     @cached_property
     def neighbours(self) -> np.ndarray:
         """(n_cells, 20) neighbours, the cell itself first."""
-        return self.table("knn_annoy_idx0.tsv.gz").iloc[:, 1:].to_numpy(dtype=np.int32)
+        return np.ascontiguousarray(self.table("knn_annoy_idx0.tsv.gz").iloc[:, 1:], dtype=np.int32)
 
     @cached_property
     def snn(self) -> sparse.csr_array:

@@ -16,7 +16,7 @@ import numpy as np
 import scanpy as sc
 from scipy import sparse
 
-from benchmarks import clusterings
+from benchmarks import clusterings, compiled
 from benchmarks.pbmc3k.runs import FLAVORS, quiet
 from benchmarks.scale.stages import Meter, Timed
 from recall_py.datasets import pbmc68k
@@ -39,6 +39,7 @@ NEIGHBOURS_APPROXIMATE_FROM = 8_192
 def main(method, file, how, resolution, n_selected, out):
     """Make one run; what the stages take goes to standard output, line by line."""
     quiet()
+    compiled.keep()
     sc.settings.verbosity = 0
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not come between

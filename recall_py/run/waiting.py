@@ -11,6 +11,8 @@ from recall_py.words import in_words
 
 _PATIENCE = 2.0
 """Seconds after which something is said."""
+_PAUSE = 10.0
+"""Seconds between two lines in a log."""
 _WIDTH = 79
 
 
@@ -30,7 +32,7 @@ class Waiting:
     def __init__(self, log: Callable[[str], object], *, quiet: bool) -> None:
         self._log = log
         self._one_line = not quiet and _is_watched()
-        self._pause = 0.5 if self._one_line else 10.0
+        self._pause = 0.5 if self._one_line else _PAUSE
         self._doing = "starting"
         self._n_pairs = self._n_compared = 0
         self._begun = self._comparing_since = time.perf_counter()

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from command import recall
+from command import obey_interrupts, recall
 from scipy import sparse
 
 from recall_py.cli import cluster as commands
@@ -157,14 +157,14 @@ def test_ended_command_leaves_the_input_and_nothing_else(number, code, suffix, s
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ad.read_h5ad(source).write_zarr(path)
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", STOPPED, str(path)], stdout=subprocess.PIPE)
+    command = [sys.executable, "-W", "ignore", "-c", STOPPED, str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=obey_interrupts)
     assert process.stdout.readline() == b"writing\n"
     process.send_signal(number)
-    assert process.wait(30) == code
+    assert process.wait() == code
     process.stdout.close()
-    for _ in range(100):
-        if names(tmp_path) == [path.name]:
-            break
+    until = time.monotonic() + 1200
+    while names(tmp_path) != [path.name] and time.monotonic() < until:
         time.sleep(0.1)
     assert names(tmp_path) == [path.name]
     assert "group_merged" not in (ad.read_zarr if suffix == ".zarr" else ad.read_h5ad)(path).obs

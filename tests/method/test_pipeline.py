@@ -58,25 +58,23 @@ def distant_populations(n_markers: int) -> tuple[sparse.csc_array, np.ndarray]:
 @pytest.mark.parametrize(
     ("algorithm", "kind", "strategy", "n_runs"),
     [
-        ("leiden", "snn", "resolution", 10),
+        ("leiden", "snn", "resolution", 5),
         ("leiden", "umap", "resolution", 4),
-        ("louvain", "snn", "merge", 20),
-        ("kmeans", "snn", "resolution", 20),
-        ("ward", "snn", "resolution", 20),
+        ("louvain", "snn", "merge", 10),
+        ("kmeans", "snn", "resolution", 10),
+        ("ward", "snn", "resolution", 10),
     ],
 )
 def test_poisson_noise_ends_in_one_cluster(algorithm, kind, strategy, n_runs):
-    """All of 140 such runs (20 of each, NB and Louvain by resolution too) ended in one cluster: one in 20 may fail.
+    """All of 140 such runs (20 of each, NB and Louvain by resolution too) ended in one cluster: none of these may fail.
 
     Every run must have cut the noise first, else there was nothing to undo.
     """
-    n_clusters = []
     for seed in range(n_runs):
         params = run_params(algorithm, kind, seed, strategy=strategy)
         search = cluster_counts(Cells(one_population(seed)), params, make_graph=scanpy_graph).search
         assert search.iterations[0].n_clusters > 1
-        n_clusters.append(search.partition.n_clusters)
-    assert np.count_nonzero(np.array(n_clusters) > 1) <= n_runs // 20, n_clusters
+        assert search.partition.n_clusters == 1, seed
 
 
 def test_noise_cut_on_real_genes_alone_keeps_its_double_dipping():

@@ -3,6 +3,7 @@
 import re
 import shlex
 import warnings
+from functools import cache
 from html import unescape
 from types import SimpleNamespace
 
@@ -52,6 +53,12 @@ def page_of(adata, key):
     return report_page(adata, key, source="in.h5ad", target="out.h5ad")
 
 
+@pytest.fixture(scope="module")
+def made(cells):
+    """The page of a result of `cells`, by its key; each is made once."""
+    return cache(lambda key: page_of(cells, key))
+
+
 def table(page, name):
     """Rows of a table of the page as texts."""
     inside = re.search(rf'<table class="sortable" id="table-{name}">.*?</table>', page, re.DOTALL)[0]
@@ -75,8 +82,8 @@ def said_in_warnings(adata, key):
     return " ".join(warnings_of(read_merging(adata, key), get.merges(adata, key), get.pairs(adata, key)))
 
 
-def test_page_of_a_clustering_has_its_sections_in_order(cells):
-    page = page_of(cells, "leiden")
+def test_page_of_a_clustering_has_its_sections_in_order(made, cells):
+    page = made("leiden")
     anchors = re.findall(r'<section id="([a-z]+)"', page)
     assert anchors == ["umap", "reasons", "clusters", "markers", "pairs", "parameters", "reproduce", "versions", "cite"]
     assert anchors == re.findall(r'href="#([a-z]+)"', page)
@@ -89,8 +96,8 @@ def test_page_of_a_clustering_has_its_sections_in_order(cells):
     assert {row[0]: int(row[1]) for row in table(page, "clusters")} == cells.obs["leiden"].value_counts().to_dict()
 
 
-def test_every_merge_has_a_heading_and_a_sentence(cells):
-    page = unescape(page_of(cells, "cut_merged"))
+def test_every_merge_has_a_heading_and_a_sentence(made, cells):
+    page = unescape(made("cut_merged"))
     (merge,) = recall_py.get.merges(cells, "cut_merged").to_dict("records")
     assert f"<h3>Why clusters {merge['group']} and {merge['reference']} are one" in page
     at = np.argmax((np.array(merge["real"]) + 0.25) / (np.array(merge["needed"]) + 0.25))
@@ -114,16 +121,16 @@ def test_near_outcomes_are_flagged(cells, near):
     assert ("another seed may turn it." in page) == near
 
 
-def test_text_of_the_user_is_escaped(cells):
+def test_text_of_the_user_is_escaped(made):
     for key in ("cut_merged", "recall_test"):
-        page = page_of(cells, key)
+        page = made(key)
         assert page.count("<script>") == 1
         assert "&lt;script&gt;alert(" in page
         assert any(HOSTILE in row[0] for row in table(page, "clusters"))
 
 
-def test_tests_say_what_each_label_would_be_merged_with(cells):
-    page = page_of(cells, "recall_test")
+def test_tests_say_what_each_label_would_be_merged_with(made, cells):
+    page = made("recall_test")
     clusters = recall_py.get.clusters(cells, "recall_test").set_index("cluster")
     for name, *_, supported, would, _, _, _, _ in table(page, "clusters"):
         assert (supported == "yes") == clusters.loc[name, "supported"]
@@ -135,18 +142,18 @@ def test_tests_say_what_each_label_would_be_merged_with(cells):
     assert 'tr class="fails"' in page
 
 
-def test_start_that_may_be_too_coarse_is_said_with_what_to_try(cells):
+def test_start_that_may_be_too_coarse_is_said_with_what_to_try(made, cells):
     assert "may be too coarse" in said_in_warnings(cells, "group_merged")
     assert "Start from finer labels" in said_in_warnings(cells, "group_merged")
-    assert "No clusters were joined" in page_of(cells, "group_merged")
+    assert "No clusters were joined" in made("group_merged")
     adata = cells.copy()
     adata.uns["group_merged"]["recall"]["clustering"] = {"algorithm": "leiden", "resolution": 0.5, "graph": "g"}
     assert "Try a higher resolution, such as 1, and see" in said_in_warnings(adata, "group_merged")
 
 
-def test_one_cluster_and_nothing_to_compare_are_said(cells):
+def test_one_cluster_and_nothing_to_compare_are_said(made, cells):
     assert "so nothing was compared" in said_in_warnings(cells, "all_merged")
-    page = page_of(cells, "all_merged")
+    page = made("all_merged")
     assert "1 cluster in all_merged" in page
     assert table(page, "pairs") == []
     adata = cells[cells.obs["group"] == "group0"].copy()
@@ -175,12 +182,12 @@ def test_kinds_of_outcomes_have_sentences_of_their_own(cells):
 
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])
-def test_page_is_the_same_from_a_file(cells, kind, tmp_path):
+def test_page_is_the_same_from_a_file(made, cells, kind, tmp_path):
     path = tmp_path / f"x.{kind}"
     getattr(cells, f"write_{kind}")(path)
     back = getattr(ad, f"read_{kind}")(path)
     write_report(back, tmp_path / "page.html", "leiden", source="in.h5ad", target="out.h5ad")
-    pages = [(tmp_path / "page.html").read_text(encoding="utf-8"), page_of(cells, "leiden")]
+    pages = [(tmp_path / "page.html").read_text(encoding="utf-8"), made("leiden")]
     texts = [re.sub('data:image[^"]*"', "", page) for page in pages]
     assert texts[0] == texts[1]
 

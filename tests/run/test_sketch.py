@@ -223,7 +223,9 @@ def test_dask_and_files_give_the_same_sketch(cells, sketched, tmp_path, monkeypa
         lazy.X = da.from_array(cells.X.toarray(), chunks=(400, -1)).map_blocks(sparse.csr_matrix, dtype=np.float32)
         searches.leiden(lazy, sketch=500, **OPTIONS)
         assert lazy.obs["leiden"].equals(expected.obs["leiden"])
-    cells.write_h5ad(tmp_path / "cells.h5ad")
+    plotted = cells.copy()
+    plotted.obsm["X_umap"] = np.zeros((cells.n_obs, 2))
+    plotted.write_h5ad(tmp_path / "cells.h5ad")
     options = ["--algorithm", "leiden", "--graph", "umap", "--key-added", "leiden", "--resolution", "1"]
     options += ["--sketch", "500", "--flavor", "igraph", "--n-iterations", "2", "--dims", "10"]
     written = ["--json", tmp_path / "out.json", "--report", tmp_path / "out.html"]

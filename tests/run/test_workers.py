@@ -41,16 +41,29 @@ FORMS = {
 
 @pytest.fixture(scope="module")
 def adata():
-    found = pbmc68k()
+    found = pbmc68k()[::2].copy()
     found.obs["batch"] = pd.Categorical(np.where(np.arange(found.n_obs) % 3, "a", "b"))
     return found
+
+
+@pytest.fixture(scope="module")
+def in_memory(adata):
+    """What a run with the settings of `many_cells` finds of counts in memory, by its options."""
+    found = {}
+
+    def once(**options):
+        if str(options) not in found:
+            found[str(options)] = searches.leiden(adata, copy=True, **options)
+        return found[str(options)]
+
+    return once
 
 
 @pytest.fixture(scope="module")
 def workers():
     with (
         dask.config.set({f"distributed.comm.timeouts.{kind}": "1800s" for kind in ("connect", "tcp")}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -62,7 +75,7 @@ def many_cells(monkeypatch):
     monkeypatch.setattr("recall_py.method.clustering.components.MANY_CELLS", 100)
     monkeypatch.setattr("recall_py.run.workers.MANY_CELLS", 100)
     for module in ("method.clustering.components", "run.workers"):
-        monkeypatch.setattr(f"recall_py.{module}.GROUP", 256)
+        monkeypatch.setattr(f"recall_py.{module}.GROUP", 128)
     monkeypatch.setattr("recall_py.counts.dask_array._MOST_GENES", 300)
 
 
@@ -79,7 +92,7 @@ def made_by_workers(monkeypatch):
     return made
 
 
-def in_dask(adata, chunks=(200, -1), form=sparse.csr_matrix):
+def in_dask(adata, chunks=(100, -1), form=sparse.csr_matrix):
     """The same cells with counts in a dask array."""
     whole = ad.AnnData(obs=adata.obs.copy(), var=adata.var.copy())
     whole.X = da.from_array(adata.X.toarray(), chunks=chunks).map_blocks(form, dtype=np.float32)
@@ -94,10 +107,10 @@ def same_result(found, expected, key="leiden"):
 
 @pytest.mark.parametrize(
     ("form", "chunks"),
-    [("CSR", (200, -1)), ("CSC", (-1, 100)), ("sparse array", (130, 333)), ("dense", (130, 333)), ("dense", (-1, -1))],
+    [("CSR", (100, -1)), ("CSC", (-1, 100)), ("sparse array", (130, 333)), ("dense", (130, 333)), ("dense", (-1, -1))],
 )
-def test_labels_and_markers_are_those_of_counts_in_memory(adata, form, chunks, many_cells, made_by_workers):
-    expected = searches.leiden(adata, copy=True, **OPTIONS)
+def test_labels_and_markers_are_those_of_counts_in_memory(adata, in_memory, form, chunks, many_cells, made_by_workers):
+    expected = in_memory(**OPTIONS)
     found = in_dask(adata, chunks, FORMS[form])
     searches.leiden(found, **OPTIONS)
     assert len(made_by_workers) == 1
@@ -117,8 +130,8 @@ def test_labels_and_markers_are_those_of_counts_in_memory(adata, form, chunks, m
     ],
     ids=str,
 )
-def test_every_kind_of_run_is_the_same_as_in_memory(adata, options, many_cells, made_by_workers):
-    expected = searches.leiden(adata, copy=True, **OPTIONS | options)
+def test_every_kind_of_run_is_the_same_as_in_memory(adata, in_memory, options, many_cells, made_by_workers):
+    expected = in_memory(**OPTIONS | options)
     found = in_dask(adata)
     searches.leiden(found, **OPTIONS | options)
     assert len(made_by_workers) == 1
@@ -131,7 +144,6 @@ def test_every_kind_of_run_is_the_same_as_in_memory(adata, options, many_cells, 
     ids=str,
 )
 def test_other_runs_gather_the_selected_counts(adata, options, many_cells, made_by_workers):
-    adata = adata[::2].copy()
     expected = searches.leiden(adata, copy=True, **OPTIONS | options)
     found = in_dask(adata)
     searches.leiden(found, **OPTIONS | options)
@@ -147,20 +159,20 @@ def test_few_cells_are_gathered(adata, made_by_workers):
     same_result(found, expected)
 
 
-def test_two_worker_processes_give_the_same_labels(adata, workers, many_cells, made_by_workers):
-    expected = searches.leiden(adata, copy=True, **OPTIONS)
+def test_two_worker_processes_give_the_same_labels(adata, in_memory, workers, many_cells, made_by_workers):
+    expected = in_memory(**OPTIONS)
     found = in_dask(adata)
     searches.leiden(found, **OPTIONS)
     assert len(made_by_workers) == 1
     same_result(found, expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"null_method": "NB-depth", "batch_key": "batch"}], ids=str)
-def test_a_killed_worker_is_survived(adata, workers, many_cells, monkeypatch, options):
+def test_a_killed_worker_is_survived(adata, in_memory, workers, many_cells, monkeypatch):
     """It dies in the search, after the first step, with all that it held."""
     from recall_py.method import calibrate
 
-    expected = searches.leiden(adata, copy=True, **OPTIONS | options)
+    options = {"null_method": "NB-depth", "batch_key": "batch"}
+    expected = in_memory(**OPTIONS | options)
     workers.wait_for_workers(2)
     killed = []
 
@@ -292,7 +304,7 @@ def test_genes_are_those_that_scanpy_selects(adata):
 @pytest.mark.parametrize("value", [-1.0, 0.5, np.nan])
 def test_values_that_are_no_counts_are_refused(adata, value):
     bad = adata.X.toarray()
-    bad[650, 3] = value
+    bad[330, 3] = value
     lazy = ad.AnnData(obs=adata.obs.copy(), var=adata.var.copy())
     lazy.X = da.from_array(bad, chunks=(200, -1)).map_blocks(sparse.csr_matrix, dtype=np.float32)
     with pytest.raises(ValueError, match=r"X holds .*but raw integer counts are needed"):
@@ -314,7 +326,7 @@ def test_unknown_sizes_of_chunks_are_refused(adata):
         count_matrix(unknown)
 
 
-def test_a_file_opened_lazily_gives_the_same_labels(adata, tmp_path, many_cells, made_by_workers):
+def test_a_file_opened_lazily_gives_the_same_labels(adata, in_memory, tmp_path, many_cells, made_by_workers):
     import h5py
     from anndata.experimental import read_elem_lazy
 
@@ -323,7 +335,7 @@ def test_a_file_opened_lazily_gives_the_same_labels(adata, tmp_path, many_cells,
         found = ad.AnnData(read_elem_lazy(file["X"], chunks=(300, adata.n_vars)), obs=adata.obs.copy(), var=adata.var)
         searches.leiden(found, **OPTIONS)
     assert len(made_by_workers) == 1
-    same_result(found, searches.leiden(adata, copy=True, **OPTIONS))
+    same_result(found, in_memory(**OPTIONS))
 
 
 def test_blocks_of_genes_get_narrower_as_cells_grow(adata, monkeypatch):

@@ -55,11 +55,11 @@ def as_bytes(table):
     return [getattr(table, name).tobytes() for name in table.__dataclass_fields__]
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2, 5])
-def test_same_seed_gives_the_same_bits_for_any_number_of_threads(three, n_jobs):
-    one, other = (three.test(n_jobs=n) for n in (1, n_jobs))
-    assert as_bytes(one(three.groups)) == as_bytes(other(three.groups))
-    assert as_bytes(one.markers(three.groups)) == as_bytes(other.markers(three.groups))
+def test_same_seed_gives_the_same_bits_for_any_number_of_threads(three):
+    first, *others = (three.test(n_jobs=n) for n in (1, 1, 2, 5))
+    for other in others:
+        assert as_bytes(other(three.groups)) == as_bytes(first(three.groups))
+        assert as_bytes(other.markers(three.groups)) == as_bytes(first.markers(three.groups))
 
 
 def test_another_seed_draws_other_null_cells(three):
