@@ -39,11 +39,14 @@ FORMS = {
 }
 
 
+def in_batches(adata):
+    adata.obs["batch"] = pd.Categorical(np.where(np.arange(adata.n_obs) % 3, "a", "b"))
+    return adata
+
+
 @pytest.fixture(scope="module")
 def adata():
-    found = pbmc68k()[::2].copy()
-    found.obs["batch"] = pd.Categorical(np.where(np.arange(found.n_obs) % 3, "a", "b"))
-    return found
+    return in_batches(pbmc68k()[::2].copy())
 
 
 @pytest.fixture(scope="module")
@@ -213,8 +216,9 @@ def few_cells_of_a_cluster(monkeypatch):
 
 
 def test_pairs_are_compared_by_two_worker_processes_with_the_same_bits(
-    adata, workers, few_cells_of_a_cluster, monkeypatch, tmp_path
+    workers, few_cells_of_a_cluster, monkeypatch, tmp_path
 ):
+    adata = in_batches(pbmc68k())
     graph = with_graph(adata)
     expected = ad.AnnData(adata.X.copy(), obs=adata.obs.copy(), var=adata.var.copy(), **graph)
     found = in_dask(adata)
