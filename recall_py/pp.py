@@ -1,4 +1,4 @@
-"""Embeddings without batches; null genes beside the real ones, as AnnData, and how well they fit."""
+"""Null genes beside the real ones, as AnnData, and how well they fit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import pandas as pd
 from scipy import sparse
 
 from recall_py.adata import keys
-from recall_py.adata.labels import read_batches
 from recall_py.adata.read import read_counts, refuse_empty_cells, refuse_small_batches
 from recall_py.method.params import resolve_seed
 from recall_py.method.threads import resolve_n_jobs
 from recall_py.run.options import with_option_docs
-from recall_py.words import listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,77 +20,7 @@ if TYPE_CHECKING:
     from recall_py.method.params import Rng
     from recall_py.method.results import NullFit
 
-__all__ = ["embed", "knockoffs", "null_misfit"]
-
-
-def embed(
-    adata: AnnData,
-    method: str,
-    *,
-    batch_key: str,
-    key_added: str | None = None,
-    random_state: int | np.random.RandomState | None = 0,
-    **kwargs: Any,
-) -> None:
-    """Embed cells without what their batches differ by, for a graph on which clusters hold cells of all batches.
-
-    One face of packages that exist; ``sc.pp.neighbors(adata, use_rep="X_harmony")`` goes on from there, and
-    :func:`recall_py.tl.leiden` with the same `batch_key`. Any other embedding in ``obsm`` does as well.
-
-    Parameters
-    ----------
-    adata
-        Annotated data.
-    method
-        ``"harmony"``: Harmony on ``obsm["X_pca"]``, by harmonypy 2 (``pip install 'recall-py[harmony]'``). ``"scvi"``:
-        a variational autoencoder of the raw counts, by scvi-tools (``pip install 'recall-py[scvi]'``).
-    batch_key
-        Column of ``obs`` with the batches; every cell needs one.
-    key_added
-        Slot of ``obsm``, ``"X_"`` and the name of the method by default. What is there is replaced.
-    random_state
-        Seed.
-    **kwargs
-        Of ``"harmony"``: ``use_rep``, another slot of components, and what ``harmonypy.run_harmony`` takes. Of
-        ``"scvi"``: ``layer`` with the counts, ``n_top_genes`` where none are marked as highly variable, ``train`` (what
-        ``scvi.model.SCVI.train`` takes, such as ``{"max_epochs": 100}``), and what ``scvi.model.SCVI`` takes.
-
-    Returns
-    -------
-    None. ``obsm[key_added]`` becomes the (n_obs, n_components) embedding, as float32.
-
-    Raises
-    ------
-    ImportError
-        If the package of the method is not installed.
-    KeyError
-        If the column, or the components that Harmony starts from, do not exist.
-    ValueError
-        If the method is unknown, or cells have no batch, or all have the same.
-
-    Examples
-    --------
-    >>> import recall_py, scanpy as sc
-    >>> adata = recall_py.datasets.simulate(200, 300, n_batches=2, batch_sd=0.5)
-    >>> sc.pp.log1p(adata)
-    >>> sc.pp.pca(adata, n_comps=10)
-    >>> recall_py.pp.embed(adata, "harmony", batch_key="batch")  # doctest: +SKIP
-    >>> adata.obsm["X_harmony"].shape  # doctest: +SKIP
-    (200, 10)
-    """
-    from recall_py.embedding.harmony import harmony
-    from recall_py.embedding.scvi import scvi
-    from recall_py.method.params import one_of
-
-    methods = {"harmony": harmony, "scvi": scvi}
-    one_of("method", method, tuple(methods))
-    batches = read_batches(adata, batch_key, None)
-    if batches is None or batches.cat.categories.size < 2:
-        one = "" if batches is None else listed(batches.cat.categories)
-        msg = f"obs[{batch_key!r}] has one value, {one}: there are no batches to bring together."
-        raise ValueError(msg)
-    found = methods[method](adata, batch_key, resolve_seed(random_state, None), **kwargs)
-    adata.obsm[f"X_{method}" if key_added is None else key_added] = found
+__all__ = ["knockoffs", "null_misfit"]
 
 
 @with_option_docs("recall")
