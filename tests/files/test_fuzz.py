@@ -9,7 +9,7 @@ from benchmarks.fuzz import COMMANDS, CONTAINERS, Commands, faults, make_case, s
 
 @pytest.mark.slow
 def test_malformed_files_end_with_a_sentence_or_a_result(tmp_path):
-    assert faults(range(200), tmp_path) == []
+    assert faults(range(100), tmp_path) == []
 
 
 def test_sound_files_are_taken_by_every_command(tmp_path):
