@@ -270,6 +270,54 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
     return found.assign(stability=record[keys.STABILITY]) if keys.STABILITY in record else found
 
 
+def subclusters(adata: AnnData, key: str = "leiden_R") -> pd.DataFrame:
+    """The tree of clusters inside clusters, from the labels it began with down to the last call.
+
+    Parameters
+    ----------
+    adata
+        After :func:`recall_py.tl.subcluster`.
+    key
+        ``key_added`` of the last call.
+
+    Returns
+    -------
+    One row for each label that there was on the way, parents before children:
+
+    ``label``, ``parent``, ``depth``
+        Its name, the name of the label that it is inside of (empty at the root), and how many splits led to it. Several
+        labels that were looked into as one have a row of their own, ``"3-4"``.
+    ``n_cells``
+        Its cells.
+    ``key``
+        The column of ``obs`` where it was made.
+    ``evidence``
+        Against the neighbour inside the same parent that it leads least, above 1 where it stands; NaN at the root, and
+        where nothing was found inside.
+
+    Examples
+    --------
+    >>> import recall_py
+    >>> adata = recall_py.datasets.simulate(300, 200, group_shares=(0.4, 0.3, 0.3), n_markers=40, log2_fold_change=3)
+    >>> adata.obs["coarse"] = adata.obs["group"].astype(str).replace("group2", "group1")
+    >>> recall_py.tl.subcluster(adata, "coarse", "group1", flavor="igraph", n_iterations=2)
+    >>> recall_py.get.subclusters(adata, "coarse_R")["depth"].tolist()
+    [0, 0, 1, 1]
+    """
+    record = find_record(adata, key)
+    if keys.HISTORY not in record:
+        msg = f"uns[{key!r}] holds no clusters inside clusters. Make them: recall_py.tl.subcluster(adata, {key!r}, '0')"
+        raise KeyError(msg)
+    stored = record[keys.HISTORY]
+    table = pd.DataFrame({name: np.asarray(stored[name]) for name in ("label", "parent", "n_cells", "key", "evidence")})
+    table = table.astype(dict.fromkeys(("label", "parent", "key"), object))
+    depth: dict[str, int] = {"": -1}
+    for label, parent in zip(table["label"], table["parent"], strict=True):
+        depth[label] = depth[parent] + 1
+    table.insert(2, "depth", [depth[label] for label in table["label"]])
+    return table
+
+
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
     """Merges, or the pairs that stand, with lists of their best genes and of the ranks that decided."""
     stored, best, ranks = (record[name] for name in (keys.OUTCOMES, "best_genes", "ranks"))

@@ -84,6 +84,9 @@ GROUPS: dict[str, dict[str, Option]] = {
             short="Name of the merged labels; GROUPBY_merged if left out.",
             says='Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_merged"`` added.',
         ),
+        "subcluster.key_added": Option(
+            says='Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_R"`` added.',
+        ),
         "test_clusters.key_added": Option(
             kind=str,
             value="NAME",
@@ -103,6 +106,10 @@ GROUPS: dict[str, dict[str, Option]] = {
             default=inspect.Parameter.empty,
             value="COLUMN",
             says="Column of ``obs`` with the labels. Categories, text, integers or booleans.",
+        ),
+        "groups": Option(
+            default=inspect.Parameter.empty,
+            says="The labels to look inside: one, or several whose cells are looked at as one.",
         ),
         "external": Option(
             kind=bool,
@@ -197,6 +204,11 @@ GROUPS: dict[str, dict[str, Option]] = {
             value="NAME",
             says="Slot of ``obsp`` with the graph. In place of `neighbors_key`.",
         ),
+        "use_rep": Option(
+            says="Embedding of ``obsm`` to join neighbours by, such as Harmony's; by default the 50 principal "
+            "components that scanpy finds among these cells, or as many as there can be.",
+        ),
+        "n_neighbors": Option(default=15, says="Neighbours of each cell, itself included."),
         "restrict_to": Option(
             kind=str,
             value="COL:A,B",
@@ -317,6 +329,14 @@ GROUPS: dict[str, dict[str, Option]] = {
             value="FILE",
             short="Genes that take part: a text file, one a line.",
             says="Names of the genes that take part, in place of those that `adata` marks or that are selected.",
+        ),
+        "subcluster.genes": Option(
+            says="Names of the genes to use; by default those that vary most among these cells "
+            '(``var["highly_variable"]`` says what varies among all cells, and is not looked at).',
+        ),
+        "subcluster.n_top_genes": Option(
+            default=2000,
+            says="Genes to choose among these cells (``seurat_v3``) where there are more.",
         ),
         "n_top_genes": Option(
             kind=int,
