@@ -87,6 +87,12 @@ GROUPS: dict[str, dict[str, Option]] = {
         "subcluster.key_added": Option(
             says='Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_R"`` added.',
         ),
+        "map_query.key_added": Option(
+            default="mapped", says="Slot of ``obs`` and ``uns`` of the query to write to, and to begin columns with."
+        ),
+        "map_query.copy": Option(
+            default=False, says="Change and return a copy of the query, and leave `query` as it is."
+        ),
         "test_clusters.key_added": Option(
             kind=str,
             value="NAME",
@@ -106,6 +112,16 @@ GROUPS: dict[str, dict[str, Option]] = {
             default=inspect.Parameter.empty,
             value="COLUMN",
             says="Column of ``obs`` with the labels. Categories, text, integers or booleans.",
+        ),
+        "same_platform": Option(
+            default=False,
+            says="Say True to state that query and reference were made alike: all distances count as they are. Else "
+            "the query may be farther from everything by one factor, that of its nearest quarter, so that a query that "
+            "is of new types alone is not seen.",
+        ),
+        "map_query.groupby": Option(
+            default=inspect.Parameter.empty,
+            says="Column of ``reference.obs`` with the labels; cells without one are left out.",
         ),
         "groups": Option(
             default=inspect.Parameter.empty,
@@ -329,6 +345,12 @@ GROUPS: dict[str, dict[str, Option]] = {
             value="FILE",
             short="Genes that take part: a text file, one a line.",
             says="Names of the genes that take part, in place of those that `adata` marks or that are selected.",
+        ),
+        "map_query.layer": Option(says="Layer of the query with raw counts."),
+        "reference_layer": Option(says="Layer of the reference with raw counts."),
+        "map_query.genes": Option(
+            says="Names of the genes to use, which both have; by default the 2,000 shared genes that vary most in the "
+            "reference, and those that do in the query."
         ),
         "subcluster.genes": Option(
             says="Names of the genes to use; by default those that vary most among these cells "

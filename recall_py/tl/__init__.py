@@ -2,13 +2,15 @@
 
 :func:`leiden` stands in for ``scanpy.tl.leiden``; :func:`recall` takes the names and defaults of the R package.
 :func:`merge_clusters` takes labels from anywhere; :func:`subcluster` looks inside one.
+:func:`map_query` places other cells among labels.
 """
 
 from recall_py.tl._leiden import leiden
 from recall_py.tl._louvain import louvain
+from recall_py.tl._map_query import map_query
 from recall_py.tl._merge_clusters import merge_clusters
 from recall_py.tl._recall import recall
 from recall_py.tl._subcluster import subcluster
 from recall_py.tl._test_clusters import test_clusters
 
-__all__ = ["leiden", "louvain", "merge_clusters", "recall", "subcluster", "test_clusters"]
+__all__ = ["leiden", "louvain", "map_query", "merge_clusters", "recall", "subcluster", "test_clusters"]
