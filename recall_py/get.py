@@ -12,6 +12,7 @@ from recall_py.adata.comparison import read_comparison
 from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
 from recall_py.method.pairs.lead import p_value
+from recall_py.words import in_one, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,10 @@ _PAIR_COLUMNS = (
 _OUTCOME_COLUMNS = (
     "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "p_value",
     "evidence_with_programmes", "threshold", "near", "passes", "group_start", "reference_start", "reason",
+)  # fmt: skip
+_MAPPING_COLUMNS = (
+    "name", "kind", "nearest", "n_query", "against", "n_against", "evidence", "evidence_with_platform", "near",
+    "verdict",
 )  # fmt: skip
 _BEST_GENE_COLUMNS = ("auc", "log2_fold_change", "log10_p", "log10_p_null")
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
@@ -277,6 +282,227 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         )
     found = pd.DataFrame(rows)
     return found.assign(stability=record[keys.STABILITY]) if keys.STABILITY in record else found
+
+
+def subclusters(adata: AnnData, key: str = "leiden_R") -> pd.DataFrame:
+    """The tree of clusters inside clusters, from the labels it began with down to the last call.
+
+    Parameters
+    ----------
+    adata
+        After :func:`recall_py.tl.subcluster`.
+    key
+        ``key_added`` of the last call.
+
+    Returns
+    -------
+    One row for each label that there was on the way, parents before children:
+
+    ``label``, ``parent``, ``depth``
+        Its name, the name of the label that it is inside of (empty at the root), and how many splits led to it. Several
+        labels that were looked into as one have a row of their own, ``"3-4"``.
+    ``n_cells``
+        Its cells.
+    ``key``
+        The column of ``obs`` where it was made.
+    ``evidence``
+        Against the neighbour inside the same parent that it leads least, above 1 where it stands; NaN at the root, and
+        where nothing was found inside.
+
+    Examples
+    --------
+    >>> import recall_py
+    >>> adata = recall_py.datasets.simulate(300, 200, group_shares=(0.4, 0.3, 0.3), n_markers=40, log2_fold_change=3)
+    >>> adata.obs["coarse"] = adata.obs["group"].astype(str).replace("group2", "group1")
+    >>> recall_py.tl.subcluster(adata, "coarse", "group1", flavor="igraph", n_iterations=2)
+    >>> recall_py.get.subclusters(adata, "coarse_R")["depth"].tolist()
+    [0, 0, 1, 1]
+    """
+    record = find_record(adata, key)
+    if keys.HISTORY not in record:
+        msg = f"uns[{key!r}] holds no clusters inside clusters. Make them: recall_py.tl.subcluster(adata, {key!r}, '0')"
+        raise KeyError(msg)
+    stored = record[keys.HISTORY]
+    table = pd.DataFrame({name: np.asarray(stored[name]) for name in ("label", "parent", "n_cells", "key", "evidence")})
+    table = table.astype(dict.fromkeys(("label", "parent", "key"), object))
+    depth: dict[str, int] = {"": -1}
+    for label, parent in zip(table["label"], table["parent"], strict=True):
+        depth[label] = depth[parent] + 1
+    table.insert(2, "depth", [depth[label] for label in table["label"]])
+    return table
+
+
+def mapping(adata: AnnData, key: str = keys.MAPPED) -> pd.DataFrame:
+    """The labels that cells of a query got, and whether these cells are what the label says.
+
+    Parameters
+    ----------
+    adata
+        The query, after :func:`recall_py.tl.map_query`.
+    key
+        Its ``key_added``.
+
+    Returns
+    -------
+    One row for each label that query cells got, and for each group of 10 or more cells that fit no label:
+
+    ``name``, ``kind``
+        The label, ``"label"``; or the name of the group, ``"new"``. A group that does not stand the test is called
+        ``"near"`` and the label that is nearest, which its cells have.
+    ``nearest``, ``n_query``
+        The label that is nearest, and how many query cells there are (of a label: those that fit).
+    ``against``, ``n_against``
+        Cells that they were compared with: those of the label in the ``"reference"``, or for a group those of the
+        ``"query"`` that have the label and fit, where there are three.
+    ``evidence``
+        As in :func:`pairs`: above 1, the two differ as two clusters do. Genes that differ in the same way in several
+        labels do not count; ``evidence_with_platform`` is with them, of pairs that fail without.
+    ``near``
+        Whether the evidence is so near to 1 that another seed may turn it.
+    ``verdict``
+        Of a label: ``"alike"``; ``"platform"``, differing only by genes that differ in several labels or are of a known
+        programme, which do not count; or ``"differs"``, by others too: another state or type, or what the platform
+        does to this type alone. Of a group: ``"new"`` or ``"not told apart"``. Fewer than three cells: ``"untested"``.
+    ``genes``
+        List of those that are higher in the query cells than in what they were compared with, the best first.
+
+    Examples
+    --------
+    >>> import recall_py
+    >>> cells = recall_py.datasets.simulate(300, 200, group_shares=(0.4, 0.3, 0.3), n_markers=40, log2_fold_change=3)
+    >>> query, reference = cells[:60].copy(), cells[60:].copy()
+    >>> recall_py.tl.map_query(query, reference, "group", same_platform=True)
+    >>> recall_py.get.mapping(query)["verdict"].tolist()
+    ['alike', 'alike', 'alike']
+    """
+    entry = adata.uns.get(key)
+    if not hasattr(entry, "get") or keys.MAPPING not in entry:
+        msg = f"uns[{key!r}] holds no mapping. Make one: recall_py.tl.map_query(query, reference, 'labels')"
+        raise KeyError(msg)
+    stored = entry[keys.MAPPING]
+    table = pd.DataFrame({name: np.asarray(stored[name]) for name in _MAPPING_COLUMNS})
+    texts = ("name", "kind", "nearest", "against", "verdict")
+    table["genes"] = [str(names).split(",") if str(names) else [] for names in np.asarray(stored["genes"])]
+    return table.astype(dict.fromkeys(texts, object))
+
+
+def cluster_cards(adata: AnnData, key: str = "leiden", *, n_genes: int = 5) -> list[dict[str, Any]]:
+    """What is known of each cluster, as plain values that JSON takes: for annotation tools and programs that read text.
+
+    ``recall_py/cluster_cards.schema.json`` says what is in it. No model is called, and nothing is computed anew.
+
+    Parameters
+    ----------
+    adata
+        With a calibrated clustering, merged labels, or the tests of given labels.
+    key
+        ``key_added`` of the call that wrote it.
+    n_genes
+        Markers at most, of each list.
+
+    Returns
+    -------
+    One dictionary for each cluster:
+
+    ``cluster``, ``n_cells``, ``share``
+        Its name, its cells, and their share of all that were clustered.
+    ``supported``
+        Whether it stands against every neighbour that it could be compared with.
+    ``markers``
+        Genes that are higher in it than in neighbours, as :func:`markers` orders them by cluster: ``gene``, the least
+        ``auc`` and ``log2_fold_change``, and ``n_pairs``, the number of neighbours.
+    ``nearest``
+        The nearest cluster that it was compared with, None where there is none: its name ``cluster``, the ``evidence``
+        and the ``threshold`` above which two clusters stand, whether they do, ``stands``, whether that is ``near``, and
+        the genes that are ``higher`` and ``lower`` in this cluster than in that.
+    ``text``
+        The same in sentences.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> adata = adata[adata.obs["annotation"].isin(["CD8+ Cytotoxic T", "CD56+ NK", "CD19+ B"])].copy()
+    >>> recall_py.tl.merge_clusters(adata, "annotation")
+    >>> cards = recall_py.get.cluster_cards(adata, "annotation_merged")
+    >>> [(card["cluster"], card["nearest"]["cluster"]) for card in cards]
+    [('CD19+ B', 'CD8+ Cytotoxic T + CD56+ NK'), ('CD8+ Cytotoxic T + CD56+ NK', 'CD19+ B')]
+    """
+    if n_genes < 1:
+        text = "{n_genes} is {found}; at least 1 is needed."
+        raise ArgumentError(text, found=n_genes)
+    table, compared, best = clusters(adata, key), pairs(adata, key), markers(adata, key, by="cluster")
+    compared = compared[compared["kind"] == "pair"]
+    n_cells = int(table["n_cells"].sum())
+    cards = []
+    for row in table.to_dict("records"):
+        name = str(row["cluster"])
+        own = best[best["group"] == name].head(n_genes)
+        card: dict[str, Any] = {
+            "cluster": name,
+            "n_cells": int(row["n_cells"]),
+            "share": int(row["n_cells"]) / n_cells,
+            "supported": bool(row["supported"]),
+            "markers": [
+                {
+                    "gene": str(gene["gene"]),
+                    "auc": float(gene["auc"]),
+                    "log2_fold_change": float(gene["log2_fold_change"]),
+                    "n_pairs": int(gene["n_pairs"]),
+                }
+                for gene in own.to_dict("records")
+            ],
+            "nearest": _nearest_card(compared, name, n_genes),
+        }
+        cards.append({**card, "text": _card_text(card)})
+    return cards
+
+
+def _nearest_card(compared: pd.DataFrame, name: str, n_genes: int) -> dict[str, Any] | None:
+    """The nearest cluster that one was compared with, and by which genes they differ."""
+    own = compared[(compared["group"] == name) | (compared["reference"] == name)].nsmallest(1, "distance")
+    if own.empty:
+        return None
+    pair = own.iloc[0]
+    is_group = pair["group"] == name
+    sides: dict[bool, list[str]] = {True: [], False: []}
+    for gene, auc, log10_p, log10_p_null in zip(
+        pair["genes"], pair["auc"], pair["log10_p"], pair["log10_p_null"], strict=True
+    ):
+        if log10_p < log10_p_null and auc != 0.5:
+            sides[(auc > 0.5) == is_group].append(str(gene))
+    return {
+        "cluster": str(pair["reference"] if is_group else pair["group"]),
+        "evidence": float(pair["evidence"]),
+        "threshold": float(pair["threshold"]),
+        "stands": bool(pair["passes"]),
+        "near": bool(pair["near"]),
+        "higher": sides[True][:n_genes],
+        "lower": sides[False][:n_genes],
+    }
+
+
+def _card_text(card: Mapping[str, Any]) -> str:
+    """A card in sentences."""
+    said = [f"Cluster {card['cluster']} has {card['n_cells']} cells ({percent(card['share'])})."]
+    if card["markers"]:
+        told = [
+            f"{gene['gene']} (AUC {gene['auc']:.2f}, log2 fold change {gene['log2_fold_change']:.1f})"
+            for gene in card["markers"]
+        ]
+        said.append(f"Higher than in its neighbours: {in_one(told)}.")
+    nearest = card["nearest"]
+    if nearest is None:
+        said.append("It was compared with no other cluster.")
+        return " ".join(said)
+    why = (
+        f"the two are told apart by {nearest['evidence']:.2f} times what null cells of one population need"
+        if nearest["stands"]
+        else f"the two are not told apart: {nearest['evidence']:.2f} times what is needed"
+    )
+    said.append(f"Nearest is cluster {nearest['cluster']}; {why}{', near the threshold' if nearest['near'] else ''}.")
+    said += [f"Than there, {side} here: {in_one(nearest[side])}." for side in ("higher", "lower") if nearest[side]]
+    return " ".join(said)
 
 
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from scipy import sparse
 from recall_py.adata import keys
 from recall_py.arguments import ArgumentError
 from recall_py.counts.structure import refuse_damaged
+from recall_py.method.clustering.components import MAX_COMPONENTS
 from recall_py.method.clustering.graph import descent_options, searched_exactly
 from recall_py.method.params import GraphParams
 from recall_py.method.threads import one_blas_thread
@@ -144,6 +145,17 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
 def _scalar(value: Any) -> Any:
     """A parameter as a plain scalar; older h5ad files hold one-element arrays and NumPy strings."""
     return np.ravel(value)[0].item() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def scanpy_components(values: sparse.csc_array, seed: int) -> NDArray[np.float64]:
+    """Scores of ``scanpy.pp.pca`` on (n_cells, n_genes) log-normalised values: 50, or as many as there can be."""
+    import anndata as ad
+    import scanpy as sc
+
+    holder = ad.AnnData(sparse.csr_matrix(values))
+    with one_blas_thread(), sc.settings.verbosity.override("warning"):
+        sc.pp.pca(holder, n_comps=min(MAX_COMPONENTS, min(values.shape) - 1), random_state=seed)
+    return np.asarray(holder.obsm["X_pca"], dtype=np.float64)
 
 
 def scanpy_graph(scores: NDArray[np.float64], params: GraphParams) -> sparse.csr_array:

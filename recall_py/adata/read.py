@@ -293,7 +293,7 @@ def genes_told(adata: AnnData, found: Found, only: Sequence[str] | None) -> tupl
     """Which columns take part, and by what rule, where genes are named or marked; else None."""
     names, source = found.names, found.source
     if only is not None:
-        return _named_genes(found, only), _NAMED_GENES
+        return named_genes(found, only), _NAMED_GENES
     if keys.HIGHLY_VARIABLE not in adata.var:
         return None
     flagged = adata.var_names[_is_marked(adata.var[keys.HIGHLY_VARIABLE])]
@@ -340,7 +340,7 @@ def _select_genes(counts: CountMatrix, n_top_genes: int) -> tuple[NDArray[np.boo
     return most_variable(counts, n_top_genes)
 
 
-def _named_genes(found: Found, only: Sequence[str]) -> NDArray[np.bool_]:
+def named_genes(found: Found, only: Sequence[str]) -> NDArray[np.bool_]:
     """(n_columns,) mask of the genes that are named."""
     wanted = pd.Index([] if isinstance(only, str) else only)
     if not len(wanted) or wanted.dtype == bool:

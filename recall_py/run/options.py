@@ -84,6 +84,15 @@ GROUPS: dict[str, dict[str, Option]] = {
             short="Name of the merged labels; GROUPBY_merged if left out.",
             says='Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_merged"`` added.',
         ),
+        "subcluster.key_added": Option(
+            says='Slot of ``obs`` and ``uns`` to write to; by default `groupby` with ``"_R"`` added.',
+        ),
+        "map_query.key_added": Option(
+            default="mapped", says="Slot of ``obs`` and ``uns`` of the query to write to, and to begin columns with."
+        ),
+        "map_query.copy": Option(
+            default=False, says="Change and return a copy of the query, and leave `query` as it is."
+        ),
         "test_clusters.key_added": Option(
             kind=str,
             value="NAME",
@@ -114,6 +123,20 @@ GROUPS: dict[str, dict[str, Option]] = {
         "sc_shc.groupby": Option(
             says="Column of ``obs`` with labels to test; those whose split does not stand become one. Without it "
             "the cells are clustered. Cells without a label are left out.",
+        ),
+        "same_platform": Option(
+            default=False,
+            says="Say True to state that query and reference were made alike: all distances count as they are. Else "
+            "the query may be farther from everything by one factor, that of its nearest quarter, so that a query that "
+            "is of new types alone is not seen.",
+        ),
+        "map_query.groupby": Option(
+            default=inspect.Parameter.empty,
+            says="Column of ``reference.obs`` with the labels; cells without one are left out.",
+        ),
+        "groups": Option(
+            default=inspect.Parameter.empty,
+            says="The labels to look inside: one, or several whose cells are looked at as one.",
         ),
         "external": Option(
             kind=bool,
@@ -208,6 +231,11 @@ GROUPS: dict[str, dict[str, Option]] = {
             value="NAME",
             says="Slot of ``obsp`` with the graph. In place of `neighbors_key`.",
         ),
+        "use_rep": Option(
+            says="Embedding of ``obsm`` to join neighbours by, such as Harmony's; by default the 50 principal "
+            "components that scanpy finds among these cells, or as many as there can be.",
+        ),
+        "n_neighbors": Option(default=15, says="Neighbours of each cell, itself included."),
         "restrict_to": Option(
             kind=str,
             value="COL:A,B",
@@ -338,6 +366,20 @@ GROUPS: dict[str, dict[str, Option]] = {
             value="FILE",
             short="Genes that take part: a text file, one a line.",
             says="Names of the genes that take part, in place of those that `adata` marks or that are selected.",
+        ),
+        "map_query.layer": Option(says="Layer of the query with raw counts."),
+        "reference_layer": Option(says="Layer of the reference with raw counts."),
+        "map_query.genes": Option(
+            says="Names of the genes to use, which both have; by default the 2,000 shared genes that vary most in the "
+            "reference, and those that do in the query."
+        ),
+        "subcluster.genes": Option(
+            says="Names of the genes to use; by default those that vary most among these cells "
+            '(``var["highly_variable"]`` says what varies among all cells, and is not looked at).',
+        ),
+        "subcluster.n_top_genes": Option(
+            default=2000,
+            says="Genes to choose among these cells (``seurat_v3``) where there are more.",
         ),
         "n_top_genes": Option(
             kind=int,
