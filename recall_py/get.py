@@ -564,8 +564,9 @@ def tree(adata: AnnData, key: str = "sc_shc") -> pd.DataFrame:
     >>> import recall_py
     >>> adata = recall_py.datasets.simulate(200, 300, group_shares=(0.5, 0.5), log2_fold_change=3)
     >>> recall_py.tl.sc_shc(adata)
-    >>> recall_py.get.tree(adata)[["n_left", "n_right", "split"]].iloc[0].tolist()
-    [100, 100, True]
+    >>> tree = recall_py.get.tree(adata)
+    >>> tree["n_left"].tolist()[0], tree["split"].tolist()[0]
+    (100, True)
     """
     entry = adata.uns.get(key, {})
     if not (hasattr(entry, "get") and keys.TREE in entry):

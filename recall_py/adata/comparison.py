@@ -44,7 +44,7 @@ def agreement(adata: AnnData, column: str, other: str) -> float:
 def write_comparison(adata: AnnData, key_added: str, table: pd.DataFrame, asked: Mapping[str, Any]) -> None:
     """Write the table to ``uns[key_added]``; arrays alone, which every version of h5ad can hold."""
     columns = {
-        str(name): column.to_numpy(dtype=np.str_) if column.dtype == object else column.to_numpy()
+        str(name): column.to_numpy() if pd.api.types.is_numeric_dtype(column) else column.to_numpy(dtype=np.str_)
         for name, column in table.items()
     }
     adata.uns[key_added] = {keys.PARAMS: dict(asked), keys.COMPARISON: columns}
@@ -64,10 +64,7 @@ def read_comparison(adata: AnnData, key: str) -> pd.DataFrame:
         raise KeyError(msg)
     stored = {name: np.asarray(column) for name, column in entry[keys.COMPARISON].items()}
     return pd.DataFrame(
-        {
-            name: column if column.dtype.kind in "if" else column.astype(str).astype(object)
-            for name, column in stored.items()
-        }
+        {name: column if column.dtype.kind in "if" else column.astype(str).tolist() for name, column in stored.items()}
     )[_ordered(stored)]
 
 

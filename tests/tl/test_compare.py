@@ -88,7 +88,7 @@ def test_warnings_of_a_method_are_in_its_row(compared):
 def test_another_comparison_takes_the_place_of_the_first(compared):
     adata = compared[0].copy()
     table = recall_py.tl.compare(adata, ["plain"])
-    assert recall_py.get.comparison(adata).equals(table)
+    pd.testing.assert_frame_equal(recall_py.get.comparison(adata), table)
 
 
 def test_cells_without_a_label_do_not_count(before):
