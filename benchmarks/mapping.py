@@ -38,7 +38,7 @@ def main():
             print(row, flush=True)
     write_csv(rows, "mapping", args.out)
     write_markdown(
-        [("", TEXT, rows)],
+        [("Accuracy, and what is called new", TEXT, rows)],
         "mapping",
         title="Queries on a reference",
         machine=machine,

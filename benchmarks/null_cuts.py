@@ -23,6 +23,7 @@ from recall_py.method.pairs.lead import NULL_FALL, NULL_LEAD, compare, p_value
 from recall_py.method.pairs.pooled import PooledPair
 from recall_py.method.params import MergeParams
 
+PICTURE = RESULTS.parents[1] / "docs" / "null_cuts.png"
 SOUGHT = ("component", "2-means", "Leiden")
 """Cuts that look for a difference, as a clustering does."""
 TAIL = 0.2
@@ -34,11 +35,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="number of panels")
     parser.add_argument("--out", default=RESULTS)
+    parser.add_argument("--picture", default=PICTURE)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     _, machine = describe_machine("scikit-learn")
     rows = pd.DataFrame([row for seed in range(args.seeds) for row in panel(seed)])
     write_csv(rows, "null_cuts", args.out)
+    draw(rows, args.picture)
     write_markdown(
         summary(rows),
         "null_cuts",
@@ -131,6 +134,29 @@ def summary(rows):
         ("By size", "Cuts that look for a difference, by the shipped constants.", by_size),
         ("By population", "All cuts.", by_family),
     ]
+
+
+def draw(rows, path):
+    """The share of cuts with a p-value of at most each level, beside the level."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 4.2), layout="constrained")
+    axis = figure.add_subplot()
+    real, sought = ~rows["family"].str.startswith("simulated"), rows["cut"].isin(SOUGHT)
+    levels = np.geomspace(1e-3, 1, 200)
+    for told, chosen, style in (
+        ("real, cut by a clustering", real & sought, "C0-"),
+        ("real, all cuts", real, "C0:"),
+        ("simulated, cut by a clustering", ~real & sought, "C1-"),
+        ("simulated, all cuts", ~real, "C1:"),
+    ):
+        p = p_value(rows.loc[chosen, "evidence"].to_numpy())
+        axis.plot(levels, [(p <= level).mean() for level in levels], style, label=f"{told} ({chosen.sum():,})")
+    axis.plot(levels, levels, color="0.5", lw=1, label="as many as the p-value says")
+    axis.set(xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(5e-4, 1.1))
+    axis.set(xlabel="p-value of a pair", ylabel="share of null cuts with at most that")
+    axis.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150)
 
 
 def below(p):

@@ -31,8 +31,8 @@ CLEAR_GAIN = 0.2
 """Lead that genes have to add before it is said that they alone tell two clusters apart."""
 NULL_LEAD = 0.5
 """Evidence that every cut of one population is taken to reach, where a clustering has looked for it."""
-NULL_FALL = 5.0
-"""Power by which the share of such cuts falls from there on: a twofold evidence is reached by one in 32."""
+NULL_FALL = 4.5
+"""Power by which the share of such cuts falls from there on: a twofold evidence is reached by one in 23."""
 
 
 def p_value(times: NDArray[np.float64] | float) -> NDArray[np.float64]:
