@@ -19,6 +19,7 @@ from recall_py.adata.stored import read_merging
 from recall_py.report.merging_command import repeat
 from recall_py.report.merging_sentences import warnings_of, why
 from recall_py.report.page import report_page, write_report
+from recall_py.words import percent
 
 HOSTILE = "<script>alert('1')</script>&\"x"
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
@@ -106,7 +107,8 @@ def test_every_merge_has_a_heading_and_a_sentence(made, cells):
         f"a draw leads the others there by {merge['null'][at]:.1f} on average, and {merge['needed'][at]:.1f} are needed"
         in page
     )
-    assert "above 1 two clusters stand. The best genes are " in page
+    assert f"above 1 two clusters stand. {percent(merge['p_value'])} of cuts of one population reach as much." in page
+    assert "The best genes are " in page
     for gene in merge["genes"][:5]:
         assert gene in page
 
@@ -234,7 +236,13 @@ def test_options_of_the_clustering_are_told(cells, clustering, said):
     result = read_merging(cells, "leiden")
     how = {"algorithm": "leiden", "resolution": 2.0, "graph": "obsp['connectivities']", **clustering}
     told = SimpleNamespace(
-        key="leiden", clustering=how, around=result.around, record=result.record, seed=0, merges_clusters=True
+        key="leiden",
+        clustering=how,
+        around=result.around,
+        record=result.record,
+        params=result.params,
+        seed=0,
+        merges_clusters=True,
     )
     command = repeat(told, "in.h5ad", "out.h5ad")
     assert said in command

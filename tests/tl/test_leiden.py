@@ -95,7 +95,7 @@ def test_arguments_that_scanpy_adds_later_reach_it(cells, monkeypatch):
         given.update(resolution=resolution, new_argument=new_argument, rng=rng)
         sc.tl.leiden(adata, resolution, key_added=key_added, **BY_IGRAPH)
 
-    monkeypatch.setattr("recall_py.tl._leiden._scanpy_leiden", later)
+    monkeypatch.setattr("recall_py.tl._leiden.scanpy_leiden", later)
     recall_py.tl.leiden(cells, 1.5, new_argument="x", rng=5, copy=True)
     assert given == {"resolution": 1.5, "new_argument": "x", "rng": 5}
 

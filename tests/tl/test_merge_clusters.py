@@ -12,7 +12,7 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 import recall_py
-from recall_py.adata.merged import _names_told_apart
+from recall_py.adata.merged import names_told_apart
 from recall_py.adata.neighbours import recorded_graph
 from recall_py.adata.stored import read_merging
 from recall_py.method.pairs.lead import NULL_FALL, p_value
@@ -142,7 +142,7 @@ def test_union_gives_way_to_a_cluster_that_is_called_so_from_the_start(cells):
 
 def test_names_of_unions_are_never_given_twice():
     names = ["a", "b", "a + b", "a + b (2)"]
-    assert _names_told_apart(names, [(0, 1), (2,), (3,)]) == ["a + b (3)", "a + b", "a + b (2)"]
+    assert names_told_apart(names, [(0, 1), (2,), (3,)]) == ["a + b (3)", "a + b", "a + b (2)"]
 
 
 @pytest.mark.parametrize(
