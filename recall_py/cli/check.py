@@ -13,7 +13,7 @@ from recall_py.adata.programmes import whole_reason
 from recall_py.adata.stored import find_record, programmes_of
 from recall_py.cli.beside import Beside
 from recall_py.cli.cluster import guarded, rounded_layer
-from recall_py.cli.output import print_programmes, print_table
+from recall_py.cli.output import print_programmes, print_table, shown_evidence
 from recall_py.files.containers import stored
 from recall_py.files.store import opened, refuse_unwritable_tables, write_result
 
@@ -51,6 +51,9 @@ def test_file(
 
 def tell_tests(adata: AnnData, key: str, groupby: str) -> None:
     """Print which labels are supported, and what those that are not would be merged with."""
+    import numpy as np
+    import pandas as pd
+
     from recall_py import get
 
     pairs, clusters, programmes = (
@@ -58,10 +61,17 @@ def tell_tests(adata: AnnData, key: str, groupby: str) -> None:
         get.clusters(adata, key),
         programmes_of(find_record(adata, key)),
     )
-    shown = pairs[
-        ["group", "reference", "n_group", "n_reference", "evidence", "p_value", "threshold", "near", "passes"]
-    ]
-    print_table(f"pairs of {groupby}, by how many times as far as needed their genes lead", shown)
+    shown = pd.DataFrame(
+        {
+            "labels": pairs["group"] + " and " + pairs["reference"],
+            "cells": pairs["n_group"].astype(str) + " and " + pairs["n_reference"].astype(str),
+            "evidence": [shown_evidence(*of) for of in zip(pairs["evidence"], pairs["near"], strict=True)],
+            "p": ["" if p != p else f"{p:.2g}" for p in pairs["p_value"]],
+            "passes": np.where(pairs["passes"], "yes", "no"),
+        }
+    )
+    least = f"{pairs['threshold'].max():.3g}"
+    print_table(f"pairs of {groupby} (a pair stands above {least} times the lead that is needed)", shown)
     compared = pairs[pairs["kind"] == "pair"]
     passing = int(compared["passes"].sum())
     typer.echo(f"{passing} of {len(compared)} pairs are supported by their genes, {len(compared) - passing} are not")

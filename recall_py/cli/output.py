@@ -64,7 +64,7 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
                 "clusters": merges["group"] + " and " + merges["reference"],
                 "cells": merges["n_group"].astype(str) + " and " + merges["n_reference"].astype(str),
                 "evidence": [
-                    "too few cells" if kind == "small" else _evidence(evidence, near)
+                    "too few cells" if kind == "small" else shown_evidence(evidence, near)
                     for kind, evidence, near in zip(merges["kind"], merges["evidence"], merges["near"], strict=True)
                 ],
                 "best genes": [", ".join(genes[:_NAMED]) for genes in merges["genes"]],
@@ -82,7 +82,7 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
             "made of": [" + ".join(start) for start in clusters["start"]],
             "nearest to being one with": clusters["weakest"],
             "evidence": [
-                _evidence(value, near) for value, near in zip(clusters["evidence"], clusters["near"], strict=True)
+                shown_evidence(value, near) for value, near in zip(clusters["evidence"], clusters["near"], strict=True)
             ],
         }
     )
@@ -119,7 +119,8 @@ def print_programmes(found: Sequence[Presence]) -> None:
         typer.echo(f"programmes: {told(found)}")
 
 
-def _evidence(evidence: float, near: bool) -> str:
+def shown_evidence(evidence: float, near: bool) -> str:
+    """The evidence of a pair, and whether it is near the threshold."""
     return "" if evidence != evidence else f"{evidence:.2f}{' near' if near else ''}"
 
 
