@@ -40,12 +40,15 @@ TWO = {"stoeckius_4lines_hto": ("K562", "KG1"), "zheng_facs3_500": ("cd56_NK", "
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=1, help="draws of cells and seeds for each setting")
+    parser.add_argument("--only", default="", help="take populations alone whose name begins so, such as simulated")
     parser.add_argument("--out", default=RESULTS)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     _, machine = describe_machine("scikit-learn")
     rows = []
     for cells in samples(args.repeats):
+        if not cells[0].startswith(args.only):
+            continue
         rows += list(runs(*cells))
         print(f"{len(rows)} runs, {time.process_time():.0f} s of CPU", flush=True)
     write_csv(rows, "one_population", args.out)
@@ -54,7 +57,8 @@ def main():
         "one_population",
         title="One population, and two types",
         machine=machine,
-        command=f"python -m benchmarks.one_population --repeats {args.repeats}",
+        command=f"python -m benchmarks.one_population --repeats {args.repeats}"
+        + f" --only {args.only}" * bool(args.only),
         folder=args.out,
     )
 
