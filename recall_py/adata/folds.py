@@ -68,9 +68,10 @@ def write_folds(
     asked: Mapping[str, Any],
 ) -> list[str]:
     """Write each fold to a layer, in the place of those of an earlier split; give their names."""
-    for name in _fold_layers(adata, key_added):
+    earlier = _fold_layers(adata, key_added)
+    for name in earlier:
         adata.layers.pop(name, None)
-    if _fold_layers(adata, key_added) and key_added + _SIZE_SUFFIX in adata.var:
+    if earlier and key_added + _SIZE_SUFFIX in adata.var:
         del adata.var[key_added + _SIZE_SUFFIX]
     names = []
     for number, fold in enumerate(folds, 1):

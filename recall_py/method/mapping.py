@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import eigh
 
+from recall_py.method.clustering.components import leading_components
 from recall_py.method.threads import one_blas_thread
 
 N_COMPONENTS = 30
@@ -138,18 +138,11 @@ def _scores(values: sparse.csr_array) -> NDArray[np.float64]:
     if n_cells < n_genes:
         products = (values @ values.T).toarray()
         row = products.mean(axis=0)
-        variance, vectors = _leading(products - row - row[:, None] + row.mean(), n_components)
+        variance, vectors = leading_components(products - row - row[:, None] + row.mean(), n_components)
         return np.asarray(vectors * np.sqrt(np.maximum(variance, 0.0)))
     mean = np.asarray(values.mean(axis=0)).ravel()
-    _, loadings = _leading((values.T @ values).toarray() - n_cells * np.outer(mean, mean), n_components)
+    _, loadings = leading_components((values.T @ values).toarray() - n_cells * np.outer(mean, mean), n_components)
     return np.asarray(values @ loadings - mean @ loadings)
-
-
-def _leading(products: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The largest eigenvalues, and their eigenvectors as columns."""
-    size = len(products)
-    values, vectors = eigh(products, subset_by_index=[size - n, size - 1])
-    return values[::-1], vectors[:, ::-1]
 
 
 def _nearest(

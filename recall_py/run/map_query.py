@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
-"""Shift of all distances above which the user is told."""
+
 _SHIFTED = 1.5
 """Shift of all distances above which the user is told."""
 FAR_OFF = 0.05
