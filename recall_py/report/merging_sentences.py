@@ -8,7 +8,7 @@ import numpy as np
 
 from recall_py.adata import keys
 from recall_py.adata.programmes import told, whole_reason
-from recall_py.method.pairs.lead import ADDED, RANKS
+from recall_py.method.pairs.lead import ADDED, RANKS, threshold
 from recall_py.method.pairs.table import MAX_CELLS
 from recall_py.words import counted, in_one, ordinal, percent
 
@@ -190,13 +190,16 @@ def _unsupported(clusters: pd.DataFrame) -> str:
 
 def _rule(result: StoredMerging) -> str:
     became = "became one, the nearest first" if result.merges_clusters else "would be one"
+    alpha = float(result.params["alpha"])
+    least = threshold(alpha)
+    as_asked = "" if least == 1.0 else f", and {least:.3g} times that, since alpha is {alpha:g}"
     return (
         "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
         f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Each gene is "
         "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
         f"to the {ordinal(RANKS[-1])} best gene, it leads its null by far more decades of p than draws do there, "
-        f"0.9 + 1.1 log10(cells of the smaller, at most {MAX_CELLS}) times as many, {ADDED:g} added to both; else they "
-        f"{became}."
+        f"0.9 + 1.1 log10(cells of the smaller, at most {MAX_CELLS}) times as many, {ADDED:g} added to both"
+        f"{as_asked}; else they {became}."
         f"{_programmes(result)}"
     )
 

@@ -18,6 +18,7 @@ from recall_py.adata.stored import read_merging
 from recall_py.method.pairs.lead import NULL_FALL, p_value
 from recall_py.method.pairs.neighbours import EdgeWeights
 from recall_py.report.merging_command import repeat
+from recall_py.report.page import report_page
 
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
 
@@ -79,6 +80,7 @@ def test_a_lower_alpha_asks_for_more_and_the_report_repeats_it(cells, merged):
     assert strict.uns["cut_merged"]["recall"]["params"]["alpha"] == alpha
     told = repeat(read_merging(strict, "cut_merged"), "in.h5ad", "out.h5ad").split()
     assert float(told[told.index("--alpha") + 1]) == alpha
+    assert f"times that, since alpha is {alpha:g}" in report_page(strict, "cut_merged", source="in", target="out")
     assert "--alpha" not in repeat(read_merging(merged, "cut_merged"), "in.h5ad", "out.h5ad")
 
 
