@@ -160,9 +160,16 @@ def test_nodes_of_many_cells_are_clustered_by_the_modularity_of_the_cells(graph)
     nodes = _Nodes(adjacency, np.arange(truth.size)).clusters(30.0, 0, 2)
     assert 60 < nodes.max() < 400
     labels = _Nodes(adjacency, nodes).clusters(1.0, 0, -1)[nodes]
-    of_igraph = whole.community_leiden("modularity", weights=between.data.tolist(), n_iterations=-1).membership
-    reached, best = (whole.modularity(found, weights=between.data.tolist()) for found in (labels.tolist(), of_igraph))
-    assert reached == pytest.approx(best, rel=0.02)
+
+    def modularity(labels):
+        return whole.modularity(labels.tolist(), weights=between.data.tolist())
+
+    moved = [
+        modularity(np.where(nodes == node, cluster, labels))
+        for node in range(nodes.max() + 1)
+        for cluster in range(labels.max() + 2)
+    ]
+    assert max(moved) <= modularity(labels) + 1e-12, "one node in another cluster is better"
 
 
 def test_many_cells_are_joined_to_nodes_first(graph, monkeypatch):
