@@ -1,4 +1,4 @@
-"""Null genes beside the real ones, as AnnData, and how well they fit."""
+"""Embeddings without batches; null genes beside the real ones, as AnnData, and how well they fit."""
 
 from __future__ import annotations
 
@@ -9,18 +9,171 @@ import pandas as pd
 from scipy import sparse
 
 from recall_py.adata import keys
+from recall_py.adata.labels import read_batches
 from recall_py.adata.read import read_counts, refuse_empty_cells, refuse_small_batches
 from recall_py.method.params import resolve_seed
 from recall_py.method.threads import resolve_n_jobs
 from recall_py.run.options import with_option_docs
+from recall_py.words import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from anndata import AnnData
 
     from recall_py.method.params import Rng
     from recall_py.method.results import NullFit
 
-__all__ = ["knockoffs", "null_misfit"]
+__all__ = ["embed", "for_geneformer", "knockoffs", "null_misfit"]
+
+
+def embed(
+    adata: AnnData,
+    method: str,
+    *,
+    batch_key: str,
+    key_added: str | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+    **kwargs: Any,
+) -> None:
+    """Embed cells without what their batches differ by, for a graph on which clusters hold cells of all batches.
+
+    One face of packages that exist; ``sc.pp.neighbors(adata, use_rep="X_harmony")`` goes on from there, and
+    :func:`recall_py.tl.leiden` with the same `batch_key`. Any other embedding in ``obsm`` does as well.
+
+    Parameters
+    ----------
+    adata
+        Annotated data.
+    method
+        ``"harmony"``: Harmony on ``obsm["X_pca"]``, by harmonypy 2 (``pip install 'recall-py[harmony]'``). ``"scvi"``:
+        a variational autoencoder of the raw counts, by scvi-tools (``pip install 'recall-py[scvi]'``). ``"cvae"``: a
+        smaller one of the same kind, which takes further covariates, and new cells and batches into a trained model
+        (``pip install 'recall-py[torch]'``).
+    batch_key
+        Column of ``obs`` with the batches; every cell needs one.
+    key_added
+        Slot of ``obsm``, ``"X_"`` and the name of the method by default. What is there is replaced.
+    random_state
+        Seed.
+    **kwargs
+        Of ``"harmony"``: ``use_rep``, another slot of components, and what ``harmonypy.run_harmony`` takes. Of
+        ``"scvi"``: ``layer`` with the counts, ``n_top_genes`` where none are marked as highly variable, ``train`` (what
+        ``scvi.model.SCVI.train`` takes, such as ``{"max_epochs": 100}``), and what ``scvi.model.SCVI`` takes. Of
+        ``"cvae"``: ``covariates``, further columns of ``obs`` whose differences are taken out; ``layer``,
+        ``n_top_genes``; ``save``, a file for the trained model; ``model``, such a file, by which cells are embedded
+        without training, or with that of the weights of new batches alone; and ``n_latent`` (10), ``n_hidden`` (128),
+        ``max_epochs`` (400, fewer of more than 20,000 cells), ``batch_size`` (128), ``learning_rate`` (.001),
+        ``warm_up`` (.25, the share of epochs over which the prior gains weight), ``held_out`` (.1, the share of cells
+        by which training is stopped), ``patience`` (30 epochs).
+
+    Returns
+    -------
+    None. ``obsm[key_added]`` becomes the (n_obs, n_components) embedding, as float32.
+
+    Raises
+    ------
+    ImportError
+        If the package of the method is not installed.
+    KeyError
+        If the column, or the components that Harmony starts from, do not exist.
+    ValueError
+        If the method is unknown, or cells have no batch, or all have the same.
+
+    Examples
+    --------
+    >>> import recall_py, scanpy as sc
+    >>> adata = recall_py.datasets.simulate(200, 300, n_batches=2, batch_sd=0.5)
+    >>> sc.pp.log1p(adata)
+    >>> sc.pp.pca(adata, n_comps=10)
+    >>> recall_py.pp.embed(adata, "harmony", batch_key="batch")  # doctest: +SKIP
+    >>> adata.obsm["X_harmony"].shape  # doctest: +SKIP
+    (200, 10)
+    """
+    from recall_py.embedding.autoencoder import cvae
+    from recall_py.embedding.harmony import harmony
+    from recall_py.embedding.scvi import scvi
+    from recall_py.method.params import one_of
+
+    methods = {"harmony": harmony, "scvi": scvi, "cvae": cvae}
+    one_of("method", method, tuple(methods))
+    batches = read_batches(adata, batch_key, None)
+    if (batches is None or batches.cat.categories.size < 2) and "model" not in kwargs:
+        one = "" if batches is None else listed(batches.cat.categories)
+        msg = f"obs[{batch_key!r}] has one value, {one}: there are no batches to bring together."
+        raise ValueError(msg)
+    found = methods[method](adata, batch_key, resolve_seed(random_state, None), **kwargs)
+    adata.obsm[f"X_{method}" if key_added is None else key_added] = found
+
+
+def for_geneformer(
+    adata: AnnData,
+    *,
+    ensembl_ids: str | None = None,
+    layer: str | None = None,
+    orthologs: Mapping[str, str] | str | Path | None = None,
+    medians: Mapping[str, float] | str | Path | None = None,
+    tokens: Mapping[str, int] | str | Path | None = None,
+    max_tokens: int = 4096,
+) -> AnnData:
+    """Write counts as Geneformer and encoders like it take them: raw, of all genes, by Ensembl id.
+
+    What such a model makes of them goes into ``obsm`` and is the graph: ``sc.pp.neighbors(adata, use_rep="X_model")``,
+    then :func:`recall_py.tl.leiden`, which compares the clusters by the counts. No model and no table is downloaded.
+
+    Parameters
+    ----------
+    adata
+        Annotated data with raw counts. Nothing is written to it.
+    ensembl_ids
+        Column of ``var`` with the ids, by default ``"ensembl_id"``, ``"gene_ids"``, or the names of the genes. What
+        follows a dot, the version, is left out; genes without an id too.
+    layer
+        Layer with the counts, looked for as everywhere by default.
+    orthologs
+        Ids of the genes of another organism and those of their human orthologs: a dictionary, or a .csv, .tsv or .json
+        file. Other genes are left out; counts of genes with the same ortholog are summed.
+    medians
+        Median of each gene among the cells that have it, at 10,000 counts a cell, by id; a dictionary or a file.
+    tokens
+        Number of each gene in the model's dictionary, by id; a dictionary or a file.
+    max_tokens
+        Genes of a cell at most, with ``<cls>`` and ``<eos>`` where `tokens` has both.
+
+    Returns
+    -------
+    An AnnData of the same cells and ``obs``, with raw counts in ``X``, ``var["ensembl_id"]`` and ``obs["n_counts"]``,
+    the counts of all genes. With `medians` and `tokens` also ``obsm["input_ids"]``, the rank value encoding,
+    (n_obs, longest) and filled up with ``<pad>``, and ``obs["length"]``.
+
+    Raises
+    ------
+    KeyError
+        If the column or the layer does not exist.
+    ValueError
+        If there are no raw counts or no Ensembl ids, no gene is in a table, or one of `medians` and `tokens` is given
+        without the other.
+
+    Examples
+    --------
+    >>> import recall_py
+    >>> adata = recall_py.datasets.simulate(50, 3)
+    >>> adata.var["ensembl_id"] = ["ENSG00000000003.15", "ENSG00000000005", "ENSG00000000419"]
+    >>> recall_py.pp.for_geneformer(adata).var_names.tolist()
+    ['ENSG00000000003', 'ENSG00000000005', 'ENSG00000000419']
+    """
+    from recall_py.embedding.geneformer import encoder_counts, ranked_tokens
+
+    if (medians is None) != (tokens is None):
+        msg = "medians and tokens go together: genes are ranked by the one and numbered by the other. Pass both."
+        raise ValueError(msg)
+    found = encoder_counts(adata, layer=layer, ensembl_ids=ensembl_ids, orthologs=orthologs)
+    if medians is not None and tokens is not None:
+        n_counts = found.obs["n_counts"].to_numpy()
+        input_ids, length = ranked_tokens(found.X, n_counts, found.var_names, medians, tokens, max_tokens)
+        found.obsm["input_ids"], found.obs["length"] = input_ids, length
+    return found
 
 
 @with_option_docs("recall")
