@@ -243,6 +243,9 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Of clusters of ``resolution="auto"``: overlap with the best match in a run of Leiden, by Jaccard, the mean over
         the runs; 1 is the most.
 
+    Labels that were tested by count splitting and have no cluster on the fold come last, with no cells, and
+    ``merge_with`` is what most of theirs are called there.
+
     Examples
     --------
     >>> import anndata as ad, recall_py
@@ -280,8 +283,26 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
                 "near": bool(weakest["near"].any()),
             }
         )
-    found = pd.DataFrame(rows)
+    found = pd.DataFrame(rows + _not_found_again(record))
     return found.assign(stability=record[keys.STABILITY]) if keys.STABILITY in record else found
+
+
+def _not_found_again(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of labels that a fold of the counts has no cluster of."""
+    found = record.get(keys.AGAIN, {"found": ()})
+    return [
+        {
+            "cluster": str(found["label"][at]),
+            "n_cells": 0,
+            "start": [],
+            "supported": False,
+            "merge_with": str(found["most"][at]),
+            "weakest": str(found["most"][at]),
+            "evidence": np.nan,
+            "near": False,
+        }
+        for at in np.flatnonzero(~np.asarray(found["found"], dtype=bool))
+    ]
 
 
 def subclusters(adata: AnnData, key: str = "leiden_R") -> pd.DataFrame:

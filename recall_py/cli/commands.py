@@ -147,10 +147,11 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
     epilog=_examples(
         "test clustered.h5ad --groupby leiden",
         "test sorted.h5ad --groupby gate --external --all-pairs -o tested.h5ad --report report.html",
+        "test clustered.h5ad --groupby leiden --method countsplit",
     ),
 )
 @takes(
-    "groupby output in_place key_added report markers json external all_pairs neighbors_key obsp layer modality "
+    "groupby output in_place key_added report markers json method external all_pairs neighbors_key obsp layer modality "
     "batch_key genes programmes alpha round_counts random_state n_jobs quiet debug",
     "test_clusters",
 )

@@ -145,6 +145,17 @@ GROUPS: dict[str, dict[str, Option]] = {
             says="Say True to state that the labels did not come from these counts (sorting, hashtags, genotype): "
             "they were not cut out of the expression data, so null cells are not cut to look like them.",
         ),
+        "test_clusters.method": Option(
+            kind=str,
+            default="pairs",
+            value="NAME",
+            short="pairs, or countsplit for clusters of a fold.",
+            says='``"pairs"``: as above. ``"countsplit"``: a second opinion on clusters of Leiden or Louvain. The '
+            "clustering is repeated, at its resolution, on one fold of the counts; each of its clusters is called as "
+            "the label that most of its cells have; and what is called alike is compared on another fold, from which "
+            'no label comes. The folds are those that :func:`countsplit` has left as ``"countsplit"``, else Poisson '
+            "halves.",
+        ),
         "all_pairs": Option(kind=bool, default=False, says="Compare every pair, not only neighbours."),
         "merge_small": Option(
             kind=bool,
