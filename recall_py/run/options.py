@@ -93,6 +93,10 @@ GROUPS: dict[str, dict[str, Option]] = {
         "map_query.copy": Option(
             default=False, says="Change and return a copy of the query, and leave `query` as it is."
         ),
+        "update_atlas.key": Option(default="mapped", says="``key_added`` of :func:`map_query`."),
+        "update_atlas.key_added": Option(
+            default="atlas_update", says="Slot of ``obs`` and ``uns`` of the result with what was added when."
+        ),
         "test_clusters.key_added": Option(
             kind=str,
             value="NAME",
