@@ -110,6 +110,12 @@ GROUPS: dict[str, dict[str, Option]] = {
             default="countsplit", says="Slot of ``uns`` to write to, and what the names of the layers begin with."
         ),
         "sc_shc.key_added": Option(default="sc_shc", says="Slot of ``obs`` and ``uns`` to write to."),
+        "export.output": Option(kind=Path, flags=("--output", "-o"), value="OUT", says="The .h5ad to write."),
+        "cellwhisperer": Option(
+            kind=bool,
+            default=False,
+            says="For CellWhisperer: int32 counts, no gaps, gene names, and which columns are calibrated labels.",
+        ),
         "key": Option(kind=str, value="NAME", says="Entry of uns with the result, where there are several."),
         "report": Option(kind=Path, value="PAGE", says="Write a report, an .html page that loads nothing."),
         "markers": Option(kind=Path, value="FILE", says="Write the markers of each cluster as .csv."),
