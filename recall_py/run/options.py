@@ -114,6 +114,7 @@ GROUPS: dict[str, dict[str, Option]] = {
         "cellwhisperer": Option(
             kind=bool,
             default=False,
+            short="For CellWhisperer: int32 counts, no gaps, gene names.",
             says="For CellWhisperer: int32 counts, no gaps, gene names, and which columns are calibrated labels.",
         ),
         "key": Option(kind=str, value="NAME", says="Entry of uns with the result, where there are several."),
