@@ -31,6 +31,7 @@ _MAPPING_COLUMNS = (
     "name", "kind", "nearest", "n_query", "against", "n_against", "evidence", "evidence_with_platform", "near",
     "verdict",
 )  # fmt: skip
+_CHANGES_COLUMNS = ("update", "label", "kind", "verdict", "n_before", "n_added", "n_unlabelled")
 _BEST_GENE_COLUMNS = ("auc", "log2_fold_change", "log10_p", "log10_p_null")
 _MARKER_COLUMNS = ("w", "log10_p", "log10_p_knockoff", "auc", "log2_fold_change")
 
@@ -243,6 +244,9 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Of clusters of ``resolution="auto"``: overlap with the best match in a run of Leiden, by Jaccard, the mean over
         the runs; 1 is the most.
 
+    Labels that were tested by count splitting and have no cluster on the fold come last, with no cells, and
+    ``merge_with`` is what most of theirs are called there.
+
     Examples
     --------
     >>> import anndata as ad, recall_py
@@ -280,8 +284,26 @@ def clusters(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
                 "near": bool(weakest["near"].any()),
             }
         )
-    found = pd.DataFrame(rows)
+    found = pd.DataFrame(rows + _not_found_again(record))
     return found.assign(stability=record[keys.STABILITY]) if keys.STABILITY in record else found
+
+
+def _not_found_again(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of labels that a fold of the counts has no cluster of."""
+    found = record.get(keys.AGAIN, {"found": ()})
+    return [
+        {
+            "cluster": str(found["label"][at]),
+            "n_cells": 0,
+            "start": [],
+            "supported": False,
+            "merge_with": str(found["most"][at]),
+            "weakest": str(found["most"][at]),
+            "evidence": np.nan,
+            "near": False,
+        }
+        for at in np.flatnonzero(~np.asarray(found["found"], dtype=bool))
+    ]
 
 
 def subclusters(adata: AnnData, key: str = "leiden_R") -> pd.DataFrame:
@@ -384,6 +406,50 @@ def mapping(adata: AnnData, key: str = keys.MAPPED) -> pd.DataFrame:
     texts = ("name", "kind", "nearest", "against", "verdict")
     table["genes"] = [str(names).split(",") if str(names) else [] for names in np.asarray(stored["genes"])]
     return table.astype(dict.fromkeys(texts, object))
+
+
+def atlas_changes(adata: AnnData, key: str = keys.ATLAS_UPDATE) -> pd.DataFrame:
+    """What updates of an atlas have changed.
+
+    Parameters
+    ----------
+    adata
+        What :func:`recall_py.tl.update_atlas` has returned.
+    key
+        Its ``key_added``.
+
+    Returns
+    -------
+    One row for each update and each label that its query has cells of; labels without a row are as they were:
+
+    ``update``, ``label``
+        The number of the update, from 1 on, and the label.
+    ``kind``
+        ``"kept"``, or ``"new"`` if the update has added the label.
+    ``verdict``
+        What the test of :func:`recall_py.tl.map_query` said of its query cells, as in :func:`mapping`.
+    ``n_before``, ``n_added``, ``n_unlabelled``
+        Cells that had the label before, query cells that got it, and query cells that are nearest to it and were added
+        without a label.
+
+    Examples
+    --------
+    >>> import recall_py
+    >>> cells = recall_py.datasets.simulate(300, 200, group_shares=(0.4, 0.3, 0.3), n_markers=40, log2_fold_change=3)
+    >>> query, reference = cells[:60].copy(), cells[60:].copy()
+    >>> recall_py.tl.map_query(query, reference, "group", same_platform=True)
+    >>> atlas = recall_py.tl.update_atlas(reference, query)
+    >>> recall_py.get.atlas_changes(atlas)["kind"].tolist()
+    ['kept', 'kept', 'kept']
+    """
+    entry = adata.uns.get(key)
+    if not hasattr(entry, "get") or keys.CHANGES not in entry:
+        msg = f"uns[{key!r}] holds no update of an atlas. Make one: recall_py.tl.update_atlas(reference, query)"
+        raise KeyError(msg)
+    stored = {name: np.asarray(entry[keys.CHANGES][name]) for name in _CHANGES_COLUMNS}
+    return pd.DataFrame(
+        {name: column if column.dtype.kind == "i" else column.astype(str).tolist() for name, column in stored.items()}
+    )
 
 
 def cluster_cards(adata: AnnData, key: str = "leiden", *, n_genes: int = 5) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def whole_counts(adata: AnnData, layer: str | None) -> tuple[CountMatrix, str]:
 
 def refuse_slots_of_others(adata: AnnData, key_added: str, n_folds: int) -> None:
     """Refuse to write over layers that no earlier split has left there."""
-    own = _fold_layers(adata, key_added)
+    own = fold_layers(adata, key_added)
     taken = [name for name in _names(key_added, n_folds) if name in adata.layers and name not in own]
     if taken or (key_added in adata.uns and not own):
         where = f"layers[{taken[0]!r}]" if taken else f"uns[{key_added!r}]"
@@ -68,7 +68,7 @@ def write_folds(
     asked: Mapping[str, Any],
 ) -> list[str]:
     """Write each fold to a layer, in the place of those of an earlier split; give their names."""
-    earlier = _fold_layers(adata, key_added)
+    earlier = fold_layers(adata, key_added)
     for name in earlier:
         adata.layers.pop(name, None)
     if earlier and key_added + _SIZE_SUFFIX in adata.var:
@@ -87,7 +87,7 @@ def _names(key_added: str, n_folds: int) -> list[str]:
     return [f"{key_added}_{number}" for number in range(1, n_folds + 1)]
 
 
-def _fold_layers(adata: AnnData, key_added: str) -> list[str]:
+def fold_layers(adata: AnnData, key_added: str) -> list[str]:
     """The layers that an earlier split has left."""
     entry = adata.uns.get(key_added, {})
     return [str(name) for name in entry.get(keys.FOLDS, ())] if hasattr(entry, "get") else []

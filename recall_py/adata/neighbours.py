@@ -120,18 +120,33 @@ def read_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphP
     ValueError
         If the recorded graph is not one of principal components: knockoff genes cannot be sent through it.
     """
+    text = (
+        "The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
+        "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
+        "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: {restrict_to:('batch', ['...'])}."
+    )
+    return _params_of_components(adata, neighbors_key, text)
+
+
+def recorded_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[GraphParams, int | None]:
+    """The same, to make such a graph of other counts."""
+    text = (
+        "The recorded neighbour graph was made by {corrected}, which cannot be made of a fold of the counts. Leave "
+        "{method:'countsplit'} out."
+    )
+    return _params_of_components(adata, neighbors_key, text)
+
+
+def _params_of_components(
+    adata: AnnData, neighbors_key: str | None, if_corrected: str
+) -> tuple[GraphParams, int | None]:
     recorded = (_recorded_entry(adata, neighbors_key) or {}).get(keys.PARAMS, {})
     of_modalities = hasattr(recorded.get("n_pcs"), "items")
     n_pcs = None if recorded.get("n_pcs") is None or of_modalities else int(_scalar(recorded["n_pcs"]))
     representation = "X" if n_pcs == 0 else "several" if of_modalities else recorded.get("use_rep", _PCA[0])
     if representation not in _PCA or "bbknn" in recorded:
         corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
-        text = (
-            "The recorded neighbour graph was made by {corrected}. Knockoff genes did not pass through it, so "
-            "clusters on it cannot be calibrated. To cluster on uncorrected principal components instead: "
-            "sc.pp.neighbors(adata, use_rep='X_pca'), and to keep batches apart then: {restrict_to:('batch', ['...'])}."
-        )
-        raise ArgumentError(text, corrected=corrected)
+        raise ArgumentError(if_corrected, corrected=corrected)
     given = {
         name: _scalar(recorded[name])
         for name in ("n_neighbors", "metric", "method", "random_state")

@@ -36,11 +36,13 @@ def test_file(
         adata = stack.enter_context(opened(held, source))
         if target is not None:
             refuse_unwritable_tables(adata, held, target)
-        added = []
+        added: list[tuple[str, str | None]] = []
         if round_counts:
-            added = rounded_layer(adata, asked.get("layer"))
+            added += rounded_layer(adata, asked.get("layer"))
             asked = {**asked, "layer": None}
         tl.test_clusters(adata, **asked)
+        if keys.AGAIN in find_record(adata, key):
+            added.append(("obs", None))
         if target is not None:
             refuse_changed()
             write_result(adata, held, target, [("uns", key), *added], None)

@@ -13,6 +13,7 @@ import typer
 
 from recall_py.cli import check
 from recall_py.cli import cluster as run
+from recall_py.cli import export as export_command
 from recall_py.cli import knockoffs as knockoffs_command
 from recall_py.cli import report as report_command
 from recall_py.cli.beside import Beside
@@ -47,6 +48,7 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 _NO_MERGES = "--merges is for --method pairs: a search with knockoff genes makes no merges. Leave it out."
+_NO_TOOL = "No tool is named. Pass --cellwhisperer."
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for wrong arguments; it lives in click or in typer itself, by version."""
 
@@ -147,10 +149,11 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
     epilog=_examples(
         "test clustered.h5ad --groupby leiden",
         "test sorted.h5ad --groupby gate --external --all-pairs -o tested.h5ad --report report.html",
+        "test clustered.h5ad --groupby leiden --method countsplit",
     ),
 )
 @takes(
-    "groupby output in_place key_added report markers json external all_pairs neighbors_key obsp layer modality "
+    "groupby output in_place key_added report markers json method external all_pairs neighbors_key obsp layer modality "
     "batch_key genes programmes alpha round_counts random_state n_jobs quiet debug",
     "test_clusters",
 )
@@ -181,6 +184,17 @@ def knockoffs(context: typer.Context, source: In, **options: Any) -> None:
     with reported_errors(context):
         target = target_file(source, options["output"])
         knockoffs_command.knockoffs_file(source, target, given(context), json=options["json"], quiet=options["quiet"])
+
+
+@app.command(cls=GroupedHelp, epilog=_examples("export labelled.h5ad --cellwhisperer -o for_cellwhisperer.h5ad"))
+@takes("output cellwhisperer json layer quiet debug", "export")
+def export(context: typer.Context, source: In, **options: Any) -> None:
+    """Write IN as another tool asks for it: raw counts, and labels that it can read. Say which tool."""
+    with reported_errors(context):
+        if not options["cellwhisperer"]:
+            raise ValueError(_NO_TOOL)
+        target = target_file(source, options["output"], suffixes=(".h5ad",))
+        export_command.export_file(source, target, options["layer"], json=options["json"], quiet=options["quiet"])
 
 
 @app.command(cls=GroupedHelp, epilog=_examples("demo data/pbmc68k.h5ad"))

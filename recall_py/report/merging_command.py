@@ -89,6 +89,10 @@ def _asked(result: StoredMerging) -> dict[str, Any]:
             for name in ("groupby", "layer", "batch_key", "modality")
             if str(around.get(name, "")) and str(around[name])
         }
+        if "method" in around:
+            names = ("method", "neighbors_key")
+            asked |= {"groupby": str(around["labels"])}
+            asked |= {name: str(around[name]) for name in names if str(around[name])}
         asked |= {name: True for name in ("external", "all_pairs", "merge_small") if bool(around.get(name, False))}
         asked |= _graph(around)
         usual = f"{around['groupby']}{keys.MERGED_SUFFIX}" if result.merges_clusters else keys.PAIR_TESTS

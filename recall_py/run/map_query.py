@@ -121,8 +121,8 @@ def _read(
     mask = np.zeros(reference.n_obs, dtype=np.bool_)
     mask[read] = True
     sides = find_counts(reference, asked.reference_layer, mask, "few"), find_counts(query, asked.layer)
-    shared = _shared_genes(*sides)
-    counts = [_columns(found, shared) for found in sides]
+    shared = shared_genes(*sides)
+    counts = [counts_of(found, shared) for found in sides]
     totals = [np.asarray(each.sum(axis=1), dtype=np.float64) for each in counts]
     for what, total, cell_names in zip(
         ("reference", "query"), totals, (reference.obs_names[mask], query.obs_names), strict=True
@@ -142,7 +142,7 @@ def _read(
     return labels.cat.categories.tolist(), all_codes[read].astype(np.int64), genes, of_reference, of_query
 
 
-def _shared_genes(of_reference: Found, of_query: Found) -> pd.Index:
+def shared_genes(of_reference: Found, of_query: Found) -> pd.Index:
     """Names of the genes that both have, in the order of the reference."""
     shared = of_reference.names[of_reference.names.isin(of_query.names)]
     if shared.size < FEWEST_GENES:
@@ -155,7 +155,8 @@ def _shared_genes(of_reference: Found, of_query: Found) -> pd.Index:
     return shared
 
 
-def _columns(found: Found, names: pd.Index) -> sparse.csr_array:
+def counts_of(found: Found, names: pd.Index) -> sparse.csr_array:
+    """(n_cells, n_names) counts of the named genes."""
     counts = sparse.csr_array(found.counts.columns(found.names.get_indexer(names)))
     return counts.astype(np.float32)
 

@@ -145,8 +145,8 @@ def merge_adata(adata: AnnData, *, key_added: str | None, merge_small: bool, **a
     return target if asked.copy else None
 
 
-def test_adata(adata: AnnData, *, key_added: str, **arguments: Any) -> AnnData | None:
-    """Test the labels of ``obs[groupby]``; see :func:`recall_py.tl.test_clusters`."""
+def test_adata(adata: AnnData, *, key_added: str, lone: bool = False, **arguments: Any) -> AnnData | None:
+    """Test the labels of ``obs[groupby]``; see :func:`recall_py.tl.test_clusters`. A `lone` label has no pair."""
     from scanpy import logging
 
     from recall_py.method.merging import test_clusters
@@ -158,7 +158,8 @@ def test_adata(adata: AnnData, *, key_added: str, **arguments: Any) -> AnnData |
     with waiting() as wait:
         given = _given_labels(adata, counts, asked, wait)
         sizes = np.bincount(given.codes)
-        refuse_no_pair(sizes, params.min_cells, f"obs[{asked.groupby!r}]")
+        if not lone:
+            refuse_no_pair(sizes, params.min_cells, f"obs[{asked.groupby!r}]")
         start = _begin("testing", given, asked)
         tested = _compared(test_clusters, given, params, asked, wait)
     target = adata.copy() if asked.copy else adata

@@ -93,6 +93,10 @@ GROUPS: dict[str, dict[str, Option]] = {
         "map_query.copy": Option(
             default=False, says="Change and return a copy of the query, and leave `query` as it is."
         ),
+        "update_atlas.key": Option(default="mapped", says="``key_added`` of :func:`map_query`."),
+        "update_atlas.key_added": Option(
+            default="atlas_update", says="Slot of ``obs`` and ``uns`` of the result with what was added when."
+        ),
         "test_clusters.key_added": Option(
             kind=str,
             value="NAME",
@@ -106,6 +110,13 @@ GROUPS: dict[str, dict[str, Option]] = {
             default="countsplit", says="Slot of ``uns`` to write to, and what the names of the layers begin with."
         ),
         "sc_shc.key_added": Option(default="sc_shc", says="Slot of ``obs`` and ``uns`` to write to."),
+        "export.output": Option(kind=Path, flags=("--output", "-o"), value="OUT", says="The .h5ad to write."),
+        "cellwhisperer": Option(
+            kind=bool,
+            default=False,
+            short="For CellWhisperer: int32 counts, no gaps, gene names.",
+            says="For CellWhisperer: int32 counts, no gaps, gene names, and which columns are calibrated labels.",
+        ),
         "key": Option(kind=str, value="NAME", says="Entry of uns with the result, where there are several."),
         "report": Option(kind=Path, value="PAGE", says="Write a report, an .html page that loads nothing."),
         "markers": Option(kind=Path, value="FILE", says="Write the markers of each cluster as .csv."),
@@ -144,6 +155,17 @@ GROUPS: dict[str, dict[str, Option]] = {
             short="State that the labels did not come from these counts.",
             says="Say True to state that the labels did not come from these counts (sorting, hashtags, genotype): "
             "they were not cut out of the expression data, so null cells are not cut to look like them.",
+        ),
+        "test_clusters.method": Option(
+            kind=str,
+            default="pairs",
+            value="NAME",
+            short="pairs, or countsplit for clusters of a fold.",
+            says='``"pairs"``: as above. ``"countsplit"``: a second opinion on clusters of Leiden or Louvain. The '
+            "clustering is repeated, at its resolution, on one fold of the counts; each of its clusters is called as "
+            "the label that most of its cells have; and what is called alike is compared on another fold, from which "
+            'no label comes. The folds are those that :func:`countsplit` has left as ``"countsplit"``, else Poisson '
+            "halves.",
         ),
         "all_pairs": Option(kind=bool, default=False, says="Compare every pair, not only neighbours."),
         "merge_small": Option(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from anndata import AnnData
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from recall_py.arguments import Speller
     from recall_py.method.results import Iteration
@@ -146,6 +146,12 @@ def calibrated_clusters(
         **record_of(adata, _KEY),
         "messages": outcome_warnings(search, params),
     }
+
+
+def half(counts: ArrayLike, seed: int) -> NDArray[np.float64]:
+    """(n_stored,) of each count what goes to one of two folds, each molecule by itself; for count splitting in R."""
+    drawn = np.random.default_rng(seed).binomial(np.asarray(counts).ravel().astype(np.int64), 0.5)
+    return np.asarray(drawn, dtype=np.float64)
 
 
 def record_of(adata: AnnData, key: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 :func:`leiden` stands in for ``scanpy.tl.leiden``; :func:`recall` takes the names and defaults of the R package.
 :func:`merge_clusters` takes labels from anywhere; :func:`subcluster` looks inside one.
-:func:`map_query` places other cells among labels.
+:func:`map_query` places other cells among labels; :func:`update_atlas` adds them.
 """
 
 from recall_py.tl._compare import compare
@@ -15,6 +15,7 @@ from recall_py.tl._recall import recall
 from recall_py.tl._sc_shc import sc_shc
 from recall_py.tl._subcluster import subcluster
 from recall_py.tl._test_clusters import test_clusters
+from recall_py.tl._update_atlas import update_atlas
 
 __all__ = [
     "compare",
@@ -27,4 +28,5 @@ __all__ = [
     "sc_shc",
     "subcluster",
     "test_clusters",
+    "update_atlas",
 ]

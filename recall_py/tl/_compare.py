@@ -17,16 +17,13 @@ from recall_py.adata import keys
 from recall_py.adata.comparison import AGREEMENT, LABEL, agreement, refuse_slots_of_others, write_comparison
 from recall_py.adata.folds import whole_counts
 from recall_py.adata.labels import read_labels
-from recall_py.adata.neighbours import neighbour_search, recorded_graph
-from recall_py.adata.read import read_counts
+from recall_py.adata.neighbours import recorded_graph
 from recall_py.arguments import ArgumentError
 from recall_py.method.clustering.partition import by_decreasing_size
-from recall_py.method.normalisation import log_normalised_block
 from recall_py.method.params import GraphParams, resolve_seed
-from recall_py.method.threads import one_thread
 from recall_py.run.observe import CalibrationWarning
 from recall_py.run.options import with_option_docs
-from recall_py.tl._countsplit import countsplit
+from recall_py.run.second_opinion import Clustering, clusters_of, graph_of_fold, two_folds
 from recall_py.tl._leiden import leiden, scanpy_leiden
 from recall_py.tl._merge_clusters import merge_clusters
 from recall_py.tl._recall import recall
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
     from recall_py.method.params import Rng
 
 _LEIDEN: dict[str, Any] = {"flavor": "igraph", "n_iterations": 2, "directed": False}
-_COMPONENTS = 50
 _RESOLUTIONS = (0.2, 0.4, 0.8, 1.2, 1.6)
 """Of scstability, as its documentation has them."""
 
@@ -226,28 +222,12 @@ def _sc_shc(adata: AnnData, key: str, asked: _Asked) -> None:
 
 def _countsplit(adata: AnnData, key: str, asked: _Asked) -> None:
     """Clusters of a graph of one fold, merged by what the other fold says of them."""
-    import anndata as ad
-    import scanpy as sc
-
-    counts, _ = whole_counts(adata, asked.layer)
-    kept = [name for name in (keys.FEATURE_TYPES,) if name in adata.var]
-    folds = ad.AnnData(
-        sparse.csr_matrix(counts.columns(np.ones(adata.n_vars, dtype=np.bool_))),
-        obs=adata.obs[[asked.batch_key] if asked.batch_key else []].copy(),
-        var=adata.var[kept].copy(),
-    )
-    countsplit(folds, random_state=asked.seed)
-    first, second = folds.uns["countsplit"][keys.FOLDS]
-    data = read_counts(folds, layer=first)
-    of_first = sparse.csr_array(data.matrix.columns(data.chosen))
-    graph = ad.AnnData(sparse.csr_matrix(log_normalised_block(of_first, data.totals)), obs=folds.obs[[]].copy())
-    with one_thread():
-        sc.pp.pca(graph, n_comps=min(_COMPONENTS, graph.n_obs - 1, graph.n_vars - 1), random_state=asked.seed)
-        search = neighbour_search(GraphParams(random_state=asked.seed), graph.n_obs)
-        sc.pp.neighbors(graph, use_rep="X_pca", transformer=search, random_state=asked.seed)
-    scanpy_leiden(graph, asked.resolution, key_added="start", random_state=asked.seed, **_LEIDEN)
-    folds.obs["start"] = graph.obs["start"]
-    folds.obsp["connectivities"] = graph.obsp["connectivities"]
+    folds = two_folds(adata, asked.layer, asked.batch_key, asked.seed)
+    first, second = folds.layers
+    graph = graph_of_fold(folds, first, GraphParams(random_state=asked.seed), None, None, asked.seed)
+    codes = clusters_of(graph, Clustering("leiden", asked.resolution), asked.seed)
+    folds.obs["start"] = pd.Categorical(codes.astype(str))
+    folds.obsp["connectivities"] = sparse.csr_matrix(graph)
     where = {**asked.of_counts, "layer": second, "obsp": "connectivities"}
     merge_clusters(folds, "start", key_added="merged", external=True, **where)
     codes = by_decreasing_size(folds.obs["merged"].cat.codes.to_numpy())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from recall_py.adata import keys
 from recall_py.adata.programmes import USUAL
-from recall_py.method.params import ALPHA
+from recall_py.method.params import ALPHA, one_of
 from recall_py.run.merge import test_adata
 from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_test
+from recall_py.run.second_opinion import COUNTSPLIT, test_on_folds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ def test_clusters(
     adata: AnnData,
     groupby: str,
     *,
+    method: Literal["pairs", "countsplit"] = "pairs",
     external: bool = False,
     all_pairs: bool = False,
     key_added: str = keys.PAIR_TESTS,
@@ -67,13 +69,18 @@ def test_clusters(
         ``all_pairs``, ``random_state``.
     ``adata.uns[key_added]["recall"]`` : dict of arrays
         Every pair that was compared, the labels below 3 cells, which are too few to be tested, as ``untested``, and
-        which ``programmes`` did not count, with how many genes.
+        which ``programmes`` did not count, with how many genes. With ``method="countsplit"`` also ``again``: of each
+        label the share of its cells that have it ``again`` on the first fold, and what ``most`` of them are called.
+    ``adata.obs[key_added + "_again"]`` : categorical, (n_obs,)
+        With ``method="countsplit"``: the label that each cell is called on the first fold. The pairs are of these.
 
     Raises
     ------
     ValueError
         For input without raw counts; for fewer than two labels, or more than 400; for unknown `programmes`; for a
-        `key_added` that is no single name.
+        `key_added` that is no single name. With ``method="countsplit"`` also for labels whose clustering cannot be
+        repeated: no record of a resolution, a search with knockoff genes, some of the cells alone, or a graph of an
+        integrated embedding.
     KeyError
         If `groupby`, `batch_key`, `layer`, a gene or the graph does not exist.
     TypeError
@@ -90,7 +97,8 @@ def test_clusters(
     """
     arguments = locals()
     refuse_removed_from_test(arguments.pop("removed"))
-    return test_adata(**arguments)
+    one_of("method", method, ("pairs", COUNTSPLIT))
+    return (test_on_folds if arguments.pop("method") == COUNTSPLIT else test_adata)(**arguments)
 
 
 test_clusters.__test__ = False  # type: ignore[attr-defined]  # not a test, though pytest takes it for one

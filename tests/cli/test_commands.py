@@ -283,6 +283,19 @@ def test_test_command_says_what_is_not_supported(labelled, tmp_path):
     assert len(pairs) == len(found["pairs"])
 
 
+def test_second_opinion_by_count_splitting_is_written_and_reports_itself(labelled, tmp_path):
+    out, page = tmp_path / "tested.h5ad", tmp_path / "report.html"
+    arguments = ("--groupby", "leiden", "--method", "countsplit", "-o", out, "--report", page)
+    recall("test", labelled[1] / "out.h5ad", *arguments)
+    expected = ad.read_h5ad(labelled[1] / "out.h5ad")
+    with pytest.warns(recall_py.CalibrationWarning, match="1 of 9 labels have no cluster of their own"):
+        recall_py.tl.test_clusters(expected, "leiden", method="countsplit")
+    tested = ad.read_h5ad(out)
+    assert recall_py.get.pairs(tested, "recall_test").equals(recall_py.get.pairs(expected, "recall_test"))
+    assert tested.obs["recall_test_again"].equals(expected.obs["recall_test_again"])
+    assert "--groupby leiden --method countsplit" in page.read_text()
+
+
 def test_knockoffs_command_writes_both_halves(tmp_path):
     run = recall("knockoffs", PBMC, "-o", tmp_path / "augmented.h5ad", "--null-method", "NB", "--seed", 3)
     assert run.returncode == 0, run.stderr

@@ -85,6 +85,7 @@ COMMANDS = {
     "demo": ("demo", "out.h5ad", "-o", "demo"),
     "report": ("report", "searched.h5ad", "-o", "page.html"),
     "knockoffs": ("knockoffs", "in.h5ad", "-o", "augmented.h5ad"),
+    "export": ("export", "out.h5ad", "-o", "exported.h5ad", "--cellwhisperer"),
     "info": ("info", "out.h5ad"),
     "doctor": ("doctor",),
 }

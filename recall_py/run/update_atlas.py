@@ -1,0 +1,161 @@
+"""Mapped cells of a query added to the reference: labels stay, groups that fit none are added, changes are listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recall_py.adata import keys
+from recall_py.adata.labels import read_clusters
+from recall_py.adata.read import find_counts, refuse_unusable
+from recall_py.arguments import ArgumentError
+from recall_py.get import mapping
+from recall_py.run.map_query import counts_of, shared_genes
+from recall_py.run.observe import CalibrationWarning, warn
+from recall_py.words import listed
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+KINDS = {"update": int, "label": str, "kind": str, "verdict": str, "n_before": int, "n_added": int, "n_unlabelled": int}
+"""Columns of the list of changes, and their types."""
+
+
+def updated_atlas(reference: AnnData, query: AnnData, *, key: str, key_added: str) -> AnnData:
+    """The cells of both with the labels of the reference and the new ones; see :func:`recall_py.tl.update_atlas`."""
+    from scanpy import logging
+
+    keys.refuse_unusable(key_added)
+    refuse_unusable(reference)
+    refuse_unusable(query)
+    tests = mapping(query, key)
+    params = query.uns[key][keys.PARAMS]
+    groupby = str(params["groupby"])
+    before = read_clusters(reference, groupby)
+    new = tests.loc[tests["verdict"] == "new", "name"].tolist()
+    mapped = read_clusters(query, key)
+    _refuse_other_reference(set(before.cat.categories), set(mapped.cat.categories), new, key)
+    _refuse_clashes(reference, query, key_added)
+    labels = _labels_to_add(query, mapped, tests, key)
+    number = _number_of_update(reference, key_added)
+    atlas = _joined(reference, query, str(params["reference_layer"]) or None, str(params["layer"]) or None)
+    names = [*before.cat.categories, *new]
+    atlas.obs[groupby] = pd.Categorical(np.concatenate([before.to_numpy(dtype=object), labels]), categories=names)
+    earlier = reference.obs[key_added] if key_added in reference.obs else np.zeros(reference.n_obs, dtype=np.int64)
+    atlas.obs[key_added] = np.concatenate([earlier, np.full(query.n_obs, number)]).astype(np.int64)
+    changes = _changes(number, names, before, mapped, labels, tests)
+    history = pd.concat([_history(reference, key_added), changes], ignore_index=True)
+    atlas.uns[key_added] = {
+        keys.PARAMS: {"groupby": groupby, "key": key, "n_genes_before": reference.n_vars, "n_genes": atlas.n_vars},
+        keys.CHANGES: {name: history[name].to_numpy(dtype=kind) for name, kind in KINDS.items()},
+    }
+    warn(_messages(tests, int(pd.isna(labels).sum())), stacklevel=4)
+    logging.info(
+        f"added {query.n_obs} cells to {reference.n_obs}: {len(new)} labels are new, {atlas.n_vars} of "
+        f"{reference.n_vars} genes are shared and kept"
+    )
+    return atlas
+
+
+def _labels_to_add(query: AnnData, mapped: pd.Series[Any], tests: pd.DataFrame, key: str) -> NDArray[np.object_]:
+    """(n_query,) mapped labels; none for cells that fit no label and are in no new group, or whose label differs."""
+    new = tests.loc[tests["verdict"] == "new", "name"]
+    differing = tests.loc[tests["verdict"] == "differs", "name"]
+    fits = query.obs[key + keys.FITS_SUFFIX].to_numpy(dtype=bool)
+    labels = mapped.to_numpy(dtype=object)
+    labels[(~fits & ~mapped.isin(new).to_numpy()) | mapped.isin(differing).to_numpy()] = None
+    return labels
+
+
+def _joined(reference: AnnData, query: AnnData, reference_layer: str | None, layer: str | None) -> AnnData:
+    """Counts of the shared genes of all cells, and the columns of ``obs`` of both."""
+    import anndata as ad
+
+    sides = find_counts(reference, reference_layer), find_counts(query, layer)
+    genes = shared_genes(*sides)
+    counts = sparse.vstack([counts_of(found, genes) for found in sides], format="csr")
+    var = reference.var.loc[genes] if genes.isin(reference.var_names).all() else pd.DataFrame(index=genes)
+    return ad.AnnData(sparse.csr_matrix(counts), obs=pd.concat([reference.obs, query.obs[[]]]), var=var.copy())
+
+
+def _changes(
+    number: int,
+    names: list[str],
+    before: pd.Series[Any],
+    mapped: pd.Series[Any],
+    labels: NDArray[np.object_],
+    tests: pd.DataFrame,
+) -> pd.DataFrame:
+    """One row for each label that the query has cells of."""
+    verdicts = dict(zip(tests["name"], tests["verdict"], strict=True))
+    n_before, n_mapped = before.value_counts(), mapped.value_counts()
+    n_added = pd.Series(labels, dtype=object).value_counts()
+    known = set(before.cat.categories)
+    rows = [
+        {
+            "update": number,
+            "label": name,
+            "kind": "kept" if name in known else "new",
+            "verdict": verdicts.get(name, "untested"),
+            "n_before": int(n_before.get(name, 0)),
+            "n_added": int(n_added.get(name, 0)),
+            "n_unlabelled": int(n_mapped.get(name, 0) - n_added.get(name, 0)),
+        }
+        for name in names
+        if n_mapped.get(name, 0)
+    ]
+    return pd.DataFrame(rows, columns=list(KINDS))
+
+
+def _history(reference: AnnData, key_added: str) -> pd.DataFrame:
+    """What earlier updates have changed."""
+    entry = reference.uns.get(key_added, {keys.CHANGES: dict.fromkeys(KINDS, ())})
+    return pd.DataFrame({name: np.asarray(entry[keys.CHANGES][name]).astype(kind) for name, kind in KINDS.items()})
+
+
+def _number_of_update(reference: AnnData, key_added: str) -> int:
+    return 1 + int(_history(reference, key_added)["update"].max() if key_added in reference.uns else 0)
+
+
+def _refuse_clashes(reference: AnnData, query: AnnData, key_added: str) -> None:
+    """Refuse cells of one name, and a key that holds something else than earlier updates."""
+    entry = reference.uns.get(key_added)
+    is_own = hasattr(entry, "get") and keys.CHANGES in entry
+    if not is_own and (entry is not None or key_added in reference.obs):
+        text = "{key!r} of the reference holds something that is no update; it would be lost. Pass another {key_added}."
+        raise ArgumentError(text, key=key_added)
+    shared = query.obs_names[query.obs_names.isin(reference.obs_names)]
+    if len(shared):
+        msg = (
+            f"{len(shared)} cells of the query are called as cells of the reference: {listed(shared)}. If they are "
+            "those cells, leave them out; else rename them: query.obs_names = 'query_' + query.obs_names"
+        )
+        raise ValueError(msg)
+
+
+def _refuse_other_reference(known: set[str], mapped: set[str], new: list[str], key: str) -> None:
+    """Refuse a mapping that was not made on this reference as it is."""
+    unknown = sorted(mapped - known - set(new))
+    taken = sorted(known & set(new))
+    if unknown or taken:
+        what = f"lacks {listed(unknown)}" if unknown else f"already has {listed(taken)}"
+        msg = (
+            f"The mapping in uns[{key!r}] is not of this reference, which {what}. Map the query on it first: "
+            "recall_py.tl.map_query(query, reference, 'labels')"
+        )
+        raise ValueError(msg)
+
+
+def _messages(tests: pd.DataFrame, n_unlabelled: int) -> list[CalibrationWarning]:
+    differing = tests.loc[tests["verdict"] == "differs", "name"].tolist()
+    if not differing:
+        return []
+    text = (
+        "Query cells of {labels} differ from those of the reference as two clusters do: they were added without a "
+        "label, {n_unlabelled} cells with those that fit none. Look: recall_py.get.mapping(query)"
+    )
+    return [CalibrationWarning(text, labels=listed(differing), n_unlabelled=n_unlabelled)]

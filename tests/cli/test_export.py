@@ -1,0 +1,78 @@
+"""``recall-py export``: what other tools ask for is in the file."""
+
+from __future__ import annotations
+
+import json
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from command import recall
+
+import recall_py
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A labelled file with all that the tool must not get."""
+    adata = recall_py.datasets.simulate(200, 200, group_shares=(0.5, 0.5), n_markers=40, log2_fold_change=3)
+    adata.obs["part"] = adata.obs["group"].astype(str) + np.where(np.arange(200) % 2, "a", "b")
+    recall_py.tl.merge_clusters(adata, "part")
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = adata.X.log1p()
+    adata.obs["gaps"] = np.where(np.arange(200) < 5, np.nan, 1.5)
+    adata.obs["text"] = pd.Categorical(np.where(np.arange(200) < 5, None, "x"))
+    adata.var["gene_symbols"] = [f"SYMBOL{i}" for i in range(200)]
+    adata.obsm["X_umap"] = np.zeros((200, 2))
+    path = tmp_path_factory.mktemp("export") / "in.h5ad"
+    adata.write_h5ad(path)
+    return adata, path
+
+
+def test_file_for_cellwhisperer_has_what_it_asks_for(labelled, tmp_path):
+    adata, path = labelled
+    out = tmp_path / "out.h5ad"
+    run = recall("export", path, "--cellwhisperer", "-o", out, "--json", tmp_path / "out.json")
+    assert "labels: part_merged; counts from layers['counts']" in run.stdout
+    assert "obs position, gaps" in run.stdout
+    made = ad.read_h5ad(out)
+    assert made.X.dtype == np.int32
+    np.testing.assert_array_equal(made.X.toarray(), adata.layers["counts"].toarray())
+    assert made.uns["cluster_fields"].tolist() == ["part_merged"]
+    assert made.obs["part_merged"].astype(str).tolist() == adata.obs["part_merged"].astype(str).tolist()
+    assert made.var["gene_name"].tolist() == adata.var["gene_symbols"].tolist()
+    assert not made.obs.isna().any(axis=None)
+    assert "gaps" not in made.obs
+    assert set(made.obs["text"]) == {"x", "unknown"}
+    assert made.obs_names.is_unique
+    assert made.var_names.is_unique
+    assert set(made.obsm) == {"X_umap"}
+    assert json.loads((tmp_path / "out.json").read_text())["n_genes"] == 200
+
+
+def test_file_has_only_encodings_that_older_readers_know(labelled, tmp_path):
+    out = tmp_path / "out.h5ad"
+    recall("export", labelled[1], "--cellwhisperer", "-o", out, "--quiet")
+    found = set()
+    with h5py.File(out) as file:
+        file.visititems(
+            lambda _, item: found.add((item.attrs.get("encoding-type"), item.attrs.get("encoding-version")))
+        )
+    assert found <= {
+        *[(None, None), ("csr_matrix", "0.1.0"), ("dataframe", "0.2.0"), ("array", "0.2.0"), ("dict", "0.1.0")],
+        *[("categorical", "0.2.0"), ("string-array", "0.2.0"), ("string", "0.2.0")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [([], "No tool is named. Pass --cellwhisperer"), (["--cellwhisperer"], "holds no calibrated labels")],
+)
+def test_what_cannot_be_exported_is_refused(labelled, tmp_path, arguments, says):
+    path = tmp_path / "plain.h5ad"
+    recall_py.datasets.simulate(20, 30).write_h5ad(path)
+    run = recall("export", path, *arguments, "-o", tmp_path / "out.h5ad")
+    assert run.returncode == 2
+    assert says in run.stderr
