@@ -11,6 +11,8 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -54,6 +56,10 @@ class MadeLayer(NamedTuple):
     change: Change
 
 
+class MissingFilterError(ValueError):
+    """A dataset is packed by what is not installed here."""
+
+
 @contextmanager
 def opened(path: Path, called: Path | None = None) -> Iterator[AnnData]:
     """The contents of an .h5ad file or a .zarr store; matrices are read where they are asked for, counts once.
@@ -77,7 +83,7 @@ def opened(path: Path, called: Path | None = None) -> Iterator[AnnData]:
         adata = _contents(path, store)
         if sum(file.stat().st_size for file in files_of(path)) <= _SMALL:
             _read_through(adata)
-    except DamagedError:
+    except (DamagedError, MissingFilterError):
         raise
     except Exception as error:
         kind, write = (".zarr store", "write_zarr") if is_zarr(path) else (".h5ad file", "write_h5ad")
@@ -391,7 +397,10 @@ def _read_through(adata: AnnData) -> None:
 
 
 def refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
-    """The number of elements in an HDF5 group, with those above it; refused are links in circles and to other files."""
+    """The number of elements in an HDF5 group, with those above it.
+
+    Refused are links in circles and to other files, and filters that are not installed.
+    """
     if not _is_hdf5(store):
         return 0
     import h5py
@@ -401,12 +410,32 @@ def refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
         if isinstance(store.get(name, getlink=True), h5py.ExternalLink):
             msg = f"{store.name.strip('/')}/{name} is a link to another file"
             raise ValueError(msg)
-        if store.get(name, getclass=True) is h5py.Group:
+        kind = store.get(name, getclass=True)
+        if kind is h5py.Group:
             n_elements = refuse_loops(store[name], depth + 1, n_elements)
+        elif kind is h5py.Dataset:
+            _refuse_missing_filter(store[name])
         if depth > _DEEPEST or n_elements > _MOST_ELEMENTS:
             msg = f"the links in {store.name.strip('/')[:60]} go round in circles"
             raise ValueError(msg)
     return n_elements
+
+
+def _refuse_missing_filter(dataset: Any) -> None:
+    """Refuse what is packed by a filter that is not installed, after a look at those of hdf5plugin."""
+    import h5py
+
+    packing = dataset.id.get_create_plist()
+    for filter_id, _, _, filter_name in map(packing.get_filter, range(packing.get_nfilters())):
+        if not h5py.h5z.filter_avail(filter_id) and find_spec("hdf5plugin") is not None:
+            import_module("hdf5plugin")
+        if not h5py.h5z.filter_avail(filter_id):
+            called = filter_name.decode(errors="replace").partition(";")[0] or f"number {filter_id}"
+            msg = (
+                f"{dataset.name.strip('/')} in {dataset.file.filename} is packed by the HDF5 filter {called!r}, "
+                "which is not installed. Install it: pip install hdf5plugin"
+            )
+            raise MissingFilterError(msg)
 
 
 def _write(group: Any, name: str, value: Any) -> None:
