@@ -56,7 +56,7 @@ ODDS = {
     "of 10x": (0.7, 0.15, 0.05, 0, 0, 0.1),
 }
 """Of each command, by what is read: no .h5mu file is searched, and one of 10x has no labels."""
-PATIENCE = 240.0
+PATIENCE = 600.0
 """Seconds after which a command counts as hanging; the first of a process waits for compilers."""
 MEMORY = 8 << 30
 """Bytes of addresses that a command may have, so that a wrong size does not fill the machine."""

@@ -85,6 +85,16 @@ def test_labels_are_rescued_where_the_result_cannot_be_written(source, tmp_path)
     assert labels["group_merged"].notna().all()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_names_of_files_need_not_be_utf_8(source, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.h5ad")
+    path.write_bytes(source.read_bytes())
+    page = tmp_path / "page.html"
+    run = merge(path, tmp_path / "out.h5ad", "--report", page, "--json", tmp_path / "out.json", "-q")
+    assert run.returncode == 0, run.stderr
+    assert b"caf\xe9.h5ad" in page.read_bytes()
+
+
 def test_pairs_are_rescued_where_a_test_cannot_be_written(source, tmp_path):
     with patch.object(check, "write_result", side_effect=OSError(28, "No space left on device")):
         run = recall("test", source, "-o", tmp_path / "out.h5ad", "--groupby", "group")
