@@ -6,6 +6,7 @@ new into the copy, so that neither takes more memory than a block of a matrix an
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import warnings
@@ -40,6 +41,8 @@ _OTHER_KINDS = {
 """Other files of single-cell data by the ends of their names: what they are, and what makes an .h5ad file of them."""
 _SMALL = 256 << 20
 """Bytes of a file that is read through when it is opened; of a larger one only what is used is read."""
+_MOST_VALUES = 1 << 32
+"""Of a dense matrix in such a file, above which most of it was never written, and reading it through has no end."""
 _DEEPEST, _MOST_ELEMENTS = 32, 200_000
 """Levels and elements of a file, above which its links go round in circles."""
 _TABLES = ("obs", "var", "uns")
@@ -391,7 +394,8 @@ def _read_through(adata: AnnData) -> None:
     for slot in _ALIGNED:
         matrices += list(getattr(adata, slot).values())
     for matrix in matrices:
-        if hasattr(matrix, "group") or hasattr(matrix, "chunks"):
+        is_dense = hasattr(matrix, "chunks")
+        if hasattr(matrix, "group") or (is_dense and math.prod(matrix.shape) <= _MOST_VALUES):
             for rows, columns in tiles(matrix):
                 read_tile(matrix, rows, columns)
 

@@ -58,6 +58,16 @@ def test_marks_that_are_neither_true_nor_false_are_named(tmp_path):
     assert "var['highly_variable'] holds maybe, where True and False are expected" in run.stderr
 
 
+def test_dense_matrix_that_was_never_written_is_not_read_through(tmp_path):
+    adata = make_adata()
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    with h5py.File(tmp_path / "in.h5ad", "r+") as file:
+        wide = file["obsm"].create_dataset("wide", shape=(N_CELLS, 1 << 40), dtype="f4", chunks=(N_CELLS, 100))
+        wide.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    run = recall("info", tmp_path / "in.h5ad")
+    assert run.returncode in (0, 2), run.stderr
+
+
 def test_mark_without_a_value_is_named(tmp_path):
     adata = make_adata()
     adata.var["highly_variable"] = True
