@@ -2,15 +2,18 @@
 
 Inputs are sound files with one to three things wrong: bytes, cuts, pointers, indices, values, dtypes, shapes,
 attributes, links and what is missing, each over CSR, CSC and dense counts in .h5ad files and .zarr stores of both
-formats. Commands run in a second process, which a crash or a hang may end.
+formats, and over .h5 files and matrix.mtx folders of 10x, old and new, .loom and .h5mu files. Commands run in a second
+process, which a crash or a hang may end.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -18,9 +21,12 @@ import sys
 import tempfile
 import traceback
 import warnings
+import zlib
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import partial
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -31,9 +37,10 @@ import numpy as np
 import pandas as pd
 import zarr
 from scipy import sparse
+from scipy.io import mmwrite
 
 N_CELLS, N_GENES = 45, 24
-CONTAINERS = tuple(f"{kind}.{store}" for kind in ("csr", "csc", "dense") for store in ("h5ad", "zarr2", "zarr3"))
+OWN = tuple(f"{kind}.{store}" for kind in ("csr", "csc", "dense") for store in ("h5ad", "zarr2", "zarr3"))
 COMMANDS = {
     "info": ("info", "{source}"),
     "cluster": ("cluster", "{source}", "-o", "{target}", "-q"),
@@ -42,8 +49,15 @@ COMMANDS = {
     "test": ("test", "{source}", "-o", "{target}", "--groupby", "group", "-q"),
     "recall": ("recall", "{source}", "-o", "{target}", "-q", "--dims", "5", "--max-iterations", "3"),
 }
-PATIENCE = 60.0
-"""Seconds after which a command counts as hanging."""
+ODDS = {
+    "own": (0.8, 0.06, 0.03, 0.05, 0.02, 0.04),
+    "loom": (0.6, 0.15, 0.05, 0.1, 0.05, 0.05),
+    "h5mu": (0.4, 0.2, 0, 0.2, 0.2, 0),
+    "of 10x": (0.7, 0.15, 0.05, 0, 0, 0.1),
+}
+"""Of each command, by what is read: no .h5mu file is searched, and one of 10x has no labels."""
+PATIENCE = 600.0
+"""Seconds after which a command counts as hanging; the first of a process waits for compilers."""
 MEMORY = 8 << 30
 """Bytes of addresses that a command may have, so that a wrong size does not fill the machine."""
 
@@ -89,6 +103,9 @@ def sound_file(container: str, folder: Path) -> Path:
     path = folder / f"{container}.{store.rstrip('23')}"
     if not path.exists():
         adata = sound()
+        if container in WRITERS:
+            WRITERS[container](adata, path)
+            return path
         adata.X = adata.X.toarray() if kind == "dense" else adata.X.asformat(kind)
         if store == "h5ad":
             adata.write_h5ad(path)
@@ -99,23 +116,105 @@ def sound_file(container: str, folder: Path) -> Path:
     return path
 
 
-def make_case(seed: int, folder: Path) -> Case:
+def _write_loom(adata: ad.AnnData, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["matrix"] = adata.X.T.toarray()
+        file.create_group("layers")["log"] = adata.layers["log"].T.toarray()
+        for name in ("row_graphs", "col_graphs"):
+            file.create_group(name)
+        file.create_group("attrs")["LOOM_SPEC_VERSION"] = "3.0.0"
+        text = h5py.string_dtype()
+        file.create_group("row_attrs").create_dataset("var_names", data=list(adata.var_names), dtype=text)
+        cells = file.create_group("col_attrs")
+        cells.create_dataset("obs_names", data=list(adata.obs_names), dtype=text)
+        cells.create_dataset("group", data=list(adata.obs["group"]), dtype=text)
+
+
+def _write_10x(adata: ad.AnnData, path: Path, *, new: bool) -> None:
+    names, ids = adata.var_names.to_numpy(dtype="S"), np.array([f"ENSG{i}" for i in range(N_GENES)], dtype="S")
+    with h5py.File(path, "w") as file:
+        matrix = file.create_group("matrix" if new else "hg19")
+        matrix["shape"] = np.array(adata.shape[::-1], dtype=np.int32)
+        matrix["barcodes"] = adata.obs_names.to_numpy(dtype="S")
+        matrix["data"] = adata.X.data.astype(np.int32)
+        matrix["indices"], matrix["indptr"] = adata.X.indices.astype(np.int64), adata.X.indptr.astype(np.int64)
+        if new:
+            features = matrix.create_group("features")
+            features["id"], features["name"] = ids, names
+            features["feature_type"] = np.full(N_GENES, "Gene Expression", dtype="S")
+            features["genome"] = np.full(N_GENES, "GRCh38", dtype="S")
+        else:
+            matrix["genes"], matrix["gene_names"] = ids, names
+
+
+def _write_mtx(adata: ad.AnnData, folder: Path, *, new: bool) -> None:
+    folder.mkdir()
+    text = BytesIO()
+    mmwrite(text, adata.X.T.astype(np.int32))
+    end = "\tGene Expression\n" if new else "\n"
+    tables = {
+        "matrix.mtx": text.getvalue(),
+        "features.tsv" if new else "genes.tsv": "".join(
+            f"ENSG{name}\t{name}{end}" for name in adata.var_names
+        ).encode(),
+        "barcodes.tsv": "".join(f"{name}\n" for name in adata.obs_names).encode(),
+    }
+    for name, content in tables.items():
+        (folder / f"{name}.gz" if new else folder / name).write_bytes(gzip.compress(content) if new else content)
+
+
+def _write_h5mu(adata: ad.AnnData, path: Path) -> None:
+    import mudata
+
+    mdata = mudata.MuData({"rna": adata, "other": adata[:, :5].copy()})
+    mdata.obs["group"] = adata.obs["group"]
+    mdata.obsp["connectivities"], mdata.uns["neighbors"] = adata.obsp["connectivities"], adata.uns["neighbors"]
+    mdata.write_h5mu(path)
+
+
+WRITERS: dict[str, Callable[[ad.AnnData, Path], None]] = {
+    "old.h5": partial(_write_10x, new=False),
+    "new.h5": partial(_write_10x, new=True),
+    "old.mtx": partial(_write_mtx, new=False),
+    "new.mtx": partial(_write_mtx, new=True),
+    "cells.loom": _write_loom,
+    "cells.h5mu": _write_h5mu,
+}
+CONTAINERS = (*OWN, *WRITERS)
+
+
+def make_case(seed: int, folder: Path, containers: Sequence[str] = CONTAINERS) -> Case:
     """The input of a seed, in `folder`."""
     warnings.simplefilter("ignore")  # of libraries about what is done to their files
     rng = np.random.default_rng(seed)
-    sound_one = sound_file(CONTAINERS[seed % len(CONTAINERS)], folder)
+    container = containers[seed % len(containers)]
+    sound_one = sound_file(container, folder)
     source = folder / f"{seed}{sound_one.suffix}"
     (shutil.copytree if sound_one.is_dir() else shutil.copyfile)(sound_one, source)
     done = [_damage(source, rng) for _ in range(rng.integers(1, 4))]
-    command = str(rng.choice(list(COMMANDS), p=(0.8, 0.06, 0.03, 0.05, 0.02, 0.04)))
-    return Case(source, folder / f"{seed}.out{source.suffix}", command, "; ".join(done))
+    kind = source.suffix[1:]
+    odds = ODDS[kind if kind in ODDS else "own" if container in OWN else "of 10x"]
+    command = str(rng.choice(list(COMMANDS), p=odds))
+    end = source.suffix if container in OWN or kind == "h5mu" else ".h5ad"
+    return Case(source, folder / f"{seed}.out{end}", command, "; ".join(done))
+
+
+def words(case: Case) -> list[str]:
+    """What follows ``recall-py``."""
+    modality = ["--modality", "rna"] if case.source.suffix == ".h5mu" else []
+    return [word.format(source=case.source, target=case.target) for word in COMMANDS[case.command]] + modality
 
 
 def _damage(source: Path, rng: np.random.Generator) -> str:
     """Do one thing to a file, and say what."""
     of_bytes, of_elements = (_flip, _cut), (_value, _dtype, _shape, _attribute, _missing, _link)
-    if rng.random() < 0.25:
+    of_text = (_word, _line, _gone)
+    if source.suffix == ".mtx" or rng.random() < 0.25:
         files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+        if not files:
+            return "nothing left"
+        if source.suffix == ".mtx" and rng.random() < 0.75:
+            return of_text[rng.integers(3)](files[rng.integers(len(files))], rng)
         return of_bytes[rng.integers(2)](files[rng.integers(len(files))], rng)
     try:
         store = (
@@ -148,6 +247,74 @@ def _cut(path: Path, rng: np.random.Generator) -> str:
     return f"{path.name} cut to {left} of {size} bytes"
 
 
+def _word(path: Path, rng: np.random.Generator) -> str:
+    """A word of a text, which may be packed."""
+    lines = _lines(path)
+    odd = [
+        "-1",
+        "0",
+        "1",
+        str(N_CELLS),
+        str(10**9),
+        str(2**40),
+        "0.5",
+        "nan",
+        "inf",
+        "1e300",
+        "",
+        "x",
+        "\x00",
+        "a\tb",
+        "%",
+    ]
+    at = int(rng.integers(min(3, len(lines)) if rng.random() < 0.5 else len(lines)))
+    found = lines[at].split()
+    if not found:
+        return "an empty line"
+    place, value = int(rng.integers(len(found))), odd[rng.integers(len(odd))]
+    found[place] = value
+    lines[at] = (" " if "mtx" in path.name.replace(path.parent.name, "") else "\t").join(found)
+    _put_lines(path, lines)
+    return f"word {place} of line {at} of {path.name} = {value!r}"
+
+
+def _line(path: Path, rng: np.random.Generator) -> str:
+    """A line of a text is missing, is there twice, or is the last."""
+    lines = _lines(path)
+    at, how = int(rng.integers(len(lines))), ["missing", "twice", "last"][rng.integers(3)]
+    _put_lines(
+        path, {"missing": lines[:at] + lines[at + 1 :], "twice": [*lines, lines[at]], "last": lines[: at + 1]}[how]
+    )
+    return f"line {at} of {path.name} is {how}"
+
+
+def _gone(path: Path, rng: np.random.Generator) -> str:
+    """A file is missing, empty, packed or not against its name, or of another's content."""
+    others = sorted(path.parent.iterdir())
+    other = others[rng.integers(len(others))]
+    how = ["missing", "empty", "packed", f"of {other.name}"][rng.integers(4)]
+    found = path.read_bytes()
+    path.unlink()
+    if how != "missing":
+        path.write_bytes(
+            b"" if how == "empty" else gzip.compress(found) if how == "packed" else
+            found if other == path else other.read_bytes()
+        )  # fmt: skip
+    return f"{path.name} is {how}"
+
+
+def _lines(path: Path) -> list[str]:
+    found = path.read_bytes()
+    with suppress(OSError, EOFError, zlib.error):
+        found = gzip.decompress(found) if path.suffix == ".gz" else found
+    return found.decode("latin-1").split("\n")
+
+
+def _put_lines(path: Path, lines: list[str]) -> None:
+    text = "\n".join(lines).encode("latin-1")
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+
+
 def _elements(store: object, prefix: str = "") -> list[str]:
     names = []
     for name in sorted(store):
@@ -160,7 +327,7 @@ def _elements(store: object, prefix: str = "") -> list[str]:
 def _some(store: object, rng: np.random.Generator, *, arrays: bool) -> str:
     """The name of an element: one of the counts as often as any other."""
     names = [name for name in _elements(store) if not arrays or hasattr(store[name], "shape")]
-    counts = [name for name in names if name == "X" or name.startswith("X/")]
+    counts = [name for name in names if re.match(r"(mod/rna/)?(X|matrix|hg19)(/|$)", name)]
     chosen = counts if counts and rng.random() < 0.5 else names
     return chosen[rng.integers(len(chosen))]
 
@@ -350,11 +517,20 @@ def fault(case: Case, outcome: Outcome, before: str) -> str | None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                (ad.read_zarr if case.target.is_dir() else ad.read_h5ad)(case.target)
+                _read(case.target)
         except Exception as error:
             return f"the result does not open: {type(error).__name__}: {error}"
     left = [path.name for path in case.source.parent.iterdir() if ".partial" in path.name]
     return f"left behind: {left}" if left else None
+
+
+def _read(path: Path) -> None:
+    if path.suffix == ".h5mu":
+        import mudata
+
+        mudata.read_h5mu(path)
+    else:
+        (ad.read_zarr if path.is_dir() else ad.read_h5ad)(path)
 
 
 def fingerprint(path: Path) -> str:
@@ -366,16 +542,15 @@ def fingerprint(path: Path) -> str:
     return found.hexdigest()
 
 
-def faults(seeds: range, folder: Path) -> list[str]:
+def faults(seeds: range, folder: Path, containers: Sequence[str] = CONTAINERS) -> list[str]:
     """What went wrong with the inputs of some seeds; their files are removed where nothing did."""
     found = []
     ended: Counter[int | None] = Counter()
     with Commands() as commands:
         for seed in seeds:
-            case = make_case(seed, folder)
+            case = make_case(seed, folder, containers)
             before = fingerprint(case.source)
-            words = [word.format(source=case.source, target=case.target) for word in COMMANDS[case.command]]
-            outcome = commands.run(words)
+            outcome = commands.run(words(case))
             ended[outcome.code] += 1
             wrong = fault(case, outcome, before)
             if wrong is not None:
@@ -394,13 +569,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--inputs", type=int, default=2000, help="number of inputs")
+    parser.add_argument("--only", choices=CONTAINERS, nargs="+", default=CONTAINERS, help="what is read")
     parser.add_argument("--keep", type=Path, help="folder in which the inputs that went wrong stay")
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.inputs)
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        found = faults(seeds, folder)
+        found = faults(seeds, folder, asked.only)
     print(f"{len(found)} of {len(seeds)} inputs went wrong")
     sys.exit(bool(found))
 

@@ -15,7 +15,7 @@ from recall_py.method.clustering.components import MAX_COMPONENTS
 from recall_py.method.clustering.graph import descent_options, searched_exactly
 from recall_py.method.params import GraphParams
 from recall_py.method.threads import one_blas_thread
-from recall_py.words import listed
+from recall_py.words import listed, shortened
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -62,8 +62,9 @@ def recorded_graph(
     if slot is None:
         return None
     if slot not in adata.obsp:
+        named = "" if obsp else f", which uns[{neighbors_key or keys.NEIGHBORS!r}] names,"
         msg = (
-            f"The neighbour graph obsp[{slot!r}] does not exist; obsp has: {listed(list(adata.obsp))}. "
+            f"The neighbour graph obsp[{slot!r}]{named} does not exist; obsp has: {listed(list(adata.obsp))}. "
             "Make one: sc.pp.neighbors(adata)"
         )
         raise KeyError(msg)
@@ -140,26 +141,33 @@ def recorded_graph_params(adata: AnnData, neighbors_key: str | None) -> tuple[Gr
 def _params_of_components(
     adata: AnnData, neighbors_key: str | None, if_corrected: str
 ) -> tuple[GraphParams, int | None]:
-    recorded = (_recorded_entry(adata, neighbors_key) or {}).get(keys.PARAMS, {})
+    entry = _recorded_entry(adata, neighbors_key)
+    recorded = entry.get(keys.PARAMS, {}) if hasattr(entry, "get") else {}
     of_modalities = hasattr(recorded.get("n_pcs"), "items")
-    n_pcs = None if recorded.get("n_pcs") is None or of_modalities else int(_scalar(recorded["n_pcs"]))
+    n_pcs = None if recorded.get("n_pcs") is None or of_modalities else int(_parameter(recorded, "n_pcs", int | float))
     representation = "X" if n_pcs == 0 else "several" if of_modalities else recorded.get("use_rep", _PCA[0])
     if representation not in _PCA or "bbknn" in recorded:
         corrected = "bbknn" if "bbknn" in recorded else f"the representation {representation!r}"
         raise ArgumentError(if_corrected, corrected=corrected)
-    given = {
-        name: _scalar(recorded[name])
-        for name in ("n_neighbors", "metric", "method", "random_state")
-        if name in recorded
-    }
+    kinds = {"n_neighbors": int | float, "metric": object, "method": object, "random_state": object}
+    given = {name: _parameter(recorded, name, kind) for name, kind in kinds.items() if name in recorded}
     if not isinstance(given.get("random_state", 0), int):
         given.pop("random_state")
     return GraphParams(**given), n_pcs
 
 
-def _scalar(value: Any) -> Any:
+def _parameter(recorded: Any, name: str, kind: Any) -> Any:
     """A parameter as a plain scalar; older h5ad files hold one-element arrays and NumPy strings."""
-    return np.ravel(value)[0].item() if isinstance(value, np.ndarray | np.generic) else value
+    value = recorded[name]
+    if isinstance(value, np.ndarray | np.generic) and np.size(value) == 1:
+        value = np.ravel(value).tolist()[0]
+    if not isinstance(value, kind):
+        msg = (
+            f"The recorded neighbour graph has {name} = {shortened(str(value))!r}, which is none. Make the graph anew: "
+            "sc.pp.neighbors(adata)"
+        )
+        raise ValueError(msg)
+    return value
 
 
 def scanpy_components(values: sparse.csc_array, seed: int) -> NDArray[np.float64]:

@@ -323,8 +323,8 @@ def _is_marked(column: pd.Series[Any]) -> NDArray[np.bool_]:
     strange = column[~(marked | unmarked)]
     if len(strange):
         msg = (
-            f"var['highly_variable'] holds {listed(strange.unique())}, where True and False are expected. Select the "
-            "genes again: sc.pp.highly_variable_genes(adata, ...)"
+            f"var['highly_variable'] holds {listed(strange.astype(str).unique())}, where True and False are expected. "
+            "Select the genes again: sc.pp.highly_variable_genes(adata, ...)"
         )
         raise ValueError(msg)
     return marked.to_numpy(dtype=bool)

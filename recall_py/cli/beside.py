@@ -43,9 +43,9 @@ class Beside:
         if self.report is not None:
             write_page(adata, self.report, key, source, target or source)
         if self.markers is not None:
-            _write_table(self.markers, get.markers(adata, key, by="cluster"))
+            write_table(self.markers, get.markers(adata, key, by="cluster"))
         if self.merges is not None:
-            _write_table(self.merges, get.merges(adata, key))
+            write_table(self.merges, get.merges(adata, key))
         if self.json is not None:
             write_json(self.json, command, source, target, **of_result(adata, key))
 
@@ -56,7 +56,7 @@ class Beside:
                 typer.echo(f"wrote {path}")
 
 
-def _write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table atomically; lists in it become words with spaces between."""
     flat = table.map(lambda value: " ".join(map(str, value)) if isinstance(value, list) else value)
     write_atomically(path, lambda partial: flat.to_csv(partial, index=False))

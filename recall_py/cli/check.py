@@ -14,6 +14,7 @@ from recall_py.adata.stored import find_record, programmes_of
 from recall_py.cli.beside import Beside
 from recall_py.cli.cluster import guarded, rounded_layer
 from recall_py.cli.output import print_programmes, print_table, shown_evidence
+from recall_py.cli.rescue import pairs_rescued
 from recall_py.files.containers import stored
 from recall_py.files.store import opened, refuse_unwritable_tables, write_result
 
@@ -44,8 +45,9 @@ def test_file(
         if keys.AGAIN in find_record(adata, key):
             added.append(("obs", None))
         if target is not None:
-            refuse_changed()
-            write_result(adata, held, target, [("uns", key), *added], None)
+            with pairs_rescued(adata, key, target):
+                refuse_changed()
+                write_result(adata, held, target, [("uns", key), *added], None)
         beside.write(adata, key, "test", source, target)
         if not quiet:
             tell_tests(adata, key, groupby)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from recall_py.adata.read import find_counts
 from recall_py.cli.beside import Beside
 from recall_py.cli.output import print_result
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
-from recall_py.files.atomic import first_line, private_folder, write_atomically
+from recall_py.cli.rescue import labels_rescued
+from recall_py.files.atomic import private_folder
 from recall_py.files.containers import stored
 from recall_py.files.store import (
     InputChangedError,
@@ -221,27 +221,6 @@ def guarded(source: Path, target: Path | None) -> Iterator[Callable[[], None]]:
                 raise InputChangedError(msg)
 
         yield refuse_changed
-
-
-@contextmanager
-def labels_rescued(adata: AnnData, key: str, target: Path) -> Iterator[None]:
-    """Where the result cannot be written, write its labels to a table beside it, and say so."""
-    try:
-        yield
-    except Exception as error:
-        columns = [name for name in (key, key + keys.START_SUFFIX) if name in adata.obs]
-        for folder in (target.resolve().parent, Path.cwd(), Path(tempfile.gettempdir())):
-            rescue = folder / f"{target.stem}.{key}.labels.csv"
-            try:
-                write_atomically(rescue, lambda partial: adata.obs[columns].to_csv(partial))
-            except OSError:
-                continue
-            msg = (
-                f"{target} could not be written ({type(error).__name__}: {first_line(error)}). The labels are not "
-                f"lost: {rescue}"
-            )
-            raise ValueError(msg) from error
-        raise
 
 
 def _colours(adata: AnnData, key: str) -> list[tuple[str, str]]:

@@ -16,8 +16,9 @@ from recall_py.cli.describe import describe_counts
 from recall_py.cli.options import given
 from recall_py.cli.output import print_result
 from recall_py.cli.paths import target_file
+from recall_py.cli.rescue import labels_rescued, pairs_rescued
 from recall_py.files.atomic import first_line, write_atomically
-from recall_py.files.store import refuse_loops
+from recall_py.files.store import MissingFilterError, refuse_loops
 
 if TYPE_CHECKING:
     from recall_py.cli.beside import Beside
@@ -43,7 +44,8 @@ def done_on_h5mu(context: typer.Context, beside: Beside) -> bool:
         _refuse_unnamed(mdata, asked.get("modality"))
         key = _label(mdata, command, asked, source, quiet=quiet)
         if target is not None:
-            with run.labels_rescued(mdata, key, target):
+            rescued = pairs_rescued if command == "test" else labels_rescued
+            with rescued(mdata, key, target):
                 refuse_changed()
                 write_atomically(target, mdata.write_h5mu)
         beside.write(mdata, key, command, source, target)
@@ -113,6 +115,8 @@ def _read(path: Path) -> Any:
         with h5py.File(path) as file:
             refuse_loops(file)
         return mudata.read_h5mu(path)
+    except MissingFilterError:
+        raise
     except Exception as error:
         msg = (
             f"{path} is not a readable .h5mu file ({type(error).__name__}: {first_line(error)}). It may be cut off or "

@@ -32,7 +32,7 @@ def write_json(path: Path, command: str, source: Path | None, target: Path | Non
     if str(path) == "-":
         typer.echo(text, nl=False)
         return
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda partial: partial.write_text(text, "utf-8", "surrogateescape"))
 
 
 def of_result(adata: AnnData, key: str) -> dict[str, Any]:

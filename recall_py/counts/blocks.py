@@ -30,7 +30,7 @@ def tiles(matrix: Any) -> Iterator[tuple[slice, slice]]:
         return
     if hasattr(matrix, "format"):
         indptr = read_indptr(matrix)
-        edges = np.searchsorted(indptr, np.arange(_BLOCK, indptr[-1], _BLOCK))
+        edges = np.searchsorted(indptr, np.arange(_BLOCK, int(indptr[-1]), _BLOCK))
         for start, stop in pairwise(np.unique([0, *edges, len(indptr) - 1]).tolist()):
             here = slice(start, stop)
             yield (here, slice(0, n_columns)) if matrix.format == "csr" else (slice(0, n_rows), here)

@@ -127,9 +127,7 @@ def _in_one_chunk(first: int, last: int, start: int, stop: int, chunk: int) -> b
 
 def _stored(matrix: Any, name: str) -> Any:
     """One of the three arrays of a sparse matrix, in memory or in a file."""
-    if sparse.issparse(matrix):
-        return getattr(matrix, name)
-    stored = matrix.group.get(name)
+    stored = getattr(matrix, name) if sparse.issparse(matrix) else matrix.group.get(name)
     if len(getattr(stored, "shape", ())) != 1:
         raise DamagedError(f"it has no array {name!r}", place_of(matrix))
     return stored

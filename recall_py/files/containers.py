@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recall_py.counts.structure import refuse_damaged
 from recall_py.files.atomic import first_line, is_store, private_folder
-from recall_py.files.store import refuse_absent, refuse_loops
+from recall_py.files.store import MissingFilterError, refuse_absent, refuse_loops
 from recall_py.words import listed
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def stored(source: Path, target: Path | None = None) -> Iterator[Path]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 made = kind.make(source, folder)
-        except _RefusedError:
+        except (_RefusedError, MissingFilterError):
             raise
         except Exception as error:
             msg = (
@@ -163,10 +163,13 @@ def _unpacked(file: Path) -> gzip.GzipFile:
 
 def _from_loom(path: Path, folder: Path) -> Path:
     import anndata as ad
+    import h5py
 
     if find_spec("loompy") is None:
         msg = f"{path} is a loom file, and loompy, which reads them, is not installed. Install it: pip install loompy"
         raise _RefusedError(msg)
+    with h5py.File(path) as file:
+        refuse_loops(file)
     return _written(ad.io.read_loom(path), folder)
 
 

@@ -6,11 +6,14 @@ new into the copy, so that neither takes more memory than a block of a matrix an
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -38,6 +41,8 @@ _OTHER_KINDS = {
 """Other files of single-cell data by the ends of their names: what they are, and what makes an .h5ad file of them."""
 _SMALL = 256 << 20
 """Bytes of a file that is read through when it is opened; of a larger one only what is used is read."""
+_MOST_VALUES = 1 << 32
+"""Of a dense matrix in such a file, above which most of it was never written, and reading it through has no end."""
 _DEEPEST, _MOST_ELEMENTS = 32, 200_000
 """Levels and elements of a file, above which its links go round in circles."""
 _TABLES = ("obs", "var", "uns")
@@ -52,6 +57,10 @@ class MadeLayer(NamedTuple):
     matrix: Any
     """What it is made from."""
     change: Change
+
+
+class MissingFilterError(ValueError):
+    """A dataset is packed by what is not installed here."""
 
 
 @contextmanager
@@ -77,7 +86,7 @@ def opened(path: Path, called: Path | None = None) -> Iterator[AnnData]:
         adata = _contents(path, store)
         if sum(file.stat().st_size for file in files_of(path)) <= _SMALL:
             _read_through(adata)
-    except DamagedError:
+    except (DamagedError, MissingFilterError):
         raise
     except Exception as error:
         kind, write = (".zarr store", "write_zarr") if is_zarr(path) else (".h5ad file", "write_h5ad")
@@ -385,13 +394,17 @@ def _read_through(adata: AnnData) -> None:
     for slot in _ALIGNED:
         matrices += list(getattr(adata, slot).values())
     for matrix in matrices:
-        if hasattr(matrix, "group") or hasattr(matrix, "chunks"):
+        is_dense = hasattr(matrix, "chunks")
+        if hasattr(matrix, "group") or (is_dense and math.prod(matrix.shape) <= _MOST_VALUES):
             for rows, columns in tiles(matrix):
                 read_tile(matrix, rows, columns)
 
 
 def refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
-    """The number of elements in an HDF5 group, with those above it; refused are links in circles and to other files."""
+    """The number of elements in an HDF5 group, with those above it.
+
+    Refused are links in circles and to other files, and filters that are not installed.
+    """
     if not _is_hdf5(store):
         return 0
     import h5py
@@ -401,12 +414,32 @@ def refuse_loops(store: Any, depth: int = 0, n_elements: int = 0) -> int:
         if isinstance(store.get(name, getlink=True), h5py.ExternalLink):
             msg = f"{store.name.strip('/')}/{name} is a link to another file"
             raise ValueError(msg)
-        if store.get(name, getclass=True) is h5py.Group:
+        kind = store.get(name, getclass=True)
+        if kind is h5py.Group:
             n_elements = refuse_loops(store[name], depth + 1, n_elements)
+        elif kind is h5py.Dataset:
+            _refuse_missing_filter(store[name])
         if depth > _DEEPEST or n_elements > _MOST_ELEMENTS:
             msg = f"the links in {store.name.strip('/')[:60]} go round in circles"
             raise ValueError(msg)
     return n_elements
+
+
+def _refuse_missing_filter(dataset: Any) -> None:
+    """Refuse what is packed by a filter that is not installed, after a look at those of hdf5plugin."""
+    import h5py
+
+    packing = dataset.id.get_create_plist()
+    for filter_id, _, _, filter_name in map(packing.get_filter, range(packing.get_nfilters())):
+        if not h5py.h5z.filter_avail(filter_id) and find_spec("hdf5plugin") is not None:
+            import_module("hdf5plugin")
+        if not h5py.h5z.filter_avail(filter_id):
+            called = filter_name.decode(errors="replace").partition(";")[0] or f"number {filter_id}"
+            msg = (
+                f"{dataset.name.strip('/')} in {dataset.file.filename} is packed by the HDF5 filter {called!r}, "
+                "which is not installed. Install it: pip install hdf5plugin"
+            )
+            raise MissingFilterError(msg)
 
 
 def _write(group: Any, name: str, value: Any) -> None:

@@ -43,7 +43,7 @@ def write_report(
         If the labels have changed since.
     """
     page = report_page(adata, key, source=source, target=target)
-    write_atomically(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+    write_atomically(path, lambda partial: partial.write_text(page, "utf-8", "surrogateescape"))
 
 
 def report_page(adata: AnnData, key: str, *, source: str, target: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,6 +58,28 @@ def test_marks_that_are_neither_true_nor_false_are_named(tmp_path):
     assert "var['highly_variable'] holds maybe, where True and False are expected" in run.stderr
 
 
+def test_dense_matrix_that_was_never_written_is_not_read_through(tmp_path):
+    adata = make_adata()
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    with h5py.File(tmp_path / "in.h5ad", "r+") as file:
+        wide = file["obsm"].create_dataset("wide", shape=(N_CELLS, 1 << 40), dtype="f4", chunks=(N_CELLS, 100))
+        wide.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    run = recall("info", tmp_path / "in.h5ad")
+    assert run.returncode in (0, 2), run.stderr
+
+
+def test_mark_without_a_value_is_named(tmp_path):
+    adata = make_adata()
+    adata.var["highly_variable"] = True
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    with h5py.File(tmp_path / "in.h5ad", "r+") as file:
+        del file["var/highly_variable"]
+        file["var/highly_variable"] = h5py.Empty("f4")
+    run = recall("info", tmp_path / "in.h5ad")
+    assert run.returncode == 0, run.stderr
+    assert "var['highly_variable'] holds Empty" in run.stdout
+
+
 @pytest.mark.parametrize("label", ["big, round", 'of "type" 2', "c"])
 def test_labels_with_commas_and_quotes_are_named_as_they_are(label, tmp_path):
     _, found = clustered(make_adata(), tmp_path, "--restrict-to", f"group:{label}")
@@ -102,6 +125,22 @@ def test_cells_without_counts_in_the_genes_keep_a_cluster(tmp_path):
     run, found = clustered(with_cells_empty_in_marked_genes(), tmp_path)
     assert "8 of the cells that were read have no counts in the 60 genes" in run.stderr
     assert found.obs["leiden"].notna().all()
+
+
+@pytest.mark.parametrize("zeros", ["absent", "stored"])
+def test_given_labels_of_cells_without_counts_in_the_genes_stay(zeros, tmp_path):
+    adata = with_cells_empty_in_marked_genes()
+    if zeros == "stored":
+        adata.X = make_adata().X
+        for row in range(8):
+            here = slice(*adata.X.indptr[row : row + 2])
+            adata.X.data[here][adata.X.indices[here] < 60] = 0
+    run, found = clustered(adata, tmp_path, "--groupby", "group", command="merge")
+    assert "8 of the cells that were read have no counts in the 60 genes" in run.stderr
+    assert found.obs["group_merged"].notna().all()
+    tested = recall("test", tmp_path / "in.h5ad", "--groupby", "group")
+    assert tested.returncode == 0
+    assert "8 of the cells that were read have no counts in the 60 genes" in tested.stderr
 
 
 def test_the_search_leaves_out_cells_without_counts_in_the_genes(tmp_path):

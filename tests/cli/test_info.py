@@ -20,6 +20,11 @@ def make_adata():
     return adata
 
 
+def with_neighbours_of_no_number(adata):
+    with_graphs(adata)
+    adata.uns["neighbors"] = {"connectivities_key": "wnn", "params": {"n_neighbors": {"many": 1}}}
+
+
 def doubled(axis):
     def change(adata):
         names = list(getattr(adata, f"{axis}_names"))
@@ -40,6 +45,7 @@ CHANGES = {
     "no marked gene": lambda adata: adata.var.__setitem__("highly_variable", False),
     "graph that is gone": lambda adata: adata.uns.__setitem__("neighbors", {"connectivities_key": "connectivities"}),
     "graph without a record": with_graphs,
+    "neighbours of no number": with_neighbours_of_no_number,
     "labels of another": lambda adata: adata.obs.__setitem__("leiden", "mine"),
 }
 

@@ -18,6 +18,7 @@ import pytest
 from command import obey_interrupts, recall
 from scipy import sparse
 
+from recall_py.cli import check
 from recall_py.cli import cluster as commands
 from recall_py.files.atomic import write_atomically
 
@@ -82,6 +83,27 @@ def test_labels_are_rescued_where_the_result_cannot_be_written(source, tmp_path)
     labels = pd.read_csv(rescued, index_col=0)
     assert labels.index.tolist() == ad.read_h5ad(source).obs_names.tolist()
     assert labels["group_merged"].notna().all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_names_of_files_need_not_be_utf_8(source, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.h5ad")
+    path.write_bytes(source.read_bytes())
+    page = tmp_path / "page.html"
+    run = merge(path, tmp_path / "out.h5ad", "--report", page, "--json", tmp_path / "out.json", "-q")
+    assert run.returncode == 0, run.stderr
+    assert b"caf\xe9.h5ad" in page.read_bytes()
+
+
+def test_pairs_are_rescued_where_a_test_cannot_be_written(source, tmp_path):
+    with patch.object(check, "write_result", side_effect=OSError(28, "No space left on device")):
+        run = recall("test", source, "-o", tmp_path / "out.h5ad", "--groupby", "group")
+    assert run.returncode == 2
+    assert "No space left on device" in run.stderr
+    rescued = tmp_path / "out.recall_test.pairs.csv"
+    assert str(rescued) in run.stderr
+    assert len(pd.read_csv(rescued)) == 3
+    assert names(tmp_path) == [rescued.name]
 
 
 def test_input_that_is_replaced_during_the_run_is_noticed(source, tmp_path):

@@ -184,3 +184,10 @@ def test_damaged_file_is_said_to_be_damaged(counts, tmp_path):
         pytest.raises(ValueError, match="cannot be read further"),
     ):
         _ = CountMatrix(sparse_dataset(file["X"])).survey
+
+
+def test_unsigned_pointers_are_those_of_the_same_blocks(counts):
+    expected = list(blocks.tiles(counts))
+    unsigned = counts.copy()
+    unsigned.indptr = counts.indptr.astype(np.uint64)
+    assert list(blocks.tiles(unsigned)) == expected

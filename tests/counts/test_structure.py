@@ -111,6 +111,13 @@ def test_error_names_the_slot(slot):
         find_counts(adata, "mine" if "mine" in slot else None)
 
 
+def test_values_without_a_dimension_are_refused():
+    matrix = sound()
+    matrix.data = np.array(1.0)
+    with pytest.raises(DamagedError, match="it has no array 'data'"):
+        refuse_damaged(matrix, "X")
+
+
 def test_block_of_dask_is_refused_where_it_is_computed():
     da = pytest.importorskip("dask.array")
     matrix = damaged("negative index")

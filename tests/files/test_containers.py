@@ -276,3 +276,18 @@ def test_what_is_made_on_the_way_is_private_and_goes(cells, tmp_path):
         assert made.parent.parent == tmp_path.resolve()
         assert made.parent.stat().st_mode & 0o077 == 0
     assert not made.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["x.h5ad", "x.h5", "x.h5mu"])
+def test_a_filter_that_is_not_installed_is_named_with_the_line_that_installs_it(name, tmp_path):
+    packed = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    packed.set_chunk((4,))
+    packed.set_filter(32999, h5py.h5z.FLAG_OPTIONAL)
+    with h5py.File(tmp_path / name, "w") as file:
+        group = file.create_group("matrix")
+        space = h5py.h5s.create_simple((4,))
+        h5py.h5d.create(group.id, b"data", h5py.h5t.NATIVE_INT32, space, packed)
+    run = recall("info", tmp_path / name)
+    assert run.returncode == 2
+    assert "is packed by the HDF5 filter" in run.stderr
+    assert "pip install hdf5plugin" in run.stderr
