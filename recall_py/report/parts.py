@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from recall_py import pl
+from recall_py.adata.methods import CITATION
 from recall_py.adata.stored import ChangedError, recorded_counts
-from recall_py.report.sentences import CITATION
 
 if TYPE_CHECKING:
     from anndata import AnnData
