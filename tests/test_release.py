@@ -50,7 +50,7 @@ def test_tutorials_hold_no_outputs(notebook):
 
 
 def test_there_are_tutorials():
-    assert {notebook.stem for notebook in TUTORIALS} == {"pbmc3k", "over-split"}
+    assert {notebook.stem for notebook in TUTORIALS} == {"pbmc3k", "over-split", "own-labels", "several-samples"}
 
 
 def test_every_page_is_in_the_documentation():
