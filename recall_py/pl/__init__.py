@@ -9,7 +9,19 @@ from recall_py.pl._markers import markers
 from recall_py.pl._merges import merges
 from recall_py.pl._pairs import pairs
 from recall_py.pl._search import search
+from recall_py.pl._support import support
 from recall_py.pl._tree import tree
 from recall_py.pl._umap_compare import umap_compare
 
-__all__ = ["compare", "evidence", "knockoffs", "markers", "merges", "pairs", "search", "tree", "umap_compare"]
+__all__ = [
+    "compare",
+    "evidence",
+    "knockoffs",
+    "markers",
+    "merges",
+    "pairs",
+    "search",
+    "support",
+    "tree",
+    "umap_compare",
+]
