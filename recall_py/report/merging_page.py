@@ -29,7 +29,7 @@ from recall_py.report.parts import (
     why_no_counts,
     why_no_umap,
 )
-from recall_py.words import counted
+from recall_py.words import counted, shortened_inside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from recall_py.adata.stored import StoredMerging
 
+_LONGEST = 60
+"""Letters of a name in a heading at most."""
 _TOLD = 60
 """Pairs at most that have a heading and a sentence of their own."""
 
@@ -93,8 +95,9 @@ def _told(table: pd.DataFrame, became: str, result: StoredMerging) -> str:
 
 
 def _heading(pair: pd.Series[Any], became: str) -> str:
+    first, second = (shortened_inside(str(name), _LONGEST) for name in (pair["group"], pair["reference"]))
     flag = ' <span class="flag">near</span>' if pair["near"] else ""
-    return f"<h3>{escape(f'Why clusters {pair.group} and {pair.reference} {became}')}{flag}</h3>\n"
+    return f"<h3>{escape(f'Why clusters {first} and {second} {became}')}{flag}</h3>\n"
 
 
 def _paragraph(text: str) -> str:

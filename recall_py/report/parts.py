@@ -17,6 +17,7 @@ import pandas as pd
 from recall_py import pl
 from recall_py.adata.methods import CITATION, methods_text
 from recall_py.adata.stored import ChangedError, recorded_counts
+from recall_py.words import shortened_inside
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from recall_py.report.tables import Table
 
 _DPI = 110
+_LONGEST = 200
+"""Letters of a cell of a table at most; the file of the table has all."""
 _PACKAGES = ("recall-py", "scanpy", "anndata", "leidenalg", "igraph", "numpy", "scipy", "numba")
 
 
@@ -169,7 +172,9 @@ def html_table(frame: pd.DataFrame, name: str) -> str:
 
 
 def _exact(value: Any) -> str:
-    """A number for sorting and for the file, where fewer digits are shown."""
+    """A value for sorting and for the file, where fewer digits or letters are shown."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f' data-v="{escape(value)}"'
     if not isinstance(value, float) or _cell(value) in (f"{value:.7g}", "–"):
         return ""
     return f' data-v="{value:.7g}"'
@@ -180,4 +185,4 @@ def _cell(value: Any) -> str:
         if not abs(value) < 1e15:  # infinite or missing
             return "–"
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+    return f"{value:,}" if isinstance(value, int) else escape(shortened_inside(str(value), _LONGEST))

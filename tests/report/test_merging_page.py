@@ -154,6 +154,20 @@ def test_hundred_clusters_with_long_names_make_a_page_below_five_megabytes():
     assert len(table(page, "clusters")) == 100
 
 
+def test_names_of_large_unions_are_shortened_in_text_and_whole_in_the_file_of_a_table(cells):
+    adata = cells.copy()
+    long = " + ".join(f"a kind of cell, number {i}" for i in range(50))
+    adata.obs["cut_merged"] = adata.obs["cut_merged"].cat.rename_categories({"B": long})
+    record = adata.uns["cut_merged"]["recall"]
+    record["labels"] = np.where(record["labels"] == "B", long, record["labels"].astype(object)).astype(str)
+    outcomes = record["outcomes"]
+    for side in ("group", "reference"):
+        outcomes[side] = np.where(outcomes[side] == "B", long, outcomes[side].astype(object)).astype(str)
+    page = page_of(adata, "cut_merged")
+    assert long not in re.sub(r'data-v="[^"]*"', "", page)
+    assert f'data-v="{long}"' in page
+
+
 def test_every_merge_has_a_heading_and_a_sentence(made, cells):
     page = unescape(made("cut_merged"))
     (merge,) = recall_py.get.merges(cells, "cut_merged").to_dict("records")
