@@ -120,7 +120,7 @@ def cluster(context: typer.Context, source: In, **options: Any) -> None:
     "recall",
 )
 def recall(context: typer.Context, source: In, **options: Any) -> None:
-    """The published search with knockoff genes; in place of cluster to repeat the R package recall, or for k-means."""
+    """The published search; in place of cluster to repeat the R package recall."""
     with reported_errors(context):
         request = run.search(
             given(context), drop_empty_cells=options["drop_empty_cells"], round_counts=options["round_counts"]
