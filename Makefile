@@ -58,7 +58,7 @@ lint: $(VENV)/.lint
 
 # The site, in docs/_build/html. Notebooks are run anew; warnings are errors.
 docs: $(VENV)/.docs
-	rm -rf docs/_build/html docs/generated
+	rm -rf docs/_build/html docs/_build/pictures docs/generated
 	$(BIN)/sphinx-build -W --keep-going -j 2 -d docs/_build/doctrees -E docs docs/_build/html
 
 # The wheel is built from the sdist, so it shows that the sdist is complete.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.ext.napoleon import NumpyDocstring
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "recall_py"
 author = "recall_py developers"
@@ -95,7 +97,22 @@ def _link_measured_tables(_app: Sphinx, docname: str, source: list[str]) -> None
     source[0] = source[0].replace(f"]({up}../benchmarks/results/", f"]({up}measured/")
 
 
+def _draw_pictures(_app: Sphinx) -> None:
+    from pictures import draw_pictures
+
+    draw_pictures(HERE / "_build" / "pictures")
+
+
+def _show_picture(_app: Sphinx, kind: str, name: str, _member: object, _options: object, lines: list[str]) -> None:
+    """The page of a picture ends with the picture."""
+    module, _, function = name.rpartition(".")
+    if kind == "function" and module.startswith("recall_py.pl"):
+        lines += ["", f".. image:: /_build/pictures/{function}.png", f"   :alt: {lines[0]}", ""]
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     _copy_measured_tables()
     app.connect("source-read", _link_measured_tables)
+    app.connect("builder-inited", _draw_pictures)
+    app.connect("autodoc-process-docstring", _show_picture)

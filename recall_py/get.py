@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recall_py.adata import keys
+from recall_py.adata import methods as methods_of_paper
 from recall_py.adata.comparison import read_comparison
 from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
@@ -522,6 +523,37 @@ def cluster_cards(adata: AnnData, key: str = "leiden", *, n_genes: int = 5) -> l
         }
         cards.append({**card, "text": _card_text(card)})
     return cards
+
+
+def methods_text(adata: AnnData, key: str = "leiden") -> str:
+    """A paragraph for the methods of a paper, filled in from the record: what was done, with which settings.
+
+    Method and resolution, graph, genes, programmes that do not count, ``alpha``, batches, numbers of clusters before
+    and after, near decisions, seed, versions and what to cite. The version of recall_py is the one of the run; those of
+    other packages are the ones that are installed now.
+
+    Parameters
+    ----------
+    adata
+        With a calibrated clustering, merged labels, the tests of given labels, or a search with knockoffs.
+    key
+        ``key_added`` of the call that wrote it.
+
+    Returns
+    -------
+    Plain text. Cells may have been taken out since the run: nothing but the record is read, and what
+    ``uns["neighbors"]`` says of the graph.
+
+    Examples
+    --------
+    >>> import anndata as ad, recall_py
+    >>> adata = ad.read_h5ad("data/pbmc68k.h5ad")
+    >>> adata = adata[adata.obs["annotation"].isin(["CD8+ Cytotoxic T", "CD56+ NK", "CD19+ B"])].copy()
+    >>> recall_py.tl.merge_clusters(adata, "annotation")
+    >>> "After 1 merge, 2 clusters are left." in recall_py.get.methods_text(adata, "annotation_merged")
+    True
+    """
+    return methods_of_paper.methods_text(adata, key)
 
 
 def _nearest_card(compared: pd.DataFrame, name: str, n_genes: int) -> dict[str, Any] | None:

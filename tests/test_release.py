@@ -21,6 +21,52 @@ def test_version_is_that_of_the_package(file):
     assert found[1] == PROJECT["version"] == recall_py.__version__
 
 
+def test_conda_recipe_needs_what_the_package_needs():
+    recipe = (REPOSITORY / "conda" / "meta.yaml").read_text()
+    assert f'version = "{PROJECT["version"]}"' in recipe
+    run = recipe.partition("  run:\n")[2].partition("\ntest:")[0]
+    needed = {line.strip("- ").replace(" ", "").replace("matplotlib-base", "matplotlib") for line in run.splitlines()}
+    assert needed - {""} == {f"python{PROJECT['requires-python']}", *PROJECT["dependencies"]}
+    assert f"recall-py = {PROJECT['scripts']['recall-py']}" in recipe
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(
+            "LICENSE",
+            "README.md",
+            "CHANGELOG.md",
+            "CITATION.cff",
+            "CODE_OF_CONDUCT.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+        ),
+        *(".pre-commit-config.yaml", "meta.yaml", "conda/meta.yaml", "recall_py/py.typed", "pipelines/Dockerfile"),
+        *(".github/ISSUE_TEMPLATE/bug_report.yml", ".github/workflows/release.yml"),
+    ],
+)
+def test_file_that_the_ecosystem_asks_for_is_there_and_in_the_sdist(file):
+    assert (REPOSITORY / file).is_file()
+    included = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    always = {"README.md", "LICENSE"}
+    assert file in always or any(file == entry or file.startswith(f"{entry}/") for entry in included["include"])
+
+
+def test_readme_is_short_and_names_one_call_for_each_kind_of_user():
+    text = (REPOSITORY / "README.md").read_text()
+    assert len(text.split()) <= 600
+    for said in ('tl.leiden(adata, "auto")', "FindClustersCalibrated(obj)", "--resolution auto", "before_after.png"):
+        assert said in text
+
+
+def test_links_of_the_readme_lead_somewhere():
+    text = (REPOSITORY / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if not link.startswith("http")]
+    assert links
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
 def test_licence_is_mit_everywhere():
     assert PROJECT["license"] == "MIT"
     assert (REPOSITORY / "LICENSE").read_text().startswith("MIT License")
@@ -50,7 +96,7 @@ def test_tutorials_hold_no_outputs(notebook):
 
 
 def test_there_are_tutorials():
-    assert {notebook.stem for notebook in TUTORIALS} == {"pbmc3k", "over-split"}
+    assert {notebook.stem for notebook in TUTORIALS} == {"pbmc3k", "over-split", "own-labels", "several-samples"}
 
 
 def test_every_page_is_in_the_documentation():

@@ -204,9 +204,14 @@ def told(found: Sequence[Presence]) -> str:
     return "; ".join(f"{each}, {'not counted' if each.assessable else 'counted'}" for each in found)
 
 
+def programme_in_words(programme: str) -> str:
+    """What the genes of a programme belong to, such as "the cell cycle"."""
+    return _IN_WORDS.get(programme, programme)
+
+
 def reason(programmes: Sequence[str]) -> str:
     """What two clusters are that only genes of these programmes tell apart; empty for none."""
-    named = list(dict.fromkeys(_IN_WORDS.get(programme, programme) for programme in programmes))
+    named = list(dict.fromkeys(map(programme_in_words, programmes)))
     if len(named) == 1 and named[0] in _STATES:
         return _STATES[named[0]]
     return _only(named) if named else ""

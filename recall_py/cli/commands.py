@@ -38,7 +38,7 @@ app = typer.Typer(
     help="Calibrated single-cell clustering, on .h5ad files and .zarr stores.",
     epilog=_examples(
         "info pbmc.h5ad",
-        "cluster pbmc.h5ad -o labelled.h5ad --report report.html",
+        "cluster pbmc.h5ad -o labelled.h5ad --resolution auto --report report.html",
         "merge annotated.h5ad -o merged.h5ad --groupby cell_type",
         "test clustered.h5ad --groupby leiden",
         "report labelled.h5ad -o report.html",
@@ -55,16 +55,22 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 def _print_version(value: bool) -> None:
     if value:
-        from recall_py import __version__
+        from recall_py.cli.describe import versions_in_one
 
-        typer.echo(f"recall-py {__version__}")
+        typer.echo(versions_in_one())
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version, those of dependencies, and exit.",
+        ),
     ] = False,
 ) -> None:
     """Set up nothing: the options of the program itself act on their own."""
@@ -73,7 +79,7 @@ def _root(
 @app.command(
     cls=GroupedHelp,
     epilog=_examples(
-        "cluster pbmc.h5ad -o labelled.h5ad --resolution 2 --report report.html",
+        "cluster pbmc.h5ad -o labelled.h5ad --resolution auto --report report.html",
         "cluster integrated.h5ad -o labelled.h5ad --neighbors-key harmony",
         "cluster labelled.h5ad --in-place --restrict-to leiden:0,3",
     ),
@@ -84,7 +90,7 @@ def _root(
     "drop_empty_cells round_counts random_state n_jobs quiet debug"
 )
 def cluster(context: typer.Context, source: In, **options: Any) -> None:
-    """Cluster the neighbour graph in IN, and merge clusters that null cells would explain as well.
+    """Cluster the graph in IN, and merge what null cells would explain as well. Start here, with --resolution auto.
 
     Where IN has no graph, one is made and stored with a UMAP. IN and OUT may be .rds files with a Seurat object, where
     R, Seurat 5 and rpy2 are (pip install 'recall-py[r]'): then Seurat clusters its own graph, named by --obsp, at
@@ -116,7 +122,7 @@ def cluster(context: typer.Context, source: In, **options: Any) -> None:
     "recall",
 )
 def recall(context: typer.Context, source: In, **options: Any) -> None:
-    """The original: knockoff genes clustered and tested beside the real ones."""
+    """The published search; in place of cluster to repeat the R package recall."""
     with reported_errors(context):
         request = run.search(
             given(context), drop_empty_cells=options["drop_empty_cells"], round_counts=options["round_counts"]
@@ -137,7 +143,7 @@ def recall(context: typer.Context, source: In, **options: Any) -> None:
     "merge_clusters",
 )
 def merge(context: typer.Context, source: In, **options: Any) -> None:
-    """Merge given labels that null cells would explain as well: k-means, scVI, Seurat, a colleague's annotation."""
+    """Merge labels that null cells would explain as well; in place of cluster where IN has labels, from anywhere."""
     with reported_errors(context):
         if done_on_rds(context, _beside(options)) or done_on_h5mu(context, _beside(options)):
             return
@@ -158,7 +164,7 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
     "test_clusters",
 )
 def test(context: typer.Context, source: In, **options: Any) -> None:
-    """Say which of given labels are not supported, and what they would be merged with; nothing is merged.
+    """Say which labels are not supported, and why; in place of merge where nothing is to be merged.
 
     Labels that did not come from the expression data (sorting, genotype, hashtags) are tested with --external.
     """

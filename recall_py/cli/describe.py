@@ -82,6 +82,12 @@ def describe_counts(adata: AnnData, counts: AnnData, layer: str | None, n_top_ge
     ]
 
 
+def versions_in_one() -> str:
+    """The version of the command in a line, and those of Python and of what it computes with in the next."""
+    others = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES[1:] if name not in ("typer", "click", "rich"))
+    return f"{_PACKAGES[0]} {_version(_PACKAGES[0])}\nPython {platform.python_version()}, {others}"
+
+
 def describe_installation() -> list[tuple[str, str]]:
     """Versions, threads, caches and the R bridge."""
     from recall_py.method.threads import resolve_n_jobs

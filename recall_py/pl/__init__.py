@@ -10,6 +10,7 @@ from recall_py.pl._merges import merges
 from recall_py.pl._pairs import pairs
 from recall_py.pl._search import search
 from recall_py.pl._subclusters import subclusters
+from recall_py.pl._support import support
 from recall_py.pl._tree import tree
 from recall_py.pl._umap_compare import umap_compare
 
@@ -22,6 +23,7 @@ __all__ = [
     "pairs",
     "search",
     "subclusters",
+    "support",
     "tree",
     "umap_compare",
 ]

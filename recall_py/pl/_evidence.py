@@ -11,11 +11,13 @@ from recall_py.pl._figure import FAILING, NULL, PASSING, hand_over, say_instead,
 from recall_py.words import shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 _PANELS = 12
 _COLUMNS = 4
@@ -28,6 +30,7 @@ def evidence(
     adata: AnnData,
     key: str = "leiden",
     *,
+    ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
     return_fig: bool = False,
@@ -40,6 +43,8 @@ def evidence(
     Parameters
     ----------
     {adata}
+    ax
+        Axes to draw on, one or several: so many pairs are shown.
     {show}
 
     {returns}
@@ -65,6 +70,10 @@ def evidence(
 
     read_merging(adata, key)
     shown = told_pairs(adata, key)
+    if ax is not None:
+        given = np.ravel(np.asarray(ax, dtype=object))
+        _draw(given, shown.head(given.size))
+        return hand_over(given[0].figure, ax, given=True, show=show, save=save, return_fig=return_fig)
     n_columns = min(_COLUMNS, max(1, len(shown)))
     n_rows = -(-len(shown) // n_columns) or 1
     figure, grid = plt.subplots(
@@ -75,18 +84,23 @@ def evidence(
         squeeze=False,
     )
     axes = grid.ravel()
-    for axis, (_, pair) in zip(axes, shown.iterrows(), strict=False):
-        _panel(axis, pair)
-    for axis in axes[len(shown) :]:
-        axis.set_axis_off()
+    _draw(axes, shown)
     if len(shown):
         for axis in axes[::n_columns]:
             axis.set_ylabel("lead over its null, decades of p")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(3, n_columns), frameon=False, fontsize=9)
-    else:
-        say_instead(axes[0], "No two clusters were compared and found one,\nand no pair is near the threshold.")
     return hand_over(figure, axes, given=False, show=show, save=save, return_fig=return_fig)
+
+
+def _draw(axes: NDArray[np.object_], shown: pd.DataFrame) -> None:
+    """A panel for each pair; axes that are left over are empty."""
+    for axis, (_, pair) in zip(axes, shown.iterrows(), strict=False):
+        _panel(axis, pair)
+    for axis in axes[len(shown) :]:
+        axis.set_axis_off()
+    if shown.empty:
+        say_instead(axes[0], "No two clusters were compared and found one,\nand no pair is near the threshold.")
 
 
 def told_pairs(adata: AnnData, key: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from recall_py import get, pl
+from recall_py.adata import keys
 from recall_py.report.merging_command import repeat
 from recall_py.report.merging_sentences import explained, summary, warnings_of, why
 from recall_py.report.merging_tables import (
@@ -18,6 +19,7 @@ from recall_py.report.merging_tables import (
 from recall_py.report.parts import (
     Page,
     Section,
+    for_a_paper,
     how_to_repeat,
     made_with,
     marker_dots,
@@ -27,7 +29,7 @@ from recall_py.report.parts import (
     why_no_counts,
     why_no_umap,
 )
-from recall_py.words import counted
+from recall_py.words import counted, shortened_inside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     from recall_py.adata.stored import StoredMerging
 
+_LONGEST = 60
+"""Letters of a name in a heading at most."""
 _TOLD = 60
 """Pairs at most that have a heading and a sentence of their own."""
 
@@ -55,7 +59,7 @@ def page_of_merging(adata: AnnData, result: StoredMerging, source: str, target: 
             *_cells(adata, result),
             _reasons(adata, result, merges, pairs),
             *_tables(adata, result, pairs, clusters),
-            *_how_it_was_made(result, source, target),
+            *_how_it_was_made(adata, result, source, target),
         ],
     )
 
@@ -91,8 +95,9 @@ def _told(table: pd.DataFrame, became: str, result: StoredMerging) -> str:
 
 
 def _heading(pair: pd.Series[Any], became: str) -> str:
+    first, second = (shortened_inside(str(name), _LONGEST) for name in (pair["group"], pair["reference"]))
     flag = ' <span class="flag">near</span>' if pair["near"] else ""
-    return f"<h3>{escape(f'Why clusters {pair.group} and {pair.reference} {became}')}{flag}</h3>\n"
+    return f"<h3>{escape(f'Why clusters {first} and {second} {became}')}{flag}</h3>\n"
 
 
 def _paragraph(text: str) -> str:
@@ -108,6 +113,11 @@ def _cells(adata: AnnData, result: StoredMerging) -> list[Section]:
         "colour before, unless the file has colours of its own.",
         missing=why_no_umap(adata),
     )
+    if keys.STABILITY in result.record and "X_umap" in adata.obsm:
+        umap += picture(
+            lambda: pl.support(adata, result.key, return_fig=True),
+            "How certain the cluster of each cell is: the share of the runs of Leiden in which it is with its cluster.",
+        )
     return [Section("umap", "Before and after", umap)]
 
 
@@ -126,9 +136,10 @@ def _tables(adata: AnnData, result: StoredMerging, pairs: pd.DataFrame, clusters
     ]
 
 
-def _how_it_was_made(result: StoredMerging, source: str, target: str) -> list[Section]:
+def _how_it_was_made(adata: AnnData, result: StoredMerging, source: str, target: str) -> list[Section]:
     return [
         Section("parameters", "Parameters", table_part(parameters_table(result))),
         Section("reproduce", "How to repeat it", how_to_repeat(repeat(result, source, target))),
+        for_a_paper(adata, result.key),
         *made_with(result),
     ]

@@ -10,7 +10,7 @@ from recall_py.adata import keys
 from recall_py.adata.programmes import told, whole_reason
 from recall_py.method.pairs.lead import ADDED, RANKS, threshold
 from recall_py.method.pairs.table import MAX_CELLS
-from recall_py.words import counted, in_one, ordinal, percent
+from recall_py.words import counted, in_one, ordinal, percent, shortened_inside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ALGORITHMS = {"leiden": "Leiden", "louvain": "Louvain"}
 _NAMED_GENES = 5
+_LONGEST = 80
+"""Letters of a name at most: unions of many clusters have all their names."""
 
 
 def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
@@ -33,7 +35,7 @@ def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) ->
     if len(weakest):
         pair = weakest.iloc[0]
         found.append(
-            f"The weakest pair that stands is {pair['group']} and {pair['reference']}, with "
+            f"The weakest pair that stands is {_short(pair['group'])} and {_short(pair['reference'])}, with "
             f"{pair['evidence']:.2f} times the lead that is needed."
         )
     return found
@@ -86,7 +88,7 @@ def explained(result: StoredMerging, clusters: pd.DataFrame) -> list[tuple[str, 
 
 def why(pair: pd.Series[Any], result: StoredMerging) -> str:
     """Why two clusters became one, would, or stand."""
-    first, second = (f"{pair[side]} ({pair[f'n_{side}']:,} cells)" for side in ("group", "reference"))
+    first, second = (f"{_short(pair[side])} ({pair[f'n_{side}']:,} cells)" for side in ("group", "reference"))
     if pair["kind"] == "small":
         return f"{second} has too few cells to be compared, so it joined its nearest, {first}."
     if pair["kind"] == "batch":
@@ -95,7 +97,10 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
             "type or batch effect cannot be told apart."
         )
         if keys.BATCHES in result.record:
-            sides = [f"{pair[side]} has cells of {in_one(pair[f'{side}_batches'])}" for side in ("group", "reference")]
+            sides = [
+                f"{_short(pair[side])} has cells of {in_one(pair[f'{side}_batches'])}"
+                for side in ("group", "reference")
+            ]
             text += f" {', '.join(sides)}."
         return text
     rank, real, null, needed = best_rank(pair)
@@ -167,7 +172,7 @@ def _joined(clusters: pd.DataFrame) -> str:
     if several.empty:
         return "Every cluster stayed as it was."
     made = [
-        f"{len(start)} became {name} ({in_one(start)})"
+        f"{len(start)} became {_short(name)} ({in_one([_short(part) for part in start])})"
         for name, start in zip(several["cluster"], several["start"], strict=True)
     ]
     text = f"Of the {int(clusters['start'].map(len).sum())} clusters of the start, {'; '.join(made)}"
@@ -181,7 +186,7 @@ def _unsupported(clusters: pd.DataFrame) -> str:
     failing = clusters[clusters["merge_with"] != ""]
     if failing.empty:
         return "None: each label that was compared stands against its neighbours."
-    would = [f"{row.cluster} (with {row.merge_with})" for row in failing.itertuples()]
+    would = [f"{_short(row.cluster)} (with {_short(row.merge_with)})" for row in failing.itertuples()]
     return (
         f"{len(failing)} of {len(clusters)} labels would be merged, the nearest first: {in_one(would, 20)}. "
         "To merge them: recall_py.tl.merge_clusters, or recall-py merge."
@@ -218,6 +223,10 @@ def _sureness(result: StoredMerging) -> str:
         f"draws other null cells and may turn it. What stays under three seeds is surer than what one shows.{fair} "
         f"Nothing is split, so types that {apart} not separate are not found."
     )
+
+
+def _short(name: object) -> str:
+    return shortened_inside(str(name), _LONGEST)
 
 
 def _finer(result: StoredMerging) -> str:

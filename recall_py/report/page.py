@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
 from importlib.resources import files
@@ -63,6 +65,15 @@ def report_page(adata: AnnData, key: str, *, source: str, target: str) -> str:
         title=escape(page.title),
         version=escape(version("recall-py")),
         summary="\n".join(said),
+        made="".join(
+            f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>"
+            for name, text in (
+                ("File", Path(source).name),
+                ("Result", f"uns[{key!r}]"),
+                ("Written", f"{datetime.now(UTC):%Y-%m-%d} (UTC)"),
+                ("By", f"recall_py {version('recall-py')}, Python {platform.python_version()}"),
+            )
+        ),
         links="".join(f'<a href="#{anchor}">{escape(heading)}</a>' for anchor, heading, _ in page.sections),
         sections="\n".join(
             f'<section id="{anchor}"><h2>{escape(heading)}</h2>\n{content}</section>'

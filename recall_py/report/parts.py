@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from recall_py import pl
+from recall_py.adata.methods import CITATION, methods_text
 from recall_py.adata.stored import ChangedError, recorded_counts
-from recall_py.report.sentences import CITATION
+from recall_py.words import shortened_inside
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from recall_py.report.tables import Table
 
 _DPI = 110
+_LONGEST = 200
+"""Letters of a cell of a table at most; the file of the table has all."""
 _PACKAGES = ("recall-py", "scanpy", "anndata", "leidenalg", "igraph", "numpy", "scipy", "numba")
 
 
@@ -77,6 +80,11 @@ def marker_dots(adata: AnnData, result: StoredResult, no_counts: str | None) -> 
     )
 
 
+def for_a_paper(adata: AnnData, key: str) -> Section:
+    """The paragraph for the methods of a paper."""
+    return Section("methods", "For a paper", f"<p>{escape(methods_text(adata, key))}</p>")
+
+
 def how_to_repeat(command: str) -> str:
     """The command, and what it gives."""
     return f"<p>The same input, versions and seed give the same labels.</p><pre>{escape(command)}</pre>"
@@ -125,7 +133,8 @@ def picture(draw: Callable[[], Figure], caption: str, *, missing: str | None = N
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
     text = escape(caption)
     return (
-        f'<figure><div class="wide"><img alt="{text}" src="data:image/png;base64,{encoded}"></div>'
+        '<figure><div class="wide" role="group" aria-label="Picture" tabindex="0">'
+        f'<img alt="{text}" src="data:image/png;base64,{encoded}"></div>'
         f"<figcaption>{text}</figcaption></figure>\n"
     )
 
@@ -152,15 +161,28 @@ def html_table(frame: pd.DataFrame, name: str) -> str:
     fails = frame["passes"].eq("no").tolist() if "passes" in frame else [False] * len(frame)
     rows = []
     for row, failing in zip(frame.itertuples(index=False), fails, strict=True):
-        cells = "".join(f"<td{kind}>{_cell(value)}</td>" for kind, value in zip(kinds, row, strict=True))
+        cells = "".join(f"<td{kind}{_exact(value)}>{_cell(value)}</td>" for kind, value in zip(kinds, row, strict=True))
         rows.append(f'<tr class="fails">{cells}</tr>' if failing else f"<tr>{cells}</tr>")
+    download = f'<button type="button" class="csv" data-of="table-{name}" hidden>Download {name} as CSV</button>'
     return (
-        f'<div class="wide tall"><table class="sortable" id="table-{name}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>\n"
+        f'<div class="wide tall" role="region" aria-label="Table: {name}" tabindex="0">'
+        f'<table class="sortable" id="table-{name}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>\n{download}\n"
     )
+
+
+def _exact(value: Any) -> str:
+    """A value for sorting and for the file, where fewer digits or letters are shown."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f' data-v="{escape(value)}"'
+    if not isinstance(value, float) or _cell(value) in (f"{value:.7g}", "–"):
+        return ""
+    return f' data-v="{value:.7g}"'
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e15 else "–"  # infinite or missing
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+        if not abs(value) < 1e15:  # infinite or missing
+            return "–"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else escape(shortened_inside(str(value), _LONGEST))

@@ -9,6 +9,7 @@ from recall_py.report.command import reproduce
 from recall_py.report.parts import (
     Page,
     Section,
+    for_a_paper,
     how_to_repeat,
     made_with,
     marker_dots,
@@ -35,7 +36,7 @@ def page_of_run(adata: AnnData, run: StoredRun, source: str, target: str) -> Pag
         lead=summary(run),
         warnings=warnings_of(run),
         explained=explained(run),
-        sections=[*_pictures_and_tables(adata, run), *_how_it_was_made(run, source, target)],
+        sections=[*_pictures_and_tables(adata, run), *_how_it_was_made(adata, run, source, target)],
     )
 
 
@@ -43,7 +44,8 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[Section]:
     key = run.key
     no_counts = why_no_counts(adata, run)
     no_umap = why_no_umap(adata)
-    sections: list[Section] = []
+    first: list[Section] = []
+    search: list[Section] = []
     if run.searched:
         steps = picture(
             lambda: pl.search(adata, key, return_fig=True),
@@ -59,8 +61,8 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[Section]:
             "the one that holds most of its cells now.",
             missing=no_umap,
         )
-        sections += [
-            Section("umap", "Before and after", umap),
+        first = [Section("umap", "Before and after", umap)]
+        search = [
             Section("search", "Search", steps + table_part(steps_table(adata, run))),
             Section("tree", "What became of the clusters", river),
         ]
@@ -78,17 +80,19 @@ def _pictures_and_tables(adata: AnnData, run: StoredRun) -> list[Section]:
     )
     table = reason(no_counts) if no_counts else table_part(markers_table(adata, run))
     return [
-        *sections,
+        *first,
         Section("clusters", "Clusters", table_part(clusters_table(adata, run))),
         Section("markers", "Markers", dots + table),
         Section("pairs", "Pairs", matrix + table_part(pairs_table(adata, run))),
+        *search,
         Section("nulls", "Null genes", nulls),
     ]
 
 
-def _how_it_was_made(run: StoredRun, source: str, target: str) -> list[Section]:
+def _how_it_was_made(adata: AnnData, run: StoredRun, source: str, target: str) -> list[Section]:
     return [
         Section("reproduce", "Command to reproduce", how_to_repeat(reproduce(run, source, target))),
+        for_a_paper(adata, run.key),
         Section("parameters", "Parameters", table_part(parameters_table(run))),
         *made_with(run),
     ]

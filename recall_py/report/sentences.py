@@ -13,12 +13,6 @@ from recall_py.words import counted, listed, percent
 if TYPE_CHECKING:
     from recall_py.adata.stored import StoredRun
 
-CITATION = (
-    "DenAdel A, Ramseier ML, Navia AW, Shalek AK, Raghavan S, Winter PS, Amini AP, Crawford L. Artificial variables "
-    "help to avoid over-clustering in single-cell RNA sequencing. American Journal of Human Genetics 112(4), 940-951, "
-    "2025. doi 10.1016/j.ajhg.2025.02.014"
-)
-
 
 def summary(run: StoredRun) -> list[str]:
     """What was found, in sentences."""

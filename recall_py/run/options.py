@@ -193,7 +193,9 @@ GROUPS: dict[str, dict[str, Option]] = {
             "again best, each at the resolution that suits it. Such labels hardly depend on the seed, and each cluster "
             "and each cell has its stability.",
         ),
-        "demo.resolution": Option(kind=float, default=3.0, value="X", says="Where to start."),
+        "demo.resolution": Option(
+            kind=float, default=3.0, value="X", says="Where to start: too fine, so that there is much to merge."
+        ),
         "algorithm": Option(kind=str, default="leiden", value="NAME", says="leiden or louvain."),
         "recall.algorithm": Option(
             kind=str,

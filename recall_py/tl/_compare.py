@@ -73,7 +73,7 @@ def compare(
     rng: Rng | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Cluster one object by this package and by its rivals: clusters, agreement and time in one table.
+    """Cluster by this package and by its rivals, in one table; beside `leiden`, to see what others say of your cells.
 
     ``"plain"``
         scanpy's Leiden on the graph at hand.

@@ -30,7 +30,7 @@ def countsplit(
     rng: Rng | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Split the counts at random into folds that sum to them: cluster one, test on another.
+    """Split the counts into independent folds; in place of `test_clusters` where you test by a method of your own.
 
     Labels found on a fold do not come from the counts of another, if the model of the counts is right: then a test on
     these, such as :func:`test_clusters` with ``external=True``, has no double dipping. Counts that vary more than the

@@ -59,9 +59,10 @@ def leiden(
     progress: bool = False,
     **clustering_args: Any,
 ) -> AnnData | None:
-    """Leiden clusters of your own graph, merged until all of them stand; used in the place of :func:`scanpy.tl.leiden`.
+    """Leiden clusters of your own graph, merged until all of them stand. Start here: ``tl.leiden(adata, "auto")``.
 
-    Runs scanpy's own function, with the arguments given, on the neighbour graph that `adata` has, whoever made it
+    Takes the place of :func:`scanpy.tl.leiden`. Runs scanpy's own function, with the arguments given, on the neighbour
+    graph that `adata` has, whoever made it
     (:func:`scanpy.pp.neighbors`, Harmony, BBKNN, scVI, weighted nearest neighbours, a GPU); with ``"auto"`` as the
     `resolution` many runs of igraph's Leiden. Then neighbouring clusters are compared by their raw counts: one
     population is fitted to the cells of both, null cells are drawn from it and cut in two as a clustering would cut

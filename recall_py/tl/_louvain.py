@@ -59,7 +59,7 @@ def louvain(
     progress: bool = False,
     **clustering_args: Any,
 ) -> AnnData | None:
-    """Louvain clusters of your own graph, merged until all of them stand; used in the place of scanpy.tl.louvain.
+    """Louvain clusters of your own graph, merged until all stand; in place of `leiden` where a script uses Louvain.
 
     As :func:`leiden`, with igraph's multilevel algorithm at the given resolution, from several random vertex orders of
     which the best by modularity is kept. scanpy's igraph flavour takes no resolution, and its default needs the package

@@ -36,7 +36,7 @@ def map_query(
     n_jobs: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Place the cells of a query among the labels of a reference, and test what comes out.
+    """Place cells among the labels of a reference; in place of `leiden` where cells are few and a reference has labels.
 
     Both are log-normalised alike over the genes that they share, and brought to principal components of all their
     cells. A cell gets the label that most of its nearest reference cells have. A cell that is farther from its

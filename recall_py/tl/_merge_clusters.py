@@ -40,7 +40,7 @@ def merge_clusters(
     n_jobs: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Merge neighbouring clusters that one population would explain as well; labels may come from anywhere.
+    """Merge labels that one population would explain as well; in place of `leiden` where you have labels already.
 
     Labels of k-means, Seurat, scVI or a colleague do. Each pair of neighbouring clusters is compared with null cells of
     its own: one population is fitted to the cells of both, drawn anew, and cut in two as a clustering would cut it. The

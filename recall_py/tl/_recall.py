@@ -61,7 +61,7 @@ def recall(
     progress: bool = False,
     **clustering_args: Any,
 ) -> AnnData | None:
-    """The original: knockoff genes beside all real ones, clustered and tested together, as the R package recall does.
+    """The published search with knockoff genes; in place of `leiden` to repeat the R package recall.
 
     Knockoff genes are drawn for the selected genes, and counts of both are normalised, embedded, joined into a
     neighbour graph and clustered together. Every pair of clusters is tested. While a pair has no gene that passes the

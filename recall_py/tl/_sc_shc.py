@@ -34,7 +34,7 @@ def sc_shc(
     n_jobs: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Significance of hierarchical clustering (sc-SHC), a rival method, after its paper.
+    """Significance of hierarchical clustering (sc-SHC); in place of `leiden` where a tree and its error rate are asked.
 
     Ward's tree of the cells, on the leading components of Poisson deviance residuals, is cut from the root down. At
     each node Ward's statistic of the split (what it takes from the sum of squares, for each cell) is compared with that

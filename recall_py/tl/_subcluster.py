@@ -42,7 +42,7 @@ def subcluster(
     copy: bool = False,
     **clustering_args: Any,
 ) -> AnnData | None:
-    """Look for clusters inside a cluster, by what varies among its own cells.
+    """Clusters inside a cluster, by what varies among its cells; in place of `leiden` once you have clusters.
 
     Genes are chosen, principal components found and neighbours joined among these cells alone; then they are clustered
     and calibrated as :func:`leiden` does. The labels of all other cells stay. What comes out can be looked into again:

@@ -44,7 +44,7 @@ def test_clusters(
     copy: bool = False,
     **removed: Any,
 ) -> AnnData | None:
-    """Which of given labels are not supported, and what they would be merged with; nothing is merged.
+    """Which of given labels are not supported, and why; in place of `merge_clusters` where nothing is to be merged.
 
     "Is my clustering over-split?" Each label is compared with its neighbours as :func:`merge_clusters` compares them:
     by how well one population, cut in two as a clustering would cut it, would be told apart. For labels that did not

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import anndata as ad
@@ -421,7 +422,9 @@ def test_write_that_fails_leaves_the_old_file(tmp_path):
 
 def test_version_is_printed():
     run = recall("--version")
-    assert run.stdout.strip() == f"recall-py {recall_py.__version__}"
+    first, others = run.stdout.strip().splitlines()
+    assert first == f"recall-py {recall_py.__version__}"
+    assert f"scanpy {version('scanpy')}, anndata {version('anndata')}, numpy {np.__version__}" in others
     assert np.all([part.isdigit() for part in recall_py.__version__.split(".")])
 
 

@@ -3,6 +3,7 @@
 import re
 import shlex
 import warnings
+from datetime import UTC, datetime
 from functools import cache
 from html import unescape
 from types import SimpleNamespace
@@ -86,7 +87,8 @@ def said_in_warnings(adata, key):
 def test_page_of_a_clustering_has_its_sections_in_order(made, cells):
     page = made("leiden")
     anchors = re.findall(r'<section id="([a-z]+)"', page)
-    assert anchors == ["umap", "reasons", "clusters", "markers", "pairs", "parameters", "reproduce", "versions", "cite"]
+    how = ["parameters", "reproduce", "methods", "versions", "cite"]
+    assert anchors == ["umap", "reasons", "clusters", "markers", "pairs", *how]
     assert anchors == re.findall(r'href="#([a-z]+)"', page)
     assert "Not shown" not in page
     assert page.count("<img ") == 5
@@ -95,6 +97,75 @@ def test_page_of_a_clustering_has_its_sections_in_order(made, cells):
     assert n_left < n_start
     assert len(table(page, "merges")) == n_start - n_left == page.count("are one")
     assert {row[0]: int(row[1]) for row in table(page, "clusters")} == cells.obs["leiden"].value_counts().to_dict()
+
+
+def test_page_names_file_date_version_and_the_paragraph_for_a_paper(made, cells):
+    page = unescape(made("leiden"))
+    facts = re.search(r'<dl class="versions">(.*?)</dl>', page)[1]
+    assert "<dt>File</dt><dd>in.h5ad</dd>" in facts
+    assert f"{datetime.now(UTC):%Y-%m-%d}" in facts
+    assert f"recall_py {recall_py.__version__}" in facts
+    assert recall_py.get.methods_text(cells, "leiden") in page
+
+
+def test_three_digits_are_shown_and_all_are_kept_for_sorting_and_the_file(made, cells):
+    page = made("leiden")
+    pairs = recall_py.get.pairs(cells).sort_values("evidence", kind="stable")
+    shown = [row[4] for row in table(page, "pairs")]
+    assert shown == [f"{value:.3g}" for value in pairs["evidence"]]
+    inside = re.search(r'id="table-pairs">.*?</table>', page, re.DOTALL)[0]
+    kept = [float(value) for value in re.findall(r'data-v="([^"]*)"', inside)]
+    assert all(np.isclose(kept, value, rtol=1e-6).any() for value in pairs["evidence"])
+    for cell in re.findall(r'<td class="n"[^>]*>([^<]*)</td>', page):
+        digits = cell.replace(",", "").partition("e")[0].replace(".", "").lstrip("-0")
+        assert len(digits) <= 3 or cell.replace(",", "").isdigit()
+
+
+def test_every_table_can_be_downloaded_and_scrolled_by_keyboard(made):
+    page = made("leiden")
+    names = re.findall(r'<table class="sortable" id="(table-[a-z]+)">', page)
+    assert len(names) == page.count("<table")
+    assert re.findall(r'<button type="button" class="csv" data-of="([^"]*)" hidden>', page) == names
+    assert page.count('<div class="wide') == page.count('tabindex="0"') == len(names) + page.count("<img ")
+
+
+def test_page_has_a_dark_and_a_printed_form(made):
+    style = re.search(r"<style>(.*?)</style>", made("leiden"), re.DOTALL)[1]
+    assert "@media (prefers-color-scheme: dark)" in style
+    assert "@media print" in style
+    assert "@media (max-width: 40rem)" in style
+
+
+def test_stability_of_the_cells_is_shown_after_many_runs(cells):
+    adata = cells.copy()
+    recall_py.tl.leiden(adata, "auto", key_added="auto")
+    page = page_of(adata, "auto")
+    assert "How certain the cluster of each cell is" in page
+    assert "How certain the cluster of each cell is" not in page_of(cells, "leiden")
+
+
+def test_hundred_clusters_with_long_names_make_a_page_below_five_megabytes():
+    adata = recall_py.datasets.simulate(600, 60, random_state=0)
+    adata.obs["many"] = pd.Categorical([f"a kind of cell with a very long name, number {i % 100}" for i in range(600)])
+    adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(600, 2))
+    recall_py.tl.test_clusters(adata, "many")
+    page = page_of(adata, "recall_test")
+    assert len(page) < 5e6
+    assert len(table(page, "clusters")) == 100
+
+
+def test_names_of_large_unions_are_shortened_in_text_and_whole_in_the_file_of_a_table(cells):
+    adata = cells.copy()
+    long = " + ".join(f"a kind of cell, number {i}" for i in range(50))
+    adata.obs["cut_merged"] = adata.obs["cut_merged"].cat.rename_categories({"B": long})
+    record = adata.uns["cut_merged"]["recall"]
+    record["labels"] = np.where(record["labels"] == "B", long, record["labels"].astype(object)).astype(str)
+    outcomes = record["outcomes"]
+    for side in ("group", "reference"):
+        outcomes[side] = np.where(outcomes[side] == "B", long, outcomes[side].astype(object)).astype(str)
+    page = page_of(adata, "cut_merged")
+    assert long not in re.sub(r'data-v="[^"]*"', "", page)
+    assert f'data-v="{long}"' in page
 
 
 def test_every_merge_has_a_heading_and_a_sentence(made, cells):

@@ -79,8 +79,8 @@ def test_share_of_expressing_cells_is_that_of_the_counts(page, pbmc):
     for cluster, gene, *_, inside, outside in table(page, "markers")[::40]:
         column = expressed[:, pbmc.var_names.get_loc(gene)]
         member = (pbmc.obs["leiden"] == cluster).to_numpy()
-        assert float(inside) == pytest.approx(100 * column[member].mean(), rel=1e-3)
-        assert float(outside) == pytest.approx(100 * column[~member].mean(), rel=1e-3)
+        assert float(inside) == pytest.approx(100 * column[member].mean(), rel=5e-3)
+        assert float(outside) == pytest.approx(100 * column[~member].mean(), rel=5e-3)
 
 
 def test_summary_says_what_happened(page, pbmc):
