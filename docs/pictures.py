@@ -32,7 +32,7 @@ def draw_pictures(folder: Path) -> None:
         tl.leiden(adata, "auto")
         tl.merge_clusters(adata, "annotation")
         tl.recall(adata, 4)
-        tl.subcluster(adata, "leiden", adata.obs["leiden"].cat.categories[:2].tolist(), 2.0)
+        tl.subcluster(adata, "leiden", adata.obs["leiden"].cat.categories[:2].tolist(), resolution=2)
         tl.compare(adata, ["plain", "default", "sc_shc"], label="annotation")
     of_key = {
         "compare": ("compare",),
