@@ -48,7 +48,8 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 _NO_MERGES = "--merges is for --method pairs: a search with knockoff genes makes no merges. Leave it out."
-_NO_TOOL = "No tool is named. Pass --cellwhisperer."
+_NO_TOOL = "Name one tool: --cellwhisperer or --cellxgene."
+_TERMS = "--terms goes with --cellxgene. Leave it out."
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for wrong arguments; it lives in click or in typer itself, by version."""
 
@@ -192,15 +193,25 @@ def knockoffs(context: typer.Context, source: In, **options: Any) -> None:
         knockoffs_command.knockoffs_file(source, target, given(context), json=options["json"], quiet=options["quiet"])
 
 
-@app.command(cls=GroupedHelp, epilog=_examples("export labelled.h5ad --cellwhisperer -o for_cellwhisperer.h5ad"))
-@takes("output cellwhisperer json layer quiet debug", "export")
+@app.command(
+    cls=GroupedHelp,
+    epilog=_examples(
+        "export labelled.h5ad --cellwhisperer -o for_cellwhisperer.h5ad",
+        "export labelled.h5ad --cellxgene --terms terms.json -o for_cellxgene.h5ad",
+    ),
+)
+@takes("output cellwhisperer cellxgene terms json layer quiet debug", "export")
 def export(context: typer.Context, source: In, **options: Any) -> None:
     """Write IN as another tool asks for it: raw counts, and labels that it can read. Say which tool."""
     with reported_errors(context):
-        if not options["cellwhisperer"]:
+        tools = [name for name in ("cellwhisperer", "cellxgene") if options[name]]
+        if len(tools) != 1:
             raise ValueError(_NO_TOOL)
+        if options["terms"] is not None and tools != ["cellxgene"]:
+            raise ValueError(_TERMS)
         target = target_file(source, options["output"], suffixes=(".h5ad",))
-        export_command.export_file(source, target, options["layer"], json=options["json"], quiet=options["quiet"])
+        own = {name: options[name] for name in ("terms", "json", "quiet")}
+        export_command.export_file(source, target, options["layer"], tool=tools[0], **own)
 
 
 @app.command(cls=GroupedHelp, epilog=_examples("demo data/pbmc68k.h5ad"))

@@ -16,7 +16,7 @@ from recall_py.run import options as table
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OF_THE_COMMAND = (
     *("source", "output", "in_place", "key", "json", "report", "markers", "merges", "drop_empty_cells", "round_counts"),
-    *("cellwhisperer", "quiet", "debug"),
+    *("cellwhisperer", "cellxgene", "terms", "quiet", "debug"),
 )
 """What a command does itself."""
 _COLUMN = 26

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recall_py.adata.genes_by_id import ensembl_ids as ids_of_genes
 from recall_py.adata.read import find_counts
 from recall_py.words import listed
 
@@ -31,7 +32,7 @@ def encoder_counts(
 
     found = find_counts(adata, layer)
     counts = found.counts.columns(np.arange(found.counts.shape[1]))
-    ids = _ensembl_ids(adata, found.names, ensembl_ids)
+    ids = ids_of_genes(adata, found.names, ensembl_ids)
     if orthologs is not None:
         ids = ids.map(_read(orthologs, "orthologs"))
     codes, names = pd.factorize(ids)  # -1 where there is none
@@ -46,26 +47,6 @@ def encoder_counts(
     obs["n_counts"] = np.asarray(counts.sum(axis=1), dtype=np.float64)
     var = pd.DataFrame({"ensembl_id": names.to_numpy(dtype=object)}, index=names.astype(str))
     return ad.AnnData(sparse.csr_matrix(counts @ member), obs=obs, var=var)
-
-
-def _ensembl_ids(adata: AnnData, names: pd.Index, column: str | None) -> pd.Index:
-    """The id of each gene, without its version; NaN where there is none."""
-    if column is None:
-        column = "ensembl_id" if "ensembl_id" in adata.var else "gene_ids" if "gene_ids" in adata.var else None
-    elif column not in adata.var:
-        msg = f"var[{column!r}] does not exist. Columns of var: {listed(adata.var.columns)}."
-        raise KeyError(msg)
-    ids = names.to_series() if column is None else adata.var[column].reindex(names)
-    ids = ids.astype(object).where(ids.notna() & (ids.astype(str) != ""), None).astype("string")
-    ids = ids.str.replace(r"^(ENS[A-Z]*G\d+)\.\d+$", r"\1", regex=True)
-    if not ids.str.match(r"^ENS[A-Z]*G\d+$|^FBgn\d+$").fillna(value=False).any():
-        where = "var_names" if column is None else f"var[{column!r}]"
-        msg = (
-            f"{where} holds no Ensembl ids but {listed(ids.dropna().tolist())}. Write them into var['ensembl_id'], or "
-            "name their column: ensembl_ids='...'"
-        )
-        raise ValueError(msg)
-    return pd.Index(ids)
 
 
 def ranked_tokens(

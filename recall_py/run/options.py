@@ -117,6 +117,13 @@ GROUPS: dict[str, dict[str, Option]] = {
             short="For CellWhisperer: int32 counts, no gaps, gene names.",
             says="For CellWhisperer: int32 counts, no gaps, gene names, and which columns are calibrated labels.",
         ),
+        "cellxgene": Option(
+            kind=bool,
+            default=False,
+            short="For CELLxGENE: its schema, and what is missing.",
+            says="For CELLxGENE: what its schema asks for; what is missing is named.",
+        ),
+        "terms": Option(kind=Path, value="FILE", says="A .json file with ontology terms for --cellxgene."),
         "key": Option(kind=str, value="NAME", says="Entry of uns with the result, where there are several."),
         "report": Option(kind=Path, value="PAGE", says="Write a report, an .html page that loads nothing."),
         "markers": Option(kind=Path, value="FILE", says="Write the markers of each cluster as .csv."),

@@ -68,7 +68,13 @@ def test_file_has_only_encodings_that_older_readers_know(labelled, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [([], "No tool is named. Pass --cellwhisperer"), (["--cellwhisperer"], "holds no calibrated labels")],
+    [
+        ([], "Name one tool: --cellwhisperer or --cellxgene"),
+        (["--cellwhisperer", "--cellxgene"], "Name one tool"),
+        (["--cellwhisperer"], "holds no calibrated labels"),
+        (["--cellxgene"], "var_names holds no Ensembl ids but gene0"),
+        (["--cellwhisperer", "--terms", "terms.json"], "--terms goes with --cellxgene"),
+    ],
 )
 def test_what_cannot_be_exported_is_refused(labelled, tmp_path, arguments, says):
     path = tmp_path / "plain.h5ad"
@@ -76,3 +82,70 @@ def test_what_cannot_be_exported_is_refused(labelled, tmp_path, arguments, says)
     run = recall("export", path, *arguments, "-o", tmp_path / "out.h5ad")
     assert run.returncode == 2
     assert says in run.stderr
+
+
+TERMS = {
+    "title": "Two kinds of cells",
+    "organism_ontology_term_id": "NCBITaxon:9606",
+    "assay_ontology_term_id": "EFO:0009922",
+    "cell_type_ontology_term_id": "CL:0000084",
+    "development_stage_ontology_term_id": "unknown",
+    "disease_ontology_term_id": "PATO:0000461",
+    "donor_id": "one",
+    "is_primary_data": True,
+    "self_reported_ethnicity_ontology_term_id": "unknown",
+    "sex_ontology_term_id": "unknown",
+    "suspension_type": "cell",
+    "tissue_ontology_term_id": "UBERON:0000178",
+    "tissue_type": "tissue",
+}
+
+
+@pytest.fixture
+def with_ids(labelled, tmp_path):
+    adata = labelled[0].copy()
+    adata.var["gene_ids"] = [f"ENSG{n:011d}.{n}" for n in range(198)] + ["", "ERCC-1"]
+    adata.write_h5ad(tmp_path / "ids.h5ad")
+    return adata, tmp_path / "ids.h5ad"
+
+
+def test_file_for_cellxgene_has_the_terms_and_counts_by_id(with_ids, tmp_path):
+    adata, path = with_ids
+    kinds = adata.obs["part"].unique()
+    terms = TERMS | {"cell_type_ontology_term_id": {"part": {kind: f"CL:{kind}" for kind in kinds}}}
+    (tmp_path / "terms.json").write_text(json.dumps(terms))
+    out = tmp_path / "out.h5ad"
+    run = recall("export", path, "--cellxgene", "--terms", tmp_path / "terms.json", "-o", out)
+    assert "198 of 200 genes have an Ensembl id" in run.stdout
+    assert "missing" not in run.stdout.replace("numbers that are missing", "")
+    made = ad.read_h5ad(out)
+    assert made.X.dtype == np.float32
+    np.testing.assert_array_equal(made.X.toarray(), adata.layers["counts"][:, :198].toarray())
+    assert made.var_names[1] == "ENSG00000000001"
+    assert made.uns["title"] == "Two kinds of cells"
+    assert made.obs["is_primary_data"].dtype == bool
+    assert made.obs["cell_type_ontology_term_id"].astype(str).tolist() == [f"CL:{kind}" for kind in adata.obs["part"]]
+
+
+def test_what_cellxgene_asks_for_and_the_file_lacks_is_named(with_ids, tmp_path):
+    run = recall("export", with_ids[1], "--cellxgene", "-o", tmp_path / "out.h5ad")
+    (said,) = [line for line in run.stdout.splitlines() if line.startswith("missing")]
+    for name in TERMS:
+        assert name in said
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[1]", "holds no names with their terms"),
+        ("{", "cannot be read as JSON"),
+        ('{"donor_id": {"part": {"x": "one"}}}', "The terms of 'donor_id' have none for"),
+        ('{"donor_id": {"x": "one"}}', "where a text or {'leiden'"),
+    ],
+)
+def test_terms_that_do_not_fit_are_refused(with_ids, tmp_path, text, says):
+    (tmp_path / "terms.json").write_text(text)
+    run = recall("export", with_ids[1], "--cellxgene", "--terms", tmp_path / "terms.json", "-o", tmp_path / "out.h5ad")
+    assert run.returncode == 2
+    assert says in run.stderr
+    assert not (tmp_path / "out.h5ad").exists()
