@@ -9,8 +9,9 @@ drawn without replacement; depth is thinned binomially.
 from __future__ import annotations
 
 import argparse
-import time
+import multiprocessing
 import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 import pandas as pd
@@ -41,19 +42,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=1, help="draws of cells and seeds for each setting")
     parser.add_argument("--only", default="", help="take populations alone whose name begins so, such as simulated")
+    parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("--out", default=RESULTS)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     _, machine = describe_machine("scikit-learn")
     rows = []
-    for cells in samples(args.repeats):
-        if not cells[0].startswith(args.only):
-            continue
-        rows += list(runs(*cells))
-        print(f"{len(rows)} runs, {time.process_time():.0f} s of CPU", flush=True)
+    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
+        asked = [pool.submit(measured, cells) for cells in samples(args.repeats) if cells[0].startswith(args.only)]
+        for done in as_completed(asked):
+            rows += done.result()
+            write_csv(rows, "one_population", args.out)
+    rows = pd.DataFrame(rows).sort_values(["types", "cells", "size", "depth", "start", "alpha"], key=as_text)
     write_csv(rows, "one_population", args.out)
     write_markdown(
-        summary(pd.DataFrame(rows)),
+        summary(rows),
         "one_population",
         title="One population, and two types",
         machine=machine,
@@ -93,6 +96,16 @@ def by_size(what, adata, truth, rng):
             drawn.X.eliminate_zeros()
             drawn.obs["type"] = np.asarray(truth[chosen]).astype(str)
             yield what, drop_empty(drawn), size, depth, int(rng.integers(1 << 30))
+
+
+def measured(cells):
+    """The runs on one sample, in a process of its own."""
+    warnings.simplefilter("ignore")
+    return list(runs(*cells))
+
+
+def as_text(column):
+    return column.astype(str) if column.dtype == object else column
 
 
 def runs(what, adata, size, depth, seed):
