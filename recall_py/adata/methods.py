@@ -51,7 +51,7 @@ def _of_pairs(adata: AnnData, record: Mapping[str, Any], around: Mapping[str, An
     asked = {**around, **how}
     alpha = float(params["alpha"])
     cut = "cut as the labels are" if bool(params["external"]) else "cut in two as a clustering would cut them"
-    became = "were merged, the nearest first" if merges else "were called unsupported"
+    became = "were merged, the nearest first," if merges else "were called unsupported"
     which = "Every two" if bool(around.get("all_pairs", False)) else "Every two neighbours"
     said = [
         _start(adata, record, around, how),
@@ -93,8 +93,8 @@ def _start(adata: AnnData, record: Mapping[str, Any], around: Mapping[str, Any],
     if how.get("resolution") == "auto":
         return (
             f"{n_cells:,} cells{among} were clustered on {on} by {N_RUNS} runs of {algorithm} at resolutions "
-            f"from {COARSEST:g} to {FINEST:g}{_bracketed(settings)}; the clusters that the runs find again "
-            f"best, {n_start}, were the start."
+            f"from {COARSEST:g} to {FINEST:g}{_bracketed(settings)}; the start were the "
+            f"{n_start} that the runs find again best."
         )
     if "resolution" in how:
         settings.insert(0, f"resolution {float(how['resolution']):g}")
