@@ -22,6 +22,7 @@ KEYS = dict.fromkeys(pl.__all__, "leiden") | {
     "knockoffs": "ko",
     "search": "ko",
     "tree": "ko",
+    "subclusters": "leiden_inner",
 }
 """A result that each picture can be drawn of."""
 
@@ -39,6 +40,7 @@ def cells():
         recall_py.tl.merge_clusters(adata, "cut", all_pairs=True)
         recall_py.tl.leiden(adata, 1.5, method="knockoffs", key_added="ko")
         recall_py.tl.compare(adata, ["plain", "sc_shc"])
+        recall_py.tl.subcluster(adata, "group", "group0", key_added="leiden_inner")
     return adata
 
 

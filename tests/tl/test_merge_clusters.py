@@ -172,7 +172,7 @@ def test_graph_that_is_not_there_is_named(cells):
     with pytest.raises(ValueError, match="pass one of them"):
         recorded_graph(adata, "wnn", "g")
     adata.uns["neighbors"] = {}
-    with pytest.raises(KeyError, match=r"obsp\['connectivities'\] does not exist.*sc\.pp\.neighbors"):
+    with pytest.raises(KeyError, match=r"obsp\['connectivities'\].*does not exist.*sc\.pp\.neighbors"):
         recall_py.tl.merge_clusters(adata, "cut")
 
 
