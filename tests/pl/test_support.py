@@ -40,7 +40,7 @@ def cells():
         recall_py.tl.merge_clusters(adata, "cut", all_pairs=True)
         recall_py.tl.leiden(adata, 1.5, method="knockoffs", key_added="ko")
         recall_py.tl.compare(adata, ["plain", "sc_shc"])
-        recall_py.tl.subcluster(adata, "group", "group0", key_added="leiden_inner")
+        recall_py.tl.subcluster(adata, "group", "group0", key_added="leiden_inner", **IGRAPH)
     return adata
 
 
