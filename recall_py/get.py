@@ -164,8 +164,8 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         Their cells.
     ``kind``
         ``"pair"``: compared with null cells. ``"small"``: one has too few cells for that, and joined its nearest.
-        ``"batch"``: not compared, because the two have no batch in common with 5 cells of each, so that type or batch
-        effect cannot be told apart; they stay.
+        ``"batch"``: not compared, because the two have too few cells in the same batches, so that type or batch effect
+        cannot be told apart; they stay.
     ``distance``
         Ward's, of their mean profiles: of the pairs that fail, the nearest is merged.
     ``evidence``

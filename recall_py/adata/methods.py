@@ -134,7 +134,7 @@ def _outcome(record: Mapping[str, Any], *, merges: bool) -> list[str]:
         said.append(f"{near_ones} near the threshold: another seed may turn {'it' if n_near == 1 else 'them'}.")
     if n_apart:
         which = "1 pair was" if n_apart == 1 else f"{n_apart} pairs were"
-        said.append(f"{which} not compared, for want of a batch with 5 cells of each.")
+        said.append(f"{which} not compared, for want of cells in the same batches.")
     if n_small := len(record["untested"]):
         said.append(
             f"{counted(n_small)} of fewer than {record[keys.PARAMS]['min_cells']} cells {_are(n_small)} untested."

@@ -55,7 +55,7 @@ def merge_clusters(
     batches
         (n_cells,) codes: two clusters are compared within the batches in which both have 5 cells, by as many of each
         batch as far as it has them, and null cells keep the means of each batch; so batches alone hold no pair apart.
-        Without such a batch the two cannot be compared, and stay.
+        Two with too few cells in such batches cannot be compared, and stay.
     left_out
         (n_genes,) 0 for genes that count; others in groups, by their number from 1 on: no pair stands by them. The
         outcome of a pair that fails says which groups alone tell the two apart.

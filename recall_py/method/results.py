@@ -234,7 +234,7 @@ class PairOutcome:
     a test reads. The failing pair at the least distance is merged first."""
     kind: Literal["pair", "small", "batch"]
     """``"pair"``: compared with null cells; ``"small"``: one of the two is too small for that; ``"batch"``: they have
-    no batch in common, so that types and batches cannot be told apart, and they stay."""
+    too few cells in the same batches, so that types and batches cannot be told apart, and they stay."""
     threshold: float
     """Lead above which the pair would stand."""
     near: bool

@@ -71,7 +71,7 @@ def warnings_of(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame
     if n_apart:
         which = f"{n_apart} pairs of neighbours have" if n_apart > 1 else "1 pair of neighbours has"
         found.append(
-            f"{which} no batch in common with 5 cells of each: type or batch effect cannot be told apart, and they "
+            f"{which} too few cells in the same batches: type or batch effect cannot be told apart, and they "
             "stay. Integrate the batches before clustering."
         )
     return found
@@ -93,7 +93,7 @@ def why(pair: pd.Series[Any], result: StoredMerging) -> str:
         return f"{second} has too few cells to be compared, so it joined its nearest, {first}."
     if pair["kind"] == "batch":
         text = (
-            f"{first} and {second} have no batch in common with 5 cells of each, so they were not compared, and stay: "
+            f"{first} and {second} have too few cells in the same batches, so they were not compared, and stay: "
             "type or batch effect cannot be told apart."
         )
         if keys.BATCHES in result.record:

@@ -30,7 +30,11 @@ _MEANING = {
 }
 _LONGEST = 40
 """Letters of a name at most, where it stands in many rows."""
-_KINDS = {"pair": "null cells", "small": "too small to compare", "batch": "no batch in common: type or batch effect"}
+_KINDS = {
+    "pair": "null cells",
+    "small": "too small to compare",
+    "batch": "too few cells in the same batches: type or batch effect",
+}
 
 
 def merges_table(merges: pd.DataFrame) -> Table:

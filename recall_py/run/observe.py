@@ -156,8 +156,8 @@ def describe_outcome(outcome: PairOutcome, names: Sequence[str], programmes: Seq
         return f"{of_cells} joined: too few cells to be tested"
     if outcome.kind == "batch":
         return (
-            f"{of_cells} stay, not compared: type or batch effect cannot be told apart, they have no batch in common "
-            "with 5 cells of each"
+            f"{of_cells} stay, not compared: type or batch effect cannot be told apart, they have too few cells in "
+            "the same batches"
         )
     became = "stand" if outcome.stands else "are one"
     near = "; NEAR the threshold, another seed may turn it" if outcome.near else ""
@@ -235,10 +235,10 @@ def _small_stay(untested: Sequence[int], names: Sequence[str]) -> list[Calibrati
 
 
 def _batches_apart(outcomes: Sequence[PairOutcome]) -> list[CalibrationWarning]:
-    """A word about pairs that were not compared because they have no batch in common."""
+    """A word about pairs that were not compared because they have too few cells in the same batches."""
     n_apart = sum(outcome.kind == "batch" for outcome in outcomes)
     text = (
-        "{pairs} no batch in common with 5 cells of each: type or batch effect cannot be told apart, and they stay. "
+        "{pairs} too few cells in the same batches: type or batch effect cannot be told apart, and they stay. "
         "Integrate the batches before clustering (docs: Batches)."
     )
     pairs = "1 pair of neighbours has" if n_apart == 1 else f"{n_apart} pairs of neighbours have"

@@ -365,7 +365,7 @@ GROUPS: dict[str, dict[str, Option]] = {
             value="COLUMN",
             says="Column of ``obs`` with batches, which hold nothing apart. Clusters are compared within the batches "
             "in which both have 5 cells, by as many cells of each, and null cells keep the means of each batch. "
-            "Clusters without such a batch cannot be compared; they stay, and a warning says so.",
+            "Clusters with too few cells in such batches cannot be compared; they stay, and a warning says so.",
         ),
         "recall.batch_key": Option(
             kind=str,

@@ -240,14 +240,14 @@ def test_untested_labels_and_pairs_without_a_batch_in_common_are_said(cells):
     adata = with_record(cells, "cut_merged", untested=np.array(["B"]), outcomes={"kind": "batch"})
     said = said_in_warnings(adata, "cut_merged")
     assert "Too small to be tested, with fewer than 3 cells: B. They stay as they are" in said
-    assert "1 pair of neighbours has no batch in common" in said
+    assert "1 pair of neighbours has too few cells in the same batches" in said
 
 
 def test_kinds_of_outcomes_have_sentences_of_their_own(cells):
     result = read_merging(cells, "cut_merged")
     merge = recall_py.get.merges(cells, "cut_merged").iloc[0]
     assert "too few cells to be compared, so it joined its nearest, " in why(merge.replace("pair", "small"), result)
-    assert "no batch in common" in why(merge.replace("pair", "batch"), result)
+    assert "too few cells in the same batches" in why(merge.replace("pair", "batch"), result)
     external = read_merging(cells, "group_merged")
     pair = recall_py.get.pairs(cells, "group_merged").iloc[0]
     assert "cut as the labels are" in why(pair, external)

@@ -266,7 +266,7 @@ def test_directed_neighbours_are_clustered(cells):
 def test_clusters_without_a_batch_in_common_stay_and_a_warning_says_so(cells):
     adata = cells.copy()
     adata.obs["batch"] = np.where(adata.obs["group"] == "group0", "one", "two")
-    with pytest.warns(CalibrationWarning, match="no batch in common") as caught:
+    with pytest.warns(CalibrationWarning, match="too few cells in the same batches") as caught:
         recall_py.tl.leiden(adata, 1.5, batch_key="batch", **BY_IGRAPH)
     assert caught[0].filename == __file__
     assert adata.obs["leiden"].nunique() == 3

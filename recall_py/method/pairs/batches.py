@@ -11,6 +11,8 @@ from recall_py.method.pairs.table import limited
 
 LEAST_IN_BATCH = 5
 """Cells that each of two clusters has in a batch by which they can be compared."""
+FEW_TO_COMPARE = 20
+"""With fewer cells, and less than half of the smaller cluster, two are not compared: types are lost too often."""
 READ_OF_BATCH = 25
 """Cells of a batch that are read of a cluster, as far as it has them: it may be the only one that another shares."""
 MOST_READ = 1000
@@ -82,7 +84,8 @@ class Shared(NamedTuple):
     """Batches of two clusters, in each field the largest first."""
 
     by_both: NDArray[np.int64]
-    """With 5 cells of both, or all cells of one that has fewer: within these the two are compared."""
+    """With 5 cells of both, or all cells of one that has fewer: within these the two are compared. None, if they hold
+    fewer than 20 cells of one and less than half the smaller cluster."""
     by_one: NDArray[np.int64]
     """Others with 5 cells of the two together, which show how cells of one population vary."""
 
@@ -93,6 +96,9 @@ def shared(one: NDArray[np.integer], other: NDArray[np.integer]) -> Shared:
     n_one, n_other = np.bincount(one, minlength=n_batches), np.bincount(other, minlength=n_batches)
     smaller, together = np.minimum(n_one, n_other), n_one + n_other
     of_both = smaller >= max(1, min(LEAST_IN_BATCH, one.size, other.size))
+    n_compared = min(n_one[of_both].sum(), n_other[of_both].sum())
+    if n_compared < min(FEW_TO_COMPARE, one.size / 2, other.size / 2):
+        of_both = np.zeros_like(of_both)
     of_one = ~of_both & (together >= LEAST_IN_BATCH)
     return Shared(_largest_first(smaller, of_both), _largest_first(together, of_one))
 

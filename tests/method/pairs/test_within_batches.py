@@ -95,3 +95,18 @@ def test_fold_changes_are_those_within_batches():
     within, over_all = (float(of.log2_fold_changes(np.array([0]))[0]) for of in (pair, alone))
     assert within < -0.5
     assert over_all > 0
+
+
+@pytest.mark.parametrize(
+    ("n_one", "n_other", "compared"),
+    [
+        ([11, 25], [11, 0], True),
+        ([11, 25], [11, 0, 25], False),
+        ([11, 25], [20, 0, 25], False),
+        ([20, 25], [20, 0, 25], True),
+        ([6, 5], [6, 0], True),
+    ],
+)
+def test_clusters_with_most_cells_elsewhere_are_compared_by_twenty_or_not_at_all(n_one, n_other, compared):
+    one, other = (np.repeat(np.arange(len(sizes)), sizes) for sizes in (n_one, n_other))
+    assert bool(shared(one, other).by_both.size) == compared
