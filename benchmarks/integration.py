@@ -49,10 +49,10 @@ def main():
     text = (
         "iLISI: batches among the neighbours of a cell, harmonypy's, perplexity 30; the most is the number of batches. "
         "cLISI: types, 1 is the least. ARI to the types of Leiden at resolution 1, and of the same calibrated with "
-        "`batch_key`. Pairs of one batch could not be compared, as no batch has cells of both."
+        "`batch_key`. Pairs of one batch could not be compared, as their batches have too few cells of both."
     )
     write_markdown(
-        [("", text, rows)],
+        [("What is mixed, and what is kept", text, rows)],
         "integration",
         title="Embeddings without batches",
         machine=machine,
