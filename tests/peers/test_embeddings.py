@@ -204,6 +204,5 @@ def test_an_encoder_in_a_local_folder_makes_the_graph(tmp_path):
     adata.obsm["X_model"] = hidden.mean(dim=1).numpy()
     sc.pp.neighbors(adata, use_rep="X_model")
     recall_py.tl.leiden(adata, flavor="igraph", n_iterations=2, directed=False)
-    assert adata.uns["leiden"]["params"]["neighbors_key"] == "neighbors"
+    assert "in obsm['X_model']" in recall_py.get.methods_text(adata)
     assert adata.obs["leiden"].notna().all()
-    assert recall_py.get.clusters(adata)["n_cells"].sum() == adata.n_obs
