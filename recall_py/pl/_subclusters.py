@@ -92,7 +92,8 @@ def subclusters(
     axis.set_xlim(-_INSET, depth)
     axis.set_ylim(heights[inside[""]].sum(), 0)
     axis.set_axis_off()
-    n_roots = int((table["key"] == table["key"].iloc[0])[table["depth"] == 0].sum())
+    roots = table[(table["depth"] == 0) & (table["key"] == table["key"].iloc[0])]
+    n_roots = int((roots["n_cells"].cumsum() <= adata.n_obs).sum())  # labels that were looked into as one come after
     axis.set_title(f"{n_roots} labels became {n_left} clusters")
     return hand_over(figure, axis, given=ax is not None, show=show, save=save, return_fig=return_fig)
 
