@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recall_py.adata.genes_by_id import ensembl_ids
+from recall_py.adata.genes_by_id import ensembl_ids, var_of
 from recall_py.adata.labels import read_labels
 from recall_py.adata.read import find_counts
 from recall_py.adata.stored import results
@@ -57,9 +57,9 @@ def for_cellwhisperer(adata: AnnData, layer: str | None) -> Exported:
     counts = counts.astype(np.int32)
     columns, dropped = _without_gaps(adata.obs)
     columns.index = _unique(adata.obs_names)
-    of_genes = adata.raw.var if found.source == "raw.X" else adata.var
-    symbols = next((of_genes[name] for name in _SYMBOLS if name in of_genes), None)
-    names = found.names if symbols is None else symbols.loc[found.names].astype(str)
+    described = var_of(adata, found)
+    symbols = next((described[name] for name in _SYMBOLS if name in described), None)
+    names = found.names if symbols is None else symbols.astype(str)
     var = pd.DataFrame({"gene_name": np.asarray(names, dtype=object)}, index=_unique(found.names))
     obsm = {} if "X_umap" not in adata.obsm else {"X_umap": np.asarray(adata.obsm["X_umap"], dtype=np.float32)}
     made = ad.AnnData(counts, obs=columns, var=var, obsm=obsm, uns={"cluster_fields": np.array(fields, dtype=np.str_)})
@@ -92,7 +92,7 @@ def for_cellxgene(adata: AnnData, layer: str | None, terms: Mapping[str, Any]) -
     import anndata as ad
 
     found = find_counts(adata, layer)
-    ids = ensembl_ids(adata, found.names, None)
+    ids = ensembl_ids(adata, found, None)
     known = np.asarray(ids.notna()) & ~np.asarray(ids.duplicated())
     counts = sparse.csr_matrix(found.counts.columns(known)).astype(np.float32)
     columns, dropped = _without_gaps(adata.obs)
@@ -117,21 +117,20 @@ def for_cellxgene(adata: AnnData, layer: str | None, terms: Mapping[str, Any]) -
     return Exported(made, said)
 
 
-def _as_column(name: str, given: Any, adata: AnnData) -> pd.Series[Any]:
-    """A term for all cells, or by the labels of a column."""
+def _as_column(name: str, given: Any, adata: AnnData) -> Any:
+    """(n_obs,) a term for all cells, or by the labels of a column."""
     if not hasattr(given, "items"):
         values = np.full(adata.n_obs, given)
-    else:
-        if len(given) != 1 or not hasattr(by_label := next(iter(given.values())), "items"):
-            msg = f"The terms of {name!r} are {given!r}, where a text or {{'leiden': {{'0': '...', ...}}}} is expected."
-            raise ValueError(msg)
-        column = next(iter(given))
-        labels = read_labels(adata, column).astype(str)
-        if absent := sorted(set(labels) - set(by_label)):
-            msg = f"The terms of {name!r} have none for {listed(absent)} of obs[{column!r}]."
-            raise ValueError(msg)
-        values = labels.map(by_label).to_numpy(dtype=object)
-    return pd.Series(values, index=_unique(adata.obs_names), dtype=None if isinstance(given, bool) else "category")
+        return values if isinstance(given, bool) else pd.Categorical(values)
+    if len(given) != 1 or not hasattr(by_label := next(iter(given.values())), "items"):
+        msg = f"The terms of {name!r} are {given!r}, where a text or {{'leiden': {{'0': '...', ...}}}} is expected."
+        raise ValueError(msg)
+    column = next(iter(given))
+    labels = read_labels(adata, column).astype(str)
+    if absent := sorted(set(labels) - set(by_label)):
+        msg = f"The terms of {name!r} have none for {listed(absent)} of obs[{column!r}]."
+        raise ValueError(msg)
+    return pd.Categorical(labels.map(by_label).to_numpy(dtype=object))
 
 
 def _without_gaps(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

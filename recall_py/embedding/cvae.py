@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from recall_py.embedding.conditions import Conditions
 from recall_py.embedding.packages import optional
+from recall_py.method.normalisation import TARGET_TOTAL
 
 if TYPE_CHECKING:
     import torch
@@ -195,6 +196,7 @@ class Cvae:
         if not trained_on.size:
             msg = f"{n_cells} cells are too few: {n_held_out} are held out, and none is left to train on."
             raise ValueError(msg)
+        to_train, to_judge = ((counts[cells], one_hot[cells]) for cells in (trained_on, held_out))
         n_epochs = params.epochs(n_cells)
         n_warm = max(1, round(params.warm_up * n_epochs))
         self._to_device()
@@ -207,14 +209,14 @@ class Cvae:
             self.parts.train()
             weight = min(1.0, (epoch + 1) / n_warm)
             summed = 0.0
-            for batch in self._batches(counts[trained_on], one_hot[trained_on], shuffled):
+            for batch in self._batches(*to_train, shuffled):
                 optimiser.zero_grad()
                 losses = self._loss(*batch, weight=weight)
                 losses.mean().backward()
                 torch.nn.utils.clip_grad_norm_(self.parts.parameters(), 10.0)
                 optimiser.step()
                 summed += float(losses.detach().sum())
-            found = self.loss(counts[held_out], one_hot[held_out])
+            found = self.loss(*to_judge)
             self.history.append((summed / trained_on.size / counts.shape[1], found))
             if epoch < n_warm:
                 continue
@@ -249,7 +251,7 @@ class Cvae:
     def _position(self, counts: torch.Tensor, one_hot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log variance of the positions."""
         shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1.0)
-        seen = self.parts["encoder_in"]((1e4 * shares).log1p()) + self.parts["encoder_condition"](one_hot)
+        seen = self.parts["encoder_in"]((TARGET_TOTAL * shares).log1p()) + self.parts["encoder_condition"](one_hot)
         hidden = self.parts["encoder"](seen)
         return self.parts["mean"](hidden), self.parts["log_variance"](hidden).clamp(-10.0, 10.0)
 

@@ -32,7 +32,7 @@ def encoder_counts(
 
     found = find_counts(adata, layer)
     counts = found.counts.columns(np.arange(found.counts.shape[1]))
-    ids = ids_of_genes(adata, found.names, ensembl_ids)
+    ids = ids_of_genes(adata, found, ensembl_ids)
     if orthologs is not None:
         ids = ids.map(_read(orthologs, "orthologs"))
     codes, names = pd.factorize(ids)  # -1 where there is none
@@ -75,13 +75,14 @@ def ranked_tokens(
         raise ValueError(msg)
     ends = [dictionary[end] for end in ("<cls>", "<eos>") if end in dictionary]
     first, last = (ends[:1], ends[1:]) if len(ends) == 2 else ([], [])
+    token = token[known]
     scaled = sparse.csr_matrix(sparse.diags_array(TARGET_SUM / np.maximum(n_counts, 1.0)) @ counts[:, known])
     scaled = sparse.csr_matrix(scaled @ sparse.diags_array(1.0 / median[known]))
     scaled.sort_indices()
     rows = []
     for start, stop in zip(scaled.indptr[:-1], scaled.indptr[1:], strict=True):
         order = np.argsort(-scaled.data[start:stop], kind="stable")[: max_tokens - len(first + last)]
-        rows.append([*first, *token[known][scaled.indices[start:stop][order]], *last])
+        rows.append([*first, *token[scaled.indices[start:stop][order]], *last])
     lengths = np.array([len(row) for row in rows], dtype=np.int32)
     padded = np.full((len(rows), lengths.max()), dictionary.get("<pad>", 0), dtype=np.int32)
     for row, of_cell in zip(padded, rows, strict=True):

@@ -13,7 +13,7 @@ from recall_py.adata import keys
 from recall_py.adata.labels import read_clusters
 from recall_py.adata.read import find_counts, refuse_unusable
 from recall_py.arguments import ArgumentError
-from recall_py.get import mapping
+from recall_py.get import atlas_changes, mapping
 from recall_py.run.map_query import counts_of, shared_genes
 from recall_py.run.observe import CalibrationWarning, warn
 from recall_py.words import listed
@@ -41,14 +41,15 @@ def updated_atlas(reference: AnnData, query: AnnData, *, key: str, key_added: st
     _refuse_other_reference(set(before.cat.categories), set(mapped.cat.categories), new, key)
     _refuse_clashes(reference, query, key_added)
     labels = _labels_to_add(query, mapped, tests, key)
-    number = _number_of_update(reference, key_added)
+    earlier_changes = [atlas_changes(reference, key_added)] if key_added in reference.uns else []
+    number = 1 + int(max((table["update"].max() for table in earlier_changes), default=0))
     atlas = _joined(reference, query, str(params["reference_layer"]) or None, str(params["layer"]) or None)
     names = [*before.cat.categories, *new]
     atlas.obs[groupby] = pd.Categorical(np.concatenate([before.to_numpy(dtype=object), labels]), categories=names)
     earlier = reference.obs[key_added] if key_added in reference.obs else np.zeros(reference.n_obs, dtype=np.int64)
     atlas.obs[key_added] = np.concatenate([earlier, np.full(query.n_obs, number)]).astype(np.int64)
     changes = _changes(number, names, before, mapped, labels, tests)
-    history = pd.concat([_history(reference, key_added), changes], ignore_index=True)
+    history = pd.concat([*earlier_changes, changes], ignore_index=True)
     atlas.uns[key_added] = {
         keys.PARAMS: {"groupby": groupby, "key": key, "n_genes_before": reference.n_vars, "n_genes": atlas.n_vars},
         keys.CHANGES: {name: history[name].to_numpy(dtype=kind) for name, kind in KINDS.items()},
@@ -109,16 +110,6 @@ def _changes(
         if n_mapped.get(name, 0)
     ]
     return pd.DataFrame(rows, columns=list(KINDS))
-
-
-def _history(reference: AnnData, key_added: str) -> pd.DataFrame:
-    """What earlier updates have changed."""
-    entry = reference.uns.get(key_added, {keys.CHANGES: dict.fromkeys(KINDS, ())})
-    return pd.DataFrame({name: np.asarray(entry[keys.CHANGES][name]).astype(kind) for name, kind in KINDS.items()})
-
-
-def _number_of_update(reference: AnnData, key_added: str) -> int:
-    return 1 + int(_history(reference, key_added)["update"].max() if key_added in reference.uns else 0)
 
 
 def _refuse_clashes(reference: AnnData, query: AnnData, key_added: str) -> None:

@@ -52,6 +52,16 @@ def test_file_for_cellwhisperer_has_what_it_asks_for(labelled, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["n_genes"] == 200
 
 
+def test_genes_of_one_name_are_written_under_names_of_their_own(labelled, tmp_path):
+    adata = labelled[0].copy()
+    adata.var_names = ["twice", "twice", *adata.var_names[2:]]
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    recall("export", tmp_path / "in.h5ad", "--cellwhisperer", "-o", tmp_path / "out.h5ad", "--quiet")
+    made = ad.read_h5ad(tmp_path / "out.h5ad")
+    assert made.var_names[:2].tolist() == ["twice", "twice-1"]
+    assert made.var["gene_name"].tolist() == adata.var["gene_symbols"].tolist()
+
+
 def test_file_has_only_encodings_that_older_readers_know(labelled, tmp_path):
     out = tmp_path / "out.h5ad"
     recall("export", labelled[1], "--cellwhisperer", "-o", out, "--quiet")

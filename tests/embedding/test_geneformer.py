@@ -84,3 +84,12 @@ def test_names_are_no_ids_and_normalised_values_no_counts(cells):
     cells.X = cells.X * 0.3
     with pytest.raises(ValueError, match="raw integer counts"):
         recall_py.pp.for_geneformer(cells)
+
+
+def test_ids_are_those_of_the_table_beside_the_counts(cells):
+    both = cells[:, :2].copy()
+    both.raw = cells
+    both.X = np.log1p(both.X.toarray()) * 0.9
+    found = recall_py.pp.for_geneformer(both)
+    assert found.var_names.tolist() == ["ENSG01", "ENSG02", "ENSG03"]
+    np.testing.assert_array_equal(found.X.toarray(), COUNTS[:, :3])
