@@ -201,7 +201,8 @@ def leading_eigenvectors(
     """Largest eigenvalues of a matrix without negative ones, decreasing, and their vectors as columns.
 
     By subspace iterations (Halko, Martinsson & Tropp, SIAM Rev. 2011, algorithm 4.4): those well apart from the rest
-    are right to the precision of the matrix, others are a little too small.
+    are right to the precision of the matrix, others are a little too small. The largest entry of a vector is positive:
+    which sign comes out of the iterations belongs to the processor.
     """
     n = len(symmetric)
     n_vectors = min(n_vectors, n)
@@ -209,5 +210,7 @@ def leading_eigenvectors(
     basis = rng.standard_normal((n, size)).astype(symmetric.dtype)
     for _ in range(_ITERATIONS):
         basis = np.linalg.qr(symmetric @ basis)[0]
-    values, vectors = eigh(basis.T @ symmetric @ basis, check_finite=False)
-    return values[::-1][:n_vectors], basis @ vectors[:, ::-1][:, :n_vectors]
+    values, inside = eigh(basis.T @ symmetric @ basis, check_finite=False)
+    vectors = basis @ inside[:, ::-1][:, :n_vectors]
+    sign = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n_vectors)])
+    return values[::-1][:n_vectors], vectors * sign
