@@ -48,7 +48,7 @@ def run(module, *arguments):
 def measured(tmp_path_factory):
     """The folder of a small run."""
     folder = tmp_path_factory.mktemp("scale")
-    asked = ["--cells", 300, "--methods", "scanpy", "resolution", "calibrated", "--resolution", 2]
+    asked = ["--cells", 300, "--methods", "scanpy", "resolution", "--resolution", 2]
     run("scale.__main__", *asked, *SMALL, "--cache", folder, "--out", folder)
     return folder
 
@@ -64,7 +64,6 @@ def rows(measured):
     [
         ("scanpy", PLAIN),
         ("resolution", OURS | {"knockoffs", "fit", "draw", "sort"}),
-        ("calibrated", OURS),
     ],
 )
 def test_every_stage_of_a_run_is_there(rows, method, stages):

@@ -168,9 +168,14 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, -15), (signal.SIGKILL, -9), (signal.SIGINT, 130)], ids=["TERM", "KILL", "INT"]
+    ("number", "code", "suffix"),
+    [
+        (signal.SIGTERM, -15, ".h5ad"),
+        (signal.SIGKILL, -9, ".h5ad"),
+        (signal.SIGKILL, -9, ".zarr"),
+        (signal.SIGINT, 130, ".zarr"),
+    ],
 )
-@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
 def test_ended_command_leaves_the_input_and_nothing_else(number, code, suffix, source, tmp_path):
     path = tmp_path / f"in{suffix}"
     if suffix == ".h5ad":

@@ -140,7 +140,7 @@ def without_times(adata):
 def in_memory(request, tmp_path_factory):
     """Cells of one kind, and what a file holds, by its suffix, once they are read, clustered in memory and written.
 
-    Those of the first kind have something in every slot.
+    Those of the first kind have something in every slot, and are written to .zarr too, which costs ten times as much.
     """
     kind = request.param
     adata = make_adata()
@@ -152,20 +152,21 @@ def in_memory(request, tmp_path_factory):
     clustered = load(save(adata, folder / "in.h5ad"))
     cluster(clustered)
     without_times(clustered)
-    return kind, adata, {suffix: load(save(clustered, folder / f"out{suffix}")) for suffix in (".h5ad", ".zarr")}
+    suffixes = (".h5ad", ".zarr") if kind == "CSR" else (".h5ad",)
+    return adata, {suffix: load(save(clustered, folder / f"out{suffix}")) for suffix in suffixes}
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_file_holds_what_memory_would(in_memory, file, tmp_path):
-    """Every file of every kind, written in turn to one of the two formats: each of them from every file and kind."""
-    kind, adata, held = in_memory
-    suffix, expected = list(held.items())[([*KINDS].index(kind) + [*FILES].index(file)) % 2]
-    path, target = FILES[file](adata, tmp_path), tmp_path / f"out{suffix}"
+    adata, held = in_memory
+    path = FILES[file](adata, tmp_path)
     before = contents(path)
     with opened(path) as found:
         cluster(found)
-        write_result(found, path, target, WRITTEN, None)
-    assert_equal(without_times(load(target)), expected)
+        for suffix, expected in held.items():
+            target = tmp_path / f"out{suffix}"
+            write_result(found, path, target, WRITTEN, None)
+            assert_equal(without_times(load(target)), expected)
     assert contents(path) == before
 
 
@@ -190,15 +191,12 @@ def test_counts_in_raw_and_in_a_layer_are_found(tmp_path):
         read_counts(found)
 
 
-@pytest.mark.parametrize("name", ["pbmc3k.h5ad", "pbmc3k.zarr"])
-def test_real_cells_get_the_labels_that_they_get_in_memory(name, tmp_path, monkeypatch):
+def test_real_cells_get_the_labels_that_they_get_in_memory(monkeypatch):
     monkeypatch.setattr(blocks, "_BLOCK", 1_000_000)
     path = SHARED / "data" / "pbmc3k.h5ad"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     expected = ad.read_h5ad(path)
-    if name.endswith(".zarr"):
-        path = save(expected, tmp_path / name)
     options = {"flavor": "igraph", "n_iterations": 2, "graph": "snn", "random_state": 5}
     searches.leiden(expected, 2, **options)
     with opened(path) as found:
@@ -231,8 +229,10 @@ def test_backed_object_gets_the_labels_and_its_file_stays(tmp_path):
     assert contents(path) == before
 
 
-@pytest.mark.parametrize("kind", ["CSR", "CSC", "dense", "integers"])
-@pytest.mark.parametrize("source", ["in.h5ad", "in.zarr"])
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [("CSR", "in.h5ad"), ("CSC", "in.h5ad"), ("dense", "in.h5ad"), ("integers", "in.h5ad"), ("CSR", "in.zarr")],
+)
 def test_log_layer_is_that_of_scanpy(kind, source, tmp_path):
     adata = make_adata()
     KINDS[kind](adata)
@@ -249,9 +249,10 @@ def test_log_layer_is_that_of_scanpy(kind, source, tmp_path):
     np.testing.assert_allclose(*dense, rtol=2e-6)
 
 
-@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
-@pytest.mark.parametrize("source", ["in.h5ad", "in.zarr"])
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize(
+    ("source", "suffix", "dense"),
+    [("in.h5ad", ".h5ad", False), ("in.h5ad", ".zarr", True), ("in.zarr", ".h5ad", True), ("in.zarr", ".zarr", False)],
+)
 def test_cells_that_are_left_out_are_gone_from_every_slot(source, suffix, dense, tmp_path):
     adata = make_adata()
     if dense:
@@ -278,12 +279,12 @@ def test_what_no_annotated_data_knows_stays_in_the_file(tmp_path):
 @pytest.mark.parametrize("name", ["in.h5ad", "in.zarr"])
 def test_result_can_take_the_place_of_its_input_again_and_again(name, tmp_path):
     path = save(make_adata(), tmp_path / name)
-    for seed in range(3):
+    for seed in range(2):
         with opened(path) as found:
             cluster(found, random_state=seed, key_added=f"seed{seed}")
             write_result(found, path, path, [("obs", None), ("uns", f"seed{seed}")], None)
     adata = load(path)
-    assert {"seed0", "seed1", "seed2"} <= set(adata.obs) & set(adata.uns)
+    assert {"seed0", "seed1"} <= set(adata.obs) & set(adata.uns)
     assert (adata.X != make_adata().X).nnz == 0
     assert [found.name for found in tmp_path.iterdir()] == [name]
 

@@ -67,8 +67,13 @@ def _no_figure_is_left():
     plt.close("all")
 
 
-@pytest.mark.parametrize("picture", PICTURES)
-@pytest.mark.parametrize("key", ["leiden", "merged", "synthetic", "k1", "k2", "k45"])
+@pytest.mark.parametrize(
+    ("key", "picture"),
+    [
+        *((key, picture) for key in ("leiden", "k1", "k45") for picture in PICTURES),
+        *(("merged", "tree"), ("k2", "pairs"), ("synthetic", "knockoffs"), ("synthetic", "markers")),
+    ],
+)
 def test_every_picture_is_drawn_for_any_number_of_clusters(pbmc, picture, key, tmp_path):
     path = tmp_path / "picture.png"
     assert getattr(recall_py.pl, picture)(pbmc, key, save=path) is None
