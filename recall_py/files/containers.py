@@ -85,8 +85,11 @@ def _holds_anndata(path: Path) -> bool:
 
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
-    with h5py.File(path) as file:
-        return {"obs", "var"} <= {*file}
+    try:
+        with h5py.File(path) as file:
+            return {"obs", "var"} <= {*file}
+    except (OSError, RuntimeError):  # damaged, as what reads it will say
+        return False
 
 
 def _from_10x(path: Path, folder: Path) -> Path:

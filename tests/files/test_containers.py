@@ -206,7 +206,15 @@ def test_several_genomes_are_refused_with_a_line_that_keeps_one(cells, write, tm
     assert recall("info", tmp_path / "hg19.h5ad").returncode == 0
 
 
+def damaged_root(path):
+    h5py.File(path, "w").close()
+    content = bytearray(path.read_bytes())
+    content[72] = 9  # the cache type of the root's entry
+    path.write_bytes(content)
+
+
 BAD = {
+    "damaged root": ("x.h5", damaged_root),
     "no 10x file": ("x.h5", lambda path: h5py.File(path, "w").close()),
     "no HDF5": ("x.h5", lambda path: path.write_bytes(b"nothing")),
     "matrix alone": ("matrix.mtx", lambda path: path.write_text("%%MatrixMarket matrix coordinate integer general\n")),
