@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from recall_py.run.waiting import Waiting
 
 _MOST_COMPONENTS = 50
+_FEWEST = 3
+"""Cells and genes that have components."""
 
 
 class PlotSlots(NamedTuple):
@@ -104,7 +106,16 @@ def _add_embedding(adata: AnnData, data: CountData, wait: Waiting, seed: int) ->
     with one_thread():
         if "X_pca" in adata.obsm:
             holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
+            if not np.isfinite(holder.obsm["X_pca"]).all():
+                msg = "obsm['X_pca'] has values that are infinite or NaN. Make it anew: sc.pp.pca(adata)"
+                raise ValueError(msg)
         else:
+            if min(counts.shape) < _FEWEST or not counts.count_nonzero():
+                msg = (
+                    f"{counts.count_nonzero():,} counts of {counts.shape[0]:,} cells and {counts.shape[1]:,} genes are "
+                    f"too few for a graph, which needs {_FEWEST} of each. Name the layer with the counts, or bring a graph."
+                )
+                raise ValueError(msg)
             wait.doing("finding components")
             sc.pp.pca(holder, n_comps=min(_MOST_COMPONENTS, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)
             add("obsm", "X_pca")
