@@ -111,9 +111,10 @@ def _add_embedding(adata: AnnData, data: CountData, wait: Waiting, seed: int) ->
                 raise ValueError(msg)
         else:
             if min(counts.shape) < _FEWEST or not counts.count_nonzero():
+                n_counts, (n_cells, n_genes) = counts.count_nonzero(), counts.shape
                 msg = (
-                    f"{counts.count_nonzero():,} counts of {counts.shape[0]:,} cells and {counts.shape[1]:,} genes are "
-                    f"too few for a graph, which needs {_FEWEST} of each. Name the layer with the counts, or bring a graph."
+                    f"{n_counts:,} counts of {n_cells:,} cells and {n_genes:,} genes are too few for a graph, which needs "
+                    f"{_FEWEST} of each. Name the layer with the counts, or bring a graph."
                 )
                 raise ValueError(msg)
             wait.doing("finding components")
