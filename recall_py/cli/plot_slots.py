@@ -113,8 +113,8 @@ def _add_embedding(adata: AnnData, data: CountData, wait: Waiting, seed: int) ->
             if min(counts.shape) < _FEWEST or not counts.count_nonzero():
                 n_counts, (n_cells, n_genes) = counts.count_nonzero(), counts.shape
                 msg = (
-                    f"{n_counts:,} counts of {n_cells:,} cells and {n_genes:,} genes are too few for a graph, which needs "
-                    f"{_FEWEST} of each. Name the layer with the counts, or bring a graph."
+                    f"{n_counts:,} counts of {n_cells:,} cells and {n_genes:,} genes are too few for a graph, "
+                    f"which needs {_FEWEST} of each. Name the layer with the counts, or bring a graph."
                 )
                 raise ValueError(msg)
             wait.doing("finding components")
