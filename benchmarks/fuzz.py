@@ -2,8 +2,8 @@
 
 Inputs are sound files with one to three things wrong: bytes, cuts, pointers, indices, values, dtypes, shapes,
 attributes, links and what is missing, each over CSR, CSC and dense counts in .h5ad files and .zarr stores of both
-formats, and over .h5 files and matrix.mtx folders of 10x, old and new, .loom and .h5mu files. Commands run in a second
-process, which a crash or a hang may end.
+formats, and over .h5 files and matrix.mtx folders of 10x, old and new, .loom and .h5mu files. So are the vectors that
+R hands over. Commands run in a second process, which a crash or a hang may end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import anndata as ad
@@ -56,6 +56,17 @@ ODDS = {
     "of 10x": (0.7, 0.15, 0.05, 0, 0, 0.1),
 }
 """Of each command, by what is read: no .h5mu file is searched, and one of 10x has no labels."""
+ASKED_BY_R = ("cluster", "merge", "test")
+"""What R calls, with vectors that lie in a file here."""
+SEARCH_BY_R = {"algorithm": "louvain", "start": 0.8, "dims": 5, "max_iterations": 3, "seed": 0, "n_jobs": 1}
+PAIRS_BY_R = {
+    "programmes": ("cell_cycle",),
+    "alpha": 0.05,
+    "external": False,
+    "all_pairs": False,
+    "seed": 0,
+    "n_jobs": 1,
+}
 PATIENCE = 600.0
 """Seconds after which a command counts as hanging; the first of a process waits for compilers."""
 MEMORY = 8 << 30
@@ -172,6 +183,27 @@ def _write_h5mu(adata: ad.AnnData, path: Path) -> None:
     mdata.write_h5mu(path)
 
 
+def _write_vectors(adata: ad.AnnData, path: Path) -> None:
+    """What R hands over, for each of the functions that it calls; text as lists, as reticulate makes them."""
+    graph = adata.obsp["connectivities"]
+    group, text = adata.obs["group"].cat, h5py.string_dtype()
+    with h5py.File(path, "w") as file:
+        for name in ("matrix", "knockoffs", "counts", "given/graph"):
+            matrix = graph if name == "given/graph" else adata.X
+            held = file.create_group(name)
+            held["x"], held["i"], held["p"] = matrix.data.astype(float), matrix.indices, matrix.indptr
+        for name in ("matrix", "counts"):
+            file[name].create_dataset("genes", data=list(adata.var_names), dtype=text)
+        file["matrix/totals"] = np.asarray(adata.X.sum(axis=1), dtype=float).ravel() + 5
+        file["matrix"].create_dataset("batch", data=["a", "b", "b"] * (N_CELLS // 3), dtype=text)
+        file["counts"].create_dataset("cells", data=list(adata.obs_names), dtype=text)
+        file["given/codes"], file["given/batches"] = (
+            group.codes.astype(np.int32),
+            np.arange(N_CELLS, dtype=np.int32) % 2,
+        )
+        file["given"].create_dataset("names", data=list(group.categories), dtype=text)
+
+
 WRITERS: dict[str, Callable[[ad.AnnData, Path], None]] = {
     "old.h5": partial(_write_10x, new=False),
     "new.h5": partial(_write_10x, new=True),
@@ -179,6 +211,7 @@ WRITERS: dict[str, Callable[[ad.AnnData, Path], None]] = {
     "new.mtx": partial(_write_mtx, new=True),
     "cells.loom": _write_loom,
     "cells.h5mu": _write_h5mu,
+    "vectors.r": _write_vectors,
 }
 CONTAINERS = (*OWN, *WRITERS)
 
@@ -193,6 +226,8 @@ def make_case(seed: int, folder: Path, containers: Sequence[str] = CONTAINERS) -
     (shutil.copytree if sound_one.is_dir() else shutil.copyfile)(sound_one, source)
     done = [_damage(source, rng) for _ in range(rng.integers(1, 4))]
     kind = source.suffix[1:]
+    if kind == "r":
+        return Case(source, source, str(rng.choice(ASKED_BY_R)), "; ".join(done))
     odds = ODDS[kind if kind in ODDS else "own" if container in OWN else "of 10x"]
     command = str(rng.choice(list(COMMANDS), p=odds))
     end = source.suffix if container in OWN or kind == "h5mu" else ".h5ad"
@@ -200,16 +235,19 @@ def make_case(seed: int, folder: Path, containers: Sequence[str] = CONTAINERS) -
 
 
 def words(case: Case) -> list[str]:
-    """What follows ``recall-py``."""
+    """What follows ``recall-py``, or what R asks."""
+    if case.source.suffix == ".r":
+        return [case.command, "of the vectors", str(case.source)]
     modality = ["--modality", "rna"] if case.source.suffix == ".h5mu" else []
     return [word.format(source=case.source, target=case.target) for word in COMMANDS[case.command]] + modality
 
 
 def _damage(source: Path, rng: np.random.Generator) -> str:
     """Do one thing to a file, and say what."""
-    of_bytes, of_elements = (_flip, _cut), (_value, _dtype, _shape, _attribute, _missing, _link)
-    of_text = (_word, _line, _gone)
-    if source.suffix == ".mtx" or rng.random() < 0.25:
+    of_bytes, of_text, of_elements = (_flip, _cut), (_word, _line, _gone), (_value, _dtype, _shape)
+    if source.suffix != ".r":
+        of_elements = (*of_elements, _attribute, _missing, _link)
+    if source.suffix == ".mtx" or (source.suffix != ".r" and rng.random() < 0.25):
         files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
         if not files:
             return "nothing left"
@@ -327,7 +365,7 @@ def _elements(store: object, prefix: str = "") -> list[str]:
 def _some(store: object, rng: np.random.Generator, *, arrays: bool) -> str:
     """The name of an element: one of the counts as often as any other."""
     names = [name for name in _elements(store) if not arrays or hasattr(store[name], "shape")]
-    counts = [name for name in names if re.match(r"(mod/rna/)?(X|matrix|hg19)(/|$)", name)]
+    counts = [name for name in names if re.match(r"(mod/rna/)?(X|matrix|hg19|given|counts)(/|$)", name)]
     chosen = counts if counts and rng.random() < 0.5 else names
     return chosen[rng.integers(len(chosen))]
 
@@ -489,10 +527,13 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for line in sys.stdin:
-        out, err = StringIO(), StringIO()
-        with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", ["recall-py", *json.loads(line)]):
+        out, err, words = StringIO(), StringIO(), json.loads(line)
+        with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", ["recall-py", *words]):
             try:
-                main()
+                if words[1] == "of the vectors":
+                    answer_r(words[0], Path(words[2]))
+                else:
+                    main()
                 code = 0
             except SystemExit as end:
                 code = int(end.code or 0)
@@ -501,6 +542,41 @@ def serve() -> None:
                 traceback.print_exc()
         answers.write(json.dumps([code, err.getvalue()]) + "\n")
         answers.flush()
+
+
+def answer_r(asked: str, path: Path) -> None:
+    """Do what R asks with the vectors of a file; an error that R prints as it is ends as one of the command line."""
+    from recall_py.seurat import from_r, pairs_from_r
+
+    with h5py.File(path) as file:
+        vectors, untouched = _vectors(file), _vectors(file)
+    try:
+        if asked == "cluster":
+            from_r.cluster(vectors["matrix"], SEARCH_BY_R, knockoffs=vectors["knockoffs"])
+        else:
+            given = {"column": "merged", "start_column": "group", "graph_name": "snn", **vectors["given"]}
+            pairs_from_r.sampled(given["codes"], given["batches"])
+            counts = {"selection": None, "source": "layers['counts']", **vectors["counts"]}
+            getattr(pairs_from_r, asked)(given, counts, PAIRS_BY_R)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    finally:
+        np.testing.assert_equal(vectors, untouched)
+
+
+def _vectors(group: h5py.Group) -> dict[str, Any]:
+    """What a group holds: arrays, and text as lists."""
+    held = {name: item if isinstance(item, h5py.Group) else item[...] for name, item in group.items()}
+    return {
+        name: _vectors(item) if isinstance(item, h5py.Group) else as_text(item) if item.dtype.kind in "OS" else item
+        for name, item in held.items()
+    }
+
+
+def as_text(values: np.ndarray) -> list[str]:
+    """Text as Python has it."""
+    return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.ravel()]
 
 
 def fault(case: Case, outcome: Outcome, before: str) -> str | None:
@@ -513,7 +589,7 @@ def fault(case: Case, outcome: Outcome, before: str) -> str | None:
         return f"code {outcome.code}: {outcome.said.strip()}"
     if outcome.code == 2 and not any(line.startswith("error: ") for line in outcome.said.splitlines()):
         return f"no reason given: {outcome.said!r}"
-    if outcome.code == 0 and case.command != "info":
+    if outcome.code == 0 and case.command != "info" and case.source.suffix != ".r":
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

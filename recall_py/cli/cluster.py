@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from recall_py.files.store import (
 )
 from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, one_of
 from recall_py.run.options import flags
+from recall_py.run.waiting import Waiting
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -69,8 +71,10 @@ class Request:
 
         layer, seed = self.layer, self.given.get("random_state", 0)
         slots, usual = PlotSlots(), {}
+        say = partial(typer.echo, err=True)
         if self._needs_graph:
-            slots = add_plot_slots(adata, layer, seed=seed)
+            with Waiting(say, quiet=quiet) as wait:
+                slots = add_plot_slots(adata, layer, wait, seed=seed)
             if slots.added and self.function == "leiden" and not {*QUICK} & {*self.given}:
                 usual = QUICK
         if not quiet and plots and slots.said:
@@ -84,7 +88,9 @@ class Request:
             asked["restrict_to"] = column, known_among(named, set(read_labels(adata, column).cat.categories))
         getattr(tl, self.function)(adata, **usual, **asked)
         if self.function == "recall" and plots and "X_umap" not in adata.obsm:
-            slots = add_plot_slots(adata, layer, seed=seed, n_top_genes=self.given.get("n_top_genes", 2000))
+            with Waiting(say, quiet=quiet) as wait:
+                n_top_genes = self.given.get("n_top_genes", 2000)
+                slots = add_plot_slots(adata, layer, wait, seed=seed, n_top_genes=n_top_genes)
         return slots
 
     @property

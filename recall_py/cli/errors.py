@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import tempfile
 import traceback
 import warnings
 from ast import literal_eval
@@ -16,7 +15,9 @@ import typer
 
 from recall_py.adata import keys
 from recall_py.arguments import NamesArguments, Speller, in_python
+from recall_py.cli.caches import somewhere_for_caches
 from recall_py.cli.interrupt import prompt_interrupt
+from recall_py.files.atomic import temporary_folders
 from recall_py.run.observe import CalibrationWarning
 
 _OPTIONS_FOR_LINES = {
@@ -37,7 +38,7 @@ def reported_errors(context: typer.Context) -> Iterator[None]:
 
     paths = [value for value in context.params.values() if isinstance(value, Path)]
     try:
-        with prompt_interrupt([*paths, Path(tempfile.gettempdir())]), warnings.catch_warnings():
+        with prompt_interrupt([*paths, *temporary_folders()]), somewhere_for_caches(), warnings.catch_warnings():
             if not debug:
                 logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind when a read fails
                 warnings.simplefilter("ignore")

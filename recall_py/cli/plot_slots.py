@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from recall_py.adata.read import CountData
     from recall_py.counts.matrix import CountMatrix
+    from recall_py.run.waiting import Waiting
 
 _MOST_COMPONENTS = 50
+_FEWEST = 3
+"""Cells and genes that have components."""
 
 
 class PlotSlots(NamedTuple):
@@ -36,7 +39,9 @@ class PlotSlots(NamedTuple):
     """The layer that is made while the file is written."""
 
 
-def add_plot_slots(adata: AnnData, layer: str | None, *, seed: int, n_top_genes: int = 2000) -> PlotSlots:
+def add_plot_slots(
+    adata: AnnData, layer: str | None, wait: Waiting, *, seed: int, n_top_genes: int = 2000
+) -> PlotSlots:
     """Add components, a neighbour graph, a UMAP and a log-normalised layer, as far as they are missing.
 
     As scanpy's tutorials make them: totals to 10,000, log1p, no scaling, at most 50 components, 15 neighbours. A file
@@ -44,9 +49,10 @@ def add_plot_slots(adata: AnnData, layer: str | None, *, seed: int, n_top_genes:
     """
     if keys.NEIGHBORS in adata.uns or len(adata.obsp):
         return PlotSlots("the neighbour graph of the file is used, and nothing is added for plots")
+    wait.doing("reading counts")
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes)
     own = "X_pca" in adata.obsm
-    added = _add_embedding(adata, data, seed)
+    added = _add_embedding(adata, data, wait, seed)
     log = None if data.source == "raw.X" else log_layer(adata, data.matrix)
     made = f"{data.genes.size:,} genes ({data.selection}), totals to {TARGET_TOTAL:,.0f}, log1p"
     of_pca = "obsm['X_pca'] of the file" if own else f"{made}, {adata.obsm['X_pca'].shape[1]} components"
@@ -82,8 +88,9 @@ def _only(values: Any, genes: NDArray[np.bool_]) -> Any:
     return type(values)(kept)
 
 
-def _add_embedding(adata: AnnData, data: CountData, seed: int) -> list[tuple[str, str]]:
+def _add_embedding(adata: AnnData, data: CountData, wait: Waiting, seed: int) -> list[tuple[str, str]]:
     """Add what is missing for a plot of the cells; what is there is used and kept."""
+    wait.doing("loading scanpy")
     import anndata as ad
     import scanpy as sc
 
@@ -99,7 +106,18 @@ def _add_embedding(adata: AnnData, data: CountData, seed: int) -> list[tuple[str
     with one_thread():
         if "X_pca" in adata.obsm:
             holder.obsm["X_pca"] = in_memory(adata.obsm["X_pca"])
+            if not np.isfinite(holder.obsm["X_pca"]).all():
+                msg = "obsm['X_pca'] has values that are infinite or NaN. Make it anew: sc.pp.pca(adata)"
+                raise ValueError(msg)
         else:
+            if min(counts.shape) < _FEWEST or not counts.count_nonzero():
+                n_counts, (n_cells, n_genes) = counts.count_nonzero(), counts.shape
+                msg = (
+                    f"{n_counts:,} counts of {n_cells:,} cells and {n_genes:,} genes are too few for a graph, "
+                    f"which needs {_FEWEST} of each. Name the layer with the counts, or bring a graph."
+                )
+                raise ValueError(msg)
+            wait.doing("finding components")
             sc.pp.pca(holder, n_comps=min(_MOST_COMPONENTS, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)
             add("obsm", "X_pca")
             add("uns", "pca")
@@ -108,11 +126,13 @@ def _add_embedding(adata: AnnData, data: CountData, seed: int) -> list[tuple[str
             loadings[at[at >= 0]] = holder.varm["PCs"][at >= 0]
             adata.varm["PCs"] = loadings
             added.append(("varm", "PCs"))
+        wait.doing("finding neighbours, for which umap is compiled first")
         params = GraphParams(random_state=seed)
         sc.pp.neighbors(holder, use_rep="X_pca", transformer=neighbour_search(params, holder.n_obs), random_state=seed)
         add("obsp", "distances", "connectivities")
         add("uns", keys.NEIGHBORS)
         if "X_umap" not in adata.obsm:
+            wait.doing("making the UMAP")
             sc.tl.umap(holder, random_state=seed)
             add("obsm", "X_umap")
             add("uns", "umap")

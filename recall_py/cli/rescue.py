@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recall_py.adata import keys
 from recall_py.cli.beside import write_table
-from recall_py.files.atomic import first_line, write_atomically
+from recall_py.files.atomic import first_line, temporary_folders, write_atomically
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -40,7 +39,7 @@ def _rescued(target: Path, key: str, what: str, write: Callable[[Path], None]) -
     try:
         yield
     except Exception as error:
-        for folder in (target.resolve().parent, Path.cwd(), Path(tempfile.gettempdir())):
+        for folder in (target.resolve().parent, Path(), *temporary_folders()):
             place = folder / f"{target.stem}.{key}.{what}.csv"
             try:
                 write(place)
@@ -48,7 +47,7 @@ def _rescued(target: Path, key: str, what: str, write: Callable[[Path], None]) -
                 continue
             msg = (
                 f"{target} could not be written ({type(error).__name__}: {first_line(error)}). The {what} are not "
-                f"lost: {place}"
+                f"lost: {place.resolve()}"
             )
             raise ValueError(msg) from error
         raise

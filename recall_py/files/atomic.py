@@ -60,6 +60,14 @@ def private_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def temporary_folders() -> list[Path]:
+    """The folder for temporary files, where there is one that can be written to."""
+    try:
+        return [Path(tempfile.gettempdir())]
+    except FileNotFoundError:
+        return []
+
+
 def _exchange(new: Path, folder: Path, old: Path) -> None:
     """Put a folder in the place of another, which stays as `old` until the new one is there."""
     os.replace(folder, old)

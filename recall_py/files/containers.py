@@ -85,8 +85,11 @@ def _holds_anndata(path: Path) -> bool:
 
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
-    with h5py.File(path) as file:
-        return {"obs", "var"} <= {*file}
+    try:
+        with h5py.File(path) as file:
+            return {"obs", "var"} <= {*file}
+    except (OSError, RuntimeError):  # damaged, as what reads it will say
+        return False
 
 
 def _from_10x(path: Path, folder: Path) -> Path:
@@ -126,11 +129,14 @@ def _from_mtx(path: Path, folder: Path) -> Path:
     prefix = matrix.name.partition("matrix.mtx")[0] if "matrix.mtx" in matrix.name else ""
     genes, cells = (_table(matrix, prefix, names) for names in (("features", "genes"), ("barcodes",)))
     with _unpacked(genes) as lines:
-        is_old = lines.readline().count(b"\t") < 2
+        n_columns = 1 + lines.readline().count(b"\t")
+    is_old = n_columns < 3
     end = "" if is_old else ".gz"
     tables = {"matrix.mtx": matrix, "genes.tsv" if is_old else "features.tsv": genes, "barcodes.tsv": cells}
     for name, file in tables.items():
         _put(file, folder / f"{name}{end}")
+    if n_columns == 1:
+        _name_by_id(genes, folder / "genes.tsv")
     return _written(sc.read_10x_mtx(folder, gex_only=False), folder)
 
 
@@ -155,6 +161,13 @@ def _put(file: Path, place: Path) -> None:
         return
     with _unpacked(file) as source, gzip.open(place, "wb", 1) if place.suffix == ".gz" else place.open("wb") as target:
         shutil.copyfileobj(source, target)
+
+
+def _name_by_id(genes: Path, place: Path) -> None:
+    """Put a table of genes that has one column where two are read."""
+    place.unlink()
+    with _unpacked(genes) as lines:
+        place.write_bytes(b"".join(b"%b\t%b\n" % (line.strip(), line.strip()) for line in lines))
 
 
 def _unpacked(file: Path) -> gzip.GzipFile:

@@ -177,6 +177,7 @@ def write_result(
     made
         A layer that is made block by block while it is written.
     """
+    import h5py
 
     def fill(partial: Path) -> None:
         if is_zarr(source) == is_zarr(target):
@@ -184,9 +185,12 @@ def write_result(
         else:
             rewrite(adata, partial)
         with _changing(partial) as store:
-            old = _is_old(store)
-            for slot in _TABLES if old else ():
-                _write(store, slot, getattr(adata, slot))
+            if _is_old(store):
+                for slot in _TABLES:
+                    _write(store, slot, dict(adata.uns) if slot == "uns" else getattr(adata, slot))
+                for slot in ("obsm", "varm"):
+                    if isinstance(store.get(slot), h5py.Dataset):
+                        _write(store, slot, dict(getattr(adata, slot)))
             for slot, name in written:
                 if name is None or slot not in store:
                     _write(store, slot, getattr(adata, slot) if name is None else {})

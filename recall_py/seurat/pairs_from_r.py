@@ -21,6 +21,7 @@ from recall_py.method.params import MergeParams
 from recall_py.run.merge import refuse_no_pair, refuse_too_many
 from recall_py.run.observe import describe_outcome, finding_warnings, merging_warnings, start_warnings
 from recall_py.seurat.from_r import cells_by_genes, columns, errors_in_r, in_r
+from recall_py.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,11 +56,31 @@ def in_r_by_pairs(name: str, value: str) -> str:
 
 def sampled(codes: ArrayLike, batches: ArrayLike | None = None) -> np.ndarray:
     """Ascending positions of the cells whose counts are read, from 0; see :func:`sampled_cells`."""
-    return sampled_cells(np.asarray(codes).ravel(), _batches(batches)).astype(np.int32)
+    labels = _codes_from_r(codes, "labels")
+    return sampled_cells(labels, _batches(batches, labels.size)).astype(np.int32)
 
 
-def _batches(codes: ArrayLike | None) -> NDArray[np.int32] | None:
-    return None if codes is None else np.asarray(codes).ravel().astype(np.int32)
+def _batches(codes: ArrayLike | None, n_cells: int) -> NDArray[np.int32] | None:
+    return None if codes is None else _codes_from_r(codes, "batches", n_cells)
+
+
+def _codes_from_r(given: ArrayLike, what: str, n_cells: int | None = None) -> NDArray[np.int32]:
+    """(n_cells,) codes as R's factors have them, less one.
+
+    Raises
+    ------
+    ValueError
+        If they are not as many, or not 0, 1, ... without a gap.
+    """
+    codes = np.asarray(given).ravel()
+    named = np.unique(codes)
+    if codes.dtype.kind not in "iu" or not np.array_equal(named, np.arange(named.size)):
+        msg = f"The {what} from R are damaged: codes 0, 1, ... without a gap are needed, not {listed(named.tolist())}."
+        raise ValueError(msg)
+    if n_cells not in (None, codes.size):
+        msg = f"The {what} from R are damaged: there are {codes.size} for {n_cells} cells."
+        raise ValueError(msg)
+    return codes.astype(np.int32)
 
 
 class _Told:
@@ -256,10 +277,14 @@ def _labelled(given: Mapping[str, Any]) -> AnnData:
     """An AnnData of cells alone, with the labels at the start."""
     import anndata as ad
 
-    codes = np.asarray(given["codes"]).ravel()
+    codes = _codes_from_r(given["codes"], "labels")
     names = pd.Index([str(name) for name in given["names"]], dtype=object)
+    sizes = np.bincount(codes)
+    if sizes.size != names.size:
+        msg = f"The labels from R are damaged: {sizes.size} are in use, of {names.size} names."
+        raise ValueError(msg)
     labels = pd.Categorical.from_codes(codes, names)
-    refuse_too_many(np.bincount(codes), MergeParams.min_cells, f"'{given['start_column']}'")
+    refuse_too_many(sizes, MergeParams.min_cells, f"'{given['start_column']}'")
     cells = pd.Index([str(cell) for cell in range(codes.size)], dtype=object)
     return ad.AnnData(obs=pd.DataFrame({str(given["start_column"]): labels}, index=cells))
 
@@ -277,7 +302,7 @@ def _read(
         var[keys.HIGHLY_VARIABLE] = True
     adata = ad.AnnData(cells_by_genes(counts, len(genes)), obs=pd.DataFrame(index=cells), var=var)
     data = read_counts(adata, sampled=np.arange(len(cells)))
-    batches = _batches(given.get("batches"))
+    batches = _batches(given.get("batches"), labels.size)
     data = replace(
         data,
         sampled=sampled_cells(_codes(labels), batches),
@@ -301,7 +326,7 @@ def _neighbours(given: Mapping[str, Any], options: Mapping[str, Any]) -> Neighbo
         return AllPairs()
     if given["graph"] is None:
         return None
-    codes = np.asarray(given["codes"]).ravel()
+    codes = _codes_from_r(given["codes"], "labels")
     return EdgeWeights(sparse.csr_array(cells_by_genes(given["graph"], codes.size)), codes)
 
 

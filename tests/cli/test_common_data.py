@@ -194,3 +194,45 @@ def test_marked_genes_that_raw_calls_otherwise_are_named(tmp_path):
     assert run.returncode == 2
     assert "they are called gene0" in run.stderr
     assert "in var ENSG0" in run.stderr
+
+
+FEW = {
+    "two cells": lambda adata: adata[:2].copy(),
+    "one gene": lambda adata: adata[:, :1].copy(),
+    "no counts": lambda adata: ad.AnnData(sparse.csr_matrix(adata.shape, dtype=np.float32), adata.obs, adata.var),
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_too_little_for_a_graph_is_said(case, tmp_path):
+    adata = FEW[case](make_adata())
+    adata.obsm.clear()
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    run = recall("cluster", "in.h5ad", "-o", "out.h5ad", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "too few for a graph" in run.stderr
+
+
+def test_components_that_are_no_numbers_are_named(tmp_path):
+    adata = make_adata()
+    adata.obsm["X_pca"][3] = np.nan
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    run = recall("cluster", "in.h5ad", "-o", "out.h5ad", cwd=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr == "error: obsm['X_pca'] has values that are infinite or NaN. Make it anew: sc.pp.pca(adata)\n"
+
+
+def test_coordinates_in_one_table_as_old_files_have_them_stay(tmp_path):
+    adata = make_adata()
+    text, coordinates = "S9", adata.obsm.pop("X_umap")
+    adata.obsm.clear()
+    with h5py.File(tmp_path / "in.h5ad", "w") as file:
+        file["X"] = adata.X.toarray()
+        for slot, names in (("obs", adata.obs_names), ("var", adata.var_names)):
+            file[slot] = np.array([(name.encode(),) for name in names], dtype=[("index", text)])
+        file["obsm"] = np.array([(row,) for row in coordinates], dtype=[("X_umap", "f8", (2,))])
+    run = recall("cluster", "in.h5ad", "-o", "out.h5ad", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    with h5py.File(tmp_path / "out.h5ad") as file:
+        np.testing.assert_array_equal(file["obsm/X_umap"], coordinates)
+        assert {*file["obsm"]} == {"X_pca", "X_umap"}

@@ -206,7 +206,25 @@ def test_several_genomes_are_refused_with_a_line_that_keeps_one(cells, write, tm
     assert recall("info", tmp_path / "hg19.h5ad").returncode == 0
 
 
+@pytest.mark.parametrize(("genes", "packed"), [("genes", False), ("features", True)])
+def test_table_of_ids_alone_names_the_genes(genes, packed, cells, tmp_path):
+    place = mtx(cells[:, :N_GENES].copy(), tmp_path, genes=genes, packed=packed)
+    table = place / f"{genes}.tsv{'.gz' if packed else ''}"
+    text = "".join(f"{name}\n" for name in cells.var["gene_ids"][:N_GENES]).encode()
+    table.write_bytes(gzip.compress(text) if packed else text)
+    with stored(place) as path:
+        assert ad.read_h5ad(path).var_names.tolist() == cells.var["gene_ids"].tolist()[:N_GENES]
+
+
+def damaged_root(path):
+    h5py.File(path, "w").close()
+    content = bytearray(path.read_bytes())
+    content[72] = 9  # the cache type of the root's entry
+    path.write_bytes(content)
+
+
 BAD = {
+    "damaged root": ("x.h5", damaged_root),
     "no 10x file": ("x.h5", lambda path: h5py.File(path, "w").close()),
     "no HDF5": ("x.h5", lambda path: path.write_bytes(b"nothing")),
     "matrix alone": ("matrix.mtx", lambda path: path.write_text("%%MatrixMarket matrix coordinate integer general\n")),
