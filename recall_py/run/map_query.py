@@ -136,8 +136,8 @@ def _read(
     chosen = _chosen(counts, shared, asked.genes)
     genes = shared[chosen]
     of_reference, of_query = (
-        Side(each[:, chosen], log_normalised_block(each, total, np.float64)[:, chosen])
-        for each, total in zip(counts, totals, strict=True)
+        Side(each, log_normalised_block(each, total, np.float64))
+        for each, total in zip((each[:, chosen] for each in counts), totals, strict=True)
     )
     return labels.cat.categories.tolist(), all_codes[read].astype(np.int64), genes, of_reference, of_query
 
