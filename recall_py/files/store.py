@@ -268,14 +268,14 @@ def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) 
             _write_matrix(raw, "X", adata.raw.X, only, kept)
 
 
-def write_joined(tables: AnnData, blocks: Iterable[sparse.csr_matrix], path: Path) -> None:
-    """Write an .h5ad file atomically: tables without values, and blocks of cells that together are ``X``."""
+def write_joined(tables: AnnData, blocks: Iterable[sparse.csr_matrix], like: Any, path: Path) -> None:
+    """Write an .h5ad file atomically: tables, and blocks of cells that are ``X`` together, packed as a matrix is."""
 
     def fill(partial: Path) -> None:
         with _choices_of_anndata():
             tables.write_h5ad(partial)
         with _changing(partial) as store:
-            _write_blocks(store, "X", blocks, np.int64, _storage(store))
+            _write_blocks(store, "X", blocks, np.int64, _storage(store, like))
 
     write_atomically(path, fill)
 

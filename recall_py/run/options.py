@@ -98,7 +98,7 @@ GROUPS: dict[str, dict[str, Option]] = {
             default="atlas_update", says="Slot of ``obs`` and ``uns`` of the result with what was added when."
         ),
         "update_atlas.output": Option(
-            says="An .h5ad file to write the result to, some cells at a time: for a reference that is backed by a file.",
+            says="An .h5ad file to write the result to, some cells at a time; needed for a reference in a file.",
         ),
         "test_clusters.key_added": Option(
             kind=str,

@@ -73,7 +73,7 @@ def updated_atlas(
     if output is None:
         atlas.X = sparse.vstack(list(blocks), format="csr")
     else:
-        write_joined(atlas, blocks, Path(output))
+        write_joined(atlas, blocks, sides[0][1].counts.matrix, Path(output))
         atlas = ad.read_h5ad(output, backed="r")
     warn(_messages(tests, int(pd.isna(labels).sum())), stacklevel=4)
     logging.info(
@@ -97,7 +97,7 @@ def _without_counts(reference: AnnData, query: AnnData, genes: pd.Index) -> AnnD
     """All cells and the shared genes, with the columns of ``obs`` and ``var`` of the reference."""
     import anndata as ad
 
-    obs = reference.obs.astype({name: "boolean" for name, kind in reference.obs.dtypes.items() if kind == bool})
+    obs = reference.obs.astype(dict.fromkeys(reference.obs.select_dtypes("bool"), "boolean"))
     var = reference.var.loc[genes] if genes.isin(reference.var_names).all() else pd.DataFrame(index=genes)
     return ad.AnnData(obs=pd.concat([obs, query.obs[[]]]), var=var.copy())
 
