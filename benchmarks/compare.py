@@ -1,6 +1,6 @@
 """``tl.compare`` on every real set: clusters, agreement with the truth, and seconds of each method.
 
-``python -m benchmarks.compare [--methods plain default recall sc_shc countsplit]``
+``python -m benchmarks.compare [--methods plain default recall sc_shc countsplit] [--largest 10000]``
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ MIXED = "zheng_cd19b_pure"
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--largest", type=int, default=10_000, help="cells of the largest set that is taken")
     parser.add_argument("--out", default=RESULTS)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     _, machine = describe_machine("scikit-learn")
     rows = []
     for name, adata, truth in sets():
+        if adata.n_obs > args.largest:
+            continue
         cells = graph_of(adata)
         if truth is not None:
             kinds = next((kinds for kinds in SCORED.values() if set(kinds) <= set(truth)), set(truth) - {""})
@@ -46,7 +49,7 @@ def main():
         "compare",
         title="tl.compare on real sets",
         machine=machine,
-        command=f"python -m benchmarks.compare --methods {' '.join(args.methods)}",
+        command=f"python -m benchmarks.compare --methods {' '.join(args.methods)} --largest {args.largest}",
         folder=args.out,
     )
 
