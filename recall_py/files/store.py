@@ -272,6 +272,18 @@ def rewrite(adata: AnnData, path: Path, cells: NDArray[np.bool_] | None = None) 
             _write_matrix(raw, "X", adata.raw.X, only, kept)
 
 
+def write_joined(tables: AnnData, blocks: Iterable[sparse.csr_matrix], like: Any, path: Path) -> None:
+    """Write an .h5ad file atomically: tables, and blocks of cells that are ``X`` together, packed as a matrix is."""
+
+    def fill(partial: Path) -> None:
+        with _choices_of_anndata():
+            tables.write_h5ad(partial)
+        with _changing(partial) as store:
+            _write_blocks(store, "X", blocks, np.int64, _storage(store, like))
+
+    write_atomically(path, fill)
+
+
 def _rows(kept: NDArray[np.bool_]) -> Change:
     """The cells of a block that are kept."""
     return lambda block, rows: block[kept[rows]]
@@ -468,18 +480,23 @@ def _storage(group: Any, like: Any = None) -> dict[str, Any]:
 
 def _write_matrix(group: Any, name: str, matrix: Any, change: Change, kept: NDArray[np.bool_] | None = None) -> None:
     """Write what `change` makes of each block of a matrix, stored in the same way."""
-    from anndata.io import sparse_dataset, write_elem
-
     options = _storage(group, matrix)
     if not hasattr(matrix, "format"):
         _write_dense(group, name, matrix, change, kept, options)
         return
     indptr = matrix.indptr if sparse.issparse(matrix) else matrix.group["indptr"]
+    blocks = (change(read_tile(matrix, rows, columns), rows) for rows, columns in tiles(matrix))
+    _write_blocks(group, name, blocks, indptr.dtype, options)
+
+
+def _write_blocks(group: Any, name: str, blocks: Iterable[Any], index_type: Any, options: dict[str, Any]) -> None:
+    """Write sparse blocks one below the other, or by columns one beside the other."""
+    from anndata.io import sparse_dataset, write_elem
+
     stored = None
-    for rows, columns in tiles(matrix):
-        block = change(read_tile(matrix, rows, columns), rows)
+    for block in blocks:
         if stored is None:
-            block.indptr = block.indptr.astype(indptr.dtype)  # wide enough for all values, not for this block alone
+            block.indptr = block.indptr.astype(index_type)  # wide enough for all values, not for this block alone
             write_elem(group, name, block, dataset_kwargs=options)
             stored = sparse_dataset(group[name], should_cache_indptr=False)
         else:

@@ -38,6 +38,8 @@ FAR_OFF = 0.05
 """Share of left-out reference cells that are as far off as a cell that fits no label."""
 MOST_OF_LABEL = 500
 """Reference cells that are read of each label."""
+MOST_OF_ALL, FEWEST_OF_LABEL = 50_000, 50
+"""Reference cells that are read in all, where there are many labels, and of each label all the same."""
 N_GENES = 2000
 """Genes that take part of each side, where there are more."""
 FEWEST_GENES = 50
@@ -114,7 +116,8 @@ def _read(
     labels = read_clusters(reference, asked.groupby)
     all_codes = labels.cat.codes.to_numpy()
     of_labels = [np.flatnonzero(all_codes == code) for code in range(labels.cat.categories.size)]
-    read = np.sort(np.concatenate([limited(cells, MOST_OF_LABEL) for cells in of_labels]))
+    most = int(np.clip(MOST_OF_ALL // max(1, len(of_labels)), FEWEST_OF_LABEL, MOST_OF_LABEL))
+    read = np.sort(np.concatenate([limited(cells, most) for cells in of_labels]))
     if read.size < FEWEST_CELLS:
         msg = f"The reference has {read.size} cells with a label in obs[{asked.groupby!r}]; {FEWEST_CELLS} are needed."
         raise ValueError(msg)
@@ -136,8 +139,8 @@ def _read(
     chosen = _chosen(counts, shared, asked.genes)
     genes = shared[chosen]
     of_reference, of_query = (
-        Side(each[:, chosen], log_normalised_block(each, total, np.float64)[:, chosen])
-        for each, total in zip(counts, totals, strict=True)
+        Side(each, log_normalised_block(each, total, np.float64))
+        for each, total in zip((each[:, chosen] for each in counts), totals, strict=True)
     )
     return labels.cat.categories.tolist(), all_codes[read].astype(np.int64), genes, of_reference, of_query
 

@@ -97,6 +97,9 @@ GROUPS: dict[str, dict[str, Option]] = {
         "update_atlas.key_added": Option(
             default="atlas_update", says="Slot of ``obs`` and ``uns`` of the result with what was added when."
         ),
+        "update_atlas.output": Option(
+            says="An .h5ad file to write the result to, some cells at a time; needed for a reference in a file.",
+        ),
         "test_clusters.key_added": Option(
             kind=str,
             value="NAME",

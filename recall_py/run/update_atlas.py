@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +13,11 @@ from scipy import sparse
 
 from recall_py.adata import keys
 from recall_py.adata.labels import read_clusters
-from recall_py.adata.read import find_counts, refuse_unusable
+from recall_py.adata.read import Found, counts_in, find_counts, refuse_unusable
 from recall_py.arguments import ArgumentError
+from recall_py.files.store import write_joined
 from recall_py.get import atlas_changes, mapping
+from recall_py.method.threads import even_blocks
 from recall_py.run.map_query import counts_of, shared_genes
 from recall_py.run.observe import CalibrationWarning, warn
 from recall_py.words import listed
@@ -23,13 +27,19 @@ if TYPE_CHECKING:
 
 KINDS = {"update": int, "label": str, "kind": str, "verdict": str, "n_before": int, "n_added": int, "n_unlabelled": int}
 """Columns of the list of changes, and their types."""
+_BLOCK = 20_000
+"""Cells that are in memory at a time while an atlas is written to a file."""
 
 
-def updated_atlas(reference: AnnData, query: AnnData, *, key: str, key_added: str) -> AnnData:
+def updated_atlas(
+    reference: AnnData, query: AnnData, *, key: str, key_added: str, output: str | Path | None
+) -> AnnData:
     """The cells of both with the labels of the reference and the new ones; see :func:`recall_py.tl.update_atlas`."""
+    import anndata as ad
     from scanpy import logging
 
     keys.refuse_unusable(key_added)
+    _refuse_output(reference, output)
     refuse_unusable(reference)
     refuse_unusable(query)
     tests = mapping(query, key)
@@ -43,7 +53,12 @@ def updated_atlas(reference: AnnData, query: AnnData, *, key: str, key_added: st
     labels = _labels_to_add(query, mapped, tests, key)
     earlier_changes = [atlas_changes(reference, key_added)] if key_added in reference.uns else []
     number = 1 + int(max((table["update"].max() for table in earlier_changes), default=0))
-    atlas = _joined(reference, query, str(params["reference_layer"]) or None, str(params["layer"]) or None)
+    sides = [
+        (adata, find_counts(adata, str(params[layer]) or None, look="glance"))
+        for adata, layer in ((reference, "reference_layer"), (query, "layer"))
+    ]
+    genes = shared_genes(*(found for _, found in sides))
+    atlas = _without_counts(reference, query, genes)
     names = [*before.cat.categories, *new]
     atlas.obs[groupby] = pd.Categorical(np.concatenate([before.to_numpy(dtype=object), labels]), categories=names)
     earlier = reference.obs[key_added] if key_added in reference.obs else np.zeros(reference.n_obs, dtype=np.int64)
@@ -54,6 +69,12 @@ def updated_atlas(reference: AnnData, query: AnnData, *, key: str, key_added: st
         keys.PARAMS: {"groupby": groupby, "key": key, "n_genes_before": reference.n_vars, "n_genes": atlas.n_vars},
         keys.CHANGES: {name: history[name].to_numpy(dtype=kind) for name, kind in KINDS.items()},
     }
+    blocks = (block for adata, found in sides for block in _blocks(adata, found, genes))
+    if output is None:
+        atlas.X = sparse.vstack(list(blocks), format="csr")
+    else:
+        write_joined(atlas, blocks, sides[0][1].counts.matrix, Path(output))
+        atlas = ad.read_h5ad(output, backed="r")
     warn(_messages(tests, int(pd.isna(labels).sum())), stacklevel=4)
     logging.info(
         f"added {query.n_obs} cells to {reference.n_obs}: {len(new)} labels are new, {atlas.n_vars} of "
@@ -72,15 +93,22 @@ def _labels_to_add(query: AnnData, mapped: pd.Series[Any], tests: pd.DataFrame, 
     return labels
 
 
-def _joined(reference: AnnData, query: AnnData, reference_layer: str | None, layer: str | None) -> AnnData:
-    """Counts of the shared genes of all cells, and the columns of ``obs`` of both."""
+def _without_counts(reference: AnnData, query: AnnData, genes: pd.Index) -> AnnData:
+    """All cells and the shared genes, with the columns of ``obs`` and ``var`` of the reference."""
     import anndata as ad
 
-    sides = find_counts(reference, reference_layer), find_counts(query, layer)
-    genes = shared_genes(*sides)
-    counts = sparse.vstack([counts_of(found, genes) for found in sides], format="csr")
+    obs = reference.obs.astype(dict.fromkeys(reference.obs.select_dtypes("bool"), "boolean"))
     var = reference.var.loc[genes] if genes.isin(reference.var_names).all() else pd.DataFrame(index=genes)
-    return ad.AnnData(sparse.csr_matrix(counts), obs=pd.concat([reference.obs, query.obs[[]]]), var=var.copy())
+    return ad.AnnData(obs=pd.concat([obs, query.obs[[]]]), var=var.copy())
+
+
+def _blocks(adata: AnnData, found: Found, genes: pd.Index) -> Iterator[sparse.csr_matrix]:
+    """Counts of the shared genes, some cells at a time."""
+    for first, stop in even_blocks(adata.n_obs, _BLOCK):
+        cells = np.zeros(adata.n_obs, dtype=np.bool_)
+        cells[first:stop] = True
+        part = counts_in(adata, found.counts.matrix, found.source, cells, "few")
+        yield sparse.csr_matrix(counts_of(part, genes))
 
 
 def _changes(
@@ -110,6 +138,19 @@ def _changes(
         if n_mapped.get(name, 0)
     ]
     return pd.DataFrame(rows, columns=list(KINDS))
+
+
+def _refuse_output(reference: AnnData, output: str | Path | None) -> None:
+    """Refuse a reference in a file without another file for the result, and a file of another kind."""
+    if output is None and reference.isbacked:
+        text = (
+            "The reference is backed by a file, and the atlas would hold all of its counts in memory. Name a file that "
+            "it is written to: {output:'atlas.h5ad'}; or read the reference: reference = reference.to_memory()"
+        )
+        raise ArgumentError(text)
+    if output is not None and Path(output).suffix.lower() != ".h5ad":
+        text = "{output} is {found!r}; an .h5ad file is written: {output:'atlas.h5ad'}"
+        raise ArgumentError(text, found=str(output))
 
 
 def _refuse_clashes(reference: AnnData, query: AnnData, key_added: str) -> None:

@@ -39,14 +39,14 @@ def map_query(
     """Place cells among the labels of a reference; in place of `leiden` where cells are few and a reference has labels.
 
     Both are log-normalised alike over the genes that they share, and brought to principal components of all their
-    cells. A cell gets the label that most of its nearest reference cells have. A cell that is farther from its
-    label than 95 % of reference cells that were left out fits no label; such cells are clustered and calibrated among
-    themselves. Then the pair test of :func:`test_clusters` asks of each label whether its query cells and its reference
-    cells differ as two clusters do, and of each group of cells that fit no label whether it is apart from what is
-    nearest to it.
+    cells. A cell gets the label that most of its nearest reference cells have; in these distances what cells of one
+    label differ by, such as their donor, counts less. A cell that is farther from its label than 95 % of reference
+    cells that were left out fits no label; such cells are clustered and calibrated among themselves. Then the pair test
+    of :func:`test_clusters` asks of each label whether its query cells and its reference cells differ as two clusters
+    do, and of each group of cells that fit no label whether it is apart from what is nearest to it.
 
-    At most 500 reference cells of each label are read, so a reference of a million cells may stay in its file:
-    ``anndata.read_h5ad(path, backed="r")``.
+    At most 500 reference cells of each label are read, of more than 100 labels fewer, so a reference of a million cells
+    may stay in its file: ``anndata.read_h5ad(path, backed="r")``.
 
     Parameters
     ----------

@@ -9,12 +9,19 @@ from recall_py.run.options import with_option_docs
 from recall_py.run.update_atlas import updated_atlas
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
 
 
 @with_option_docs("update_atlas")
 def update_atlas(
-    reference: AnnData, query: AnnData, *, key: str = keys.MAPPED, key_added: str = keys.ATLAS_UPDATE
+    reference: AnnData,
+    query: AnnData,
+    *,
+    key: str = keys.MAPPED,
+    key_added: str = keys.ATLAS_UPDATE,
+    output: str | Path | None = None,
 ) -> AnnData:
     """Add a query to the reference that it was mapped on: labels keep their names, and new groups become labels.
 
@@ -33,8 +40,8 @@ def update_atlas(
 
     Returns
     -------
-    A new object with the cells of both, those of the reference first, and the genes that both have. Read what changed
-    with :func:`recall_py.get.atlas_changes`. It has:
+    A new object with the cells of both, those of the reference first, and the genes that both have; with `output`
+    backed by that file. Read what changed with :func:`recall_py.get.atlas_changes`. It has:
 
     ``X`` : sparse, (n_obs, n_vars)
         Raw counts. Layers, embeddings and graphs of cells that are no longer alone are left behind.
@@ -50,7 +57,8 @@ def update_atlas(
     KeyError
         If the query holds no mapping.
     ValueError
-        For a mapping on another reference, cells of one name, or a `key_added` that holds something else.
+        For a mapping on another reference, cells of one name, a `key_added` that holds something else, or a reference
+        in a file without an `output`.
 
     Examples
     --------
@@ -63,4 +71,4 @@ def update_atlas(
     >>> atlas.obs["group"].cat.categories.tolist()
     ['group0', 'group1', 'new 0']
     """
-    return updated_atlas(reference, query, key=key, key_added=key_added)
+    return updated_atlas(reference, query, key=key, key_added=key_added, output=output)

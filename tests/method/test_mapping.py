@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from recall_py.method.mapping import N_COMPONENTS, _scores, place, platform_genes
+from recall_py.method.mapping import N_COMPONENTS, _scores, place, platform_genes, within_axes
 
 
 def values(rng, n_cells, types=1, n_genes=60):
@@ -49,6 +49,32 @@ def test_components_are_those_of_the_centred_values_whichever_side_is_longer():
         found = _scores(sparse.csr_array(matrix))
         np.testing.assert_allclose(np.linalg.norm(found, axis=0), singular[:N_COMPONENTS], rtol=1e-8)
         np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-8)
+
+
+def test_axes_make_what_varies_within_labels_alike():
+    rng = np.random.default_rng(4)
+    labels = np.arange(4000) % 4
+    spread = np.array([9.0, 3.0, 3.0, 1.0])
+    scores = rng.normal(size=(4000, 4)) * spread + 20 * rng.normal(size=(4, 4))[labels]
+    along = scores @ within_axes(scores, labels)
+    within = np.cov(np.concatenate([along[labels == code] - along[labels == code].mean(axis=0) for code in range(4)]).T)
+    shrunk = 0.9 * spread**2 + 0.1 * (spread**2).mean()
+    np.testing.assert_allclose(np.sort(np.diag(within)), np.sort(spread**2 / shrunk), rtol=0.1)
+    np.testing.assert_allclose(within - np.diag(np.diag(within)), 0, atol=0.05)
+
+
+def test_donor_that_lacks_a_type_does_not_draw_its_cells():
+    """Donors differ more than types; the query is of the donor that has no cell of one type in the reference."""
+    rng = np.random.default_rng(5)
+    donor, labels = np.repeat([0, 1], 150), np.tile(np.arange(3), 100)
+    mean = np.full((300, 60), 1.0)
+    for code in range(3):
+        mean[np.ix_(labels == code, np.arange(10 * code, 10 * code + 4))] = 4.0
+    mean[np.ix_(donor == 1, np.arange(30, 60))] = 4.0
+    cells = sparse.csr_array(np.log1p(rng.poisson(mean)).astype(float))
+    asked = (donor == 1) & ((labels == 2) | (np.arange(300) % 2 == 0))
+    placed = place(cells[~asked], labels[~asked], cells[asked])
+    assert (placed.labels == labels[asked]).mean() > 0.95
 
 
 def test_genes_of_the_platform_differ_alike_in_several_labels():

@@ -90,6 +90,20 @@ def test_result_is_the_same_from_a_file_with_any_number_of_threads(halves, with_
     pd.testing.assert_frame_equal(stored, recall_py.get.mapping(with_new_type))
 
 
+def test_of_many_labels_fewer_cells_are_read(halves, mapped, monkeypatch):
+    from recall_py.run import map_query
+
+    read, place = [], map_query.place
+    monkeypatch.setattr(
+        map_query, "place", lambda values, *rest, **named: read.append(values) or place(values, *rest, **named)
+    )
+    monkeypatch.setattr(map_query, "MOST_OF_ALL", 120)
+    monkeypatch.setattr(map_query, "FEWEST_OF_LABEL", 20)
+    few = recall_py.tl.map_query(*halves, "group", copy=True)
+    assert read[0].shape[0] == 3 * 40
+    assert (few.obs["mapped"].astype(str) == mapped.obs["mapped"].astype(str)).mean() > 0.95
+
+
 def test_what_differs_in_every_label_is_of_the_platform(cells):
     query, reference = cells[:120].copy(), cells[120:].copy()
     thin = thinned(query, np.arange(0, 240, 6), 0.35)
