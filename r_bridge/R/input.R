@@ -60,8 +60,7 @@ cells_of <- function(object) {
 # A Seurat object with the counts and the metadata of a SingleCellExperiment.
 seurat_of <- function(object, assay = "counts") {
   for (package in c("SingleCellExperiment", "SummarizedExperiment", "SeuratObject")) refuse_absent(package)
-  counts <- sce_counts(object, assay)
-  if (in_memory(counts)) counts <- as_dgCMatrix(counts, paste0("assay '", assay, "'"))
+  counts <- read_matrix(sce_counts(object, assay), NULL, paste0("assay '", assay, "'"))$counts
   colnames(counts) <- cells_of(counts)
   columns <- Filter(function(column) is.atomic(column) || is.factor(column), as.list(SummarizedExperiment::colData(object)))
   metadata <- as.data.frame(columns, row.names = colnames(counts), optional = TRUE)

@@ -37,9 +37,10 @@ def to_anndata(robj: Any, *, assay: str = "RNA", layer: str = "counts") -> AnnDa
 
     Returns
     -------
-    AnnData with the cells of the assay and the genes that all its layers have: counts in ``X``, the metadata in ``obs`` (factors as categories, integers,
-    truth values, text; nullable where something is missing), the reductions in ``obsm`` (``X_pca``, ...) and their
-    loadings in ``varm``, and, where there are variable features, ``var["highly_variable"]`` and their rank.
+    AnnData with the cells of the assay and the genes that all its layers have: counts in ``X``, the metadata in
+    ``obs`` (factors as categories, integers, truth values, text; nullable where something is missing), the reductions
+    in ``obsm`` (``X_pca``, ...) and their loadings in ``varm``, and, where there are variable features,
+    ``var["highly_variable"]`` and their rank.
 
     Raises
     ------
