@@ -12,20 +12,17 @@ FindClustersCalibrated.Seurat <- function(object, graph.name = NULL, resolution 
   refuse_unknown_names(typed_names(sys.call(), parent.frame()), c(names(formals()), seurat_options()))
   options <- pair_options(random.seed, cores, programmes, alpha)
   given <- graph_clusters(object, graph.name, resolution, algorithm, random.seed, cluster.name, assay, layer, features,
-                          batch, verbose, others)
+                          batch, programmes, alpha, verbose, others)
   say(given$notes, verbose)
   found <- compare_pairs("merge", given, options, verbose)
   store_clusters(object, given, found, "FindClustersCalibrated", c(list(
     graph.name = given$graph_name, resolution = resolution, algorithm = algorithm, random.seed = random.seed,
     cluster.name = given$column, verbose = verbose, batch = batch, features = features, assay = given$assay,
-    layer = layer, programmes = programmes, alpha = alpha, cores = cores
+    layer = layer, programmes = as.character(programmes), alpha = alpha, cores = cores
   ), others), call_text(sys.call()), c(given$column, "seurat_clusters"))
 }
 
-FindClustersCalibrated.default <- function(object, ...) {
-  refuse("FindClustersCalibrated takes a Seurat object with a neighbour graph, not an object of class ",
-         class(object)[1], ". For labels of other objects: MergeClusters(object, labels)")
-}
+FindClustersCalibrated.default <- function(object, ...) refuse_no_seurat(object)
 
 # What FindClusters takes beside what is said here.
 seurat_options <- function() {

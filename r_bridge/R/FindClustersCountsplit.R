@@ -14,11 +14,14 @@ FindClustersCountsplit.Seurat <- function(seurat_obj, resolution_start = 0.8, re
   reduction <- one_number(reduction_percentage, "reduction_percentage", above = 0, below = 1)
   n_dims <- n_dims_given(dims)
   algorithm <- one_of(algorithm, "algorithm", c("louvain", "leiden"))
+  one_of(null_method, "null_method", NULL_METHODS)
+  one_whole(num_clusters_start, "num_clusters_start", 1)
+  one_whole(cores, "cores", 1)
   verbose <- one_flag(verbose, "verbose")
   seed <- one_whole(seed, "seed", 0)
   alpha <- one_number(alpha, "alpha", above = 0, below = 1)
   max_iterations <- one_whole(max_iterations, "max_iterations", 1)
-  input <- seurat_input(seurat_obj, assay, one_text(layer, "layer"), rownames(seurat_obj[[assay_of(seurat_obj, assay)]]))
+  input <- seurat_input(seurat_obj, assay, one_text(layer, "layer"), rownames(seurat_obj[[known_assay(seurat_obj, assay)]]))
   n_variable <- length(SeuratObject::VariableFeatures(seurat_obj))
   folds <- halves_of(input, seed)
   train <- graph_of_half(folds[[1]], if (n_variable) n_variable else 2000, n_dims)
@@ -52,8 +55,6 @@ n_dims_given <- function(dims) {
   if (identical(dims, "auto")) refuse("dims is \"auto\"; pass the first components, such as dims = 1:10.")
   n_dims(dims)
 }
-
-assay_of <- function(object, assay) known_assay(object, one_text(assay, "assay"))
 
 # Two matrices that sum to the counts: each molecule goes to either by itself.
 halves_of <- function(input, seed) {

@@ -43,7 +43,8 @@ FindClustersRecall.dgCMatrix <- function(seurat_obj, resolution_start = 0.8, red
   refuse_of_others(typed_names(sys.call(), parent.frame()), names(formals()), list(...))
   asked <- asked_for(resolution_start, reduction_percentage, num_clusters_start, dims, algorithm, null_method, cores,
                      seed, strategy, q, verbose, ...)
-  result <- cluster_input(matrix_input(seurat_obj, features, batch), asked, verbose)
+  input <- matrix_input(seurat_obj, features, batch)
+  result <- cluster_input(input, asked, verbose)
   structure(result$labels, recall = result$record)
 }
 
@@ -82,12 +83,13 @@ asked_for <- function(resolution_start, reduction_percentage, num_clusters_start
   one_flag(verbose, "verbose")
   algorithm <- one_of(algorithm, "algorithm", c("louvain", "leiden", "kmeans", "ward"))
   by_number <- algorithm %in% c("kmeans", "ward")
+  n_start <- one_whole(num_clusters_start, "num_clusters_start", 1)
+  resolution_start <- one_number(resolution_start, "resolution_start", above = 0)
   if_given <- function(value, check, ...) if (is.null(value)) NULL else check(value, ...)
   list(
     options = list(
-      start = if (by_number) one_whole(num_clusters_start, "num_clusters_start", 1) else
-        one_number(resolution_start, "resolution_start", above = 0),
-      algorithm = algorithm, reduction = one_number(reduction_percentage, "reduction_percentage", above = 0, most = 1),
+      start = if (by_number) n_start else resolution_start, algorithm = algorithm,
+      reduction = one_number(reduction_percentage, "reduction_percentage", above = 0, below = 1),
       dims = n_dims(dims), null_method = one_of(null_method, "null_method", NULL_METHODS),
       fdr = one_number(q, "q", above = 0, most = 1), offset = one_whole(offset, "offset", 0),
       strategy = if_given(strategy, one_of, "strategy", c("resolution", "merge")),

@@ -2,8 +2,8 @@
 # This file also serves the Python entry (rpy2), so it calls neither reticulate nor message().
 
 # What is asked of the pair test, under the names of the engine.
-pair_options <- function(seed, cores, programmes, alpha, external = FALSE, all.pairs = FALSE, merge.small = TRUE) {
-  list(seed = one_whole(seed, "random.seed", 0), n_jobs = threads(cores), programmes = some_programmes(programmes),
+pair_options <- function(random.seed, cores, programmes, alpha, external = FALSE, all.pairs = FALSE, merge.small = TRUE) {
+  list(seed = one_whole(random.seed, "random.seed", 0), n_jobs = threads(cores), programmes = some_programmes(programmes),
        alpha = one_number(alpha, "alpha", above = 0, below = 1), external = one_flag(external, "external"),
        all_pairs = one_flag(all.pairs, "all.pairs"), merge_small = one_flag(merge.small, "merge.small"))
 }
@@ -11,13 +11,14 @@ pair_options <- function(seed, cores, programmes, alpha, external = FALSE, all.p
 # Clusters of Seurat's own on the graph of the object.
 graph_clusters <- function(object, graph.name = NULL, resolution = 0.8, algorithm = 1, random.seed = 0,
                            cluster.name = NULL, assay = NULL, layer = "counts", features = NULL, batch = NULL,
-                           verbose = TRUE, others = list()) {
+                           programmes = character(), alpha = 0.05, verbose = TRUE, others = list()) {
+  refuse_no_seurat(object)
   refuse_absent("Seurat")
   resolution <- one_number(resolution, "resolution", above = 0)
   algorithm <- algorithm_number(algorithm)
   random.seed <- one_whole(random.seed, "random.seed", 0)
   verbose <- one_flag(verbose, "verbose")
-  if (identical(others$group.singletons, FALSE)) {
+  if (!is.null(others$group.singletons) && !one_flag(others$group.singletons, "group.singletons")) {
     refuse("group.singletons = FALSE leaves cells that are no cluster, which cannot be compared. Leave it out.")
   }
   graph.name <- graph_named(object, graph.name, assay)
@@ -31,11 +32,28 @@ graph_clusters <- function(object, graph.name = NULL, resolution = 0.8, algorith
   ))
   given <- labels_given(refuse_counts, found[[1]], column)
   given$start_column <- if (is.null(cluster.name)) usual else paste0(column, "_start")
+  asked <- c(list(graph.name = graph.name, resolution = resolution, algorithm = algorithm, random.seed = random.seed,
+                  cluster.name = cluster.name, batch = batch, features = features, assay = assay, layer = layer,
+                  programmes = as.character(programmes), alpha = alpha), others)
   given$clustering <- list(algorithm = names(ALGORITHMS)[algorithm], resolution = resolution, random_seed = random.seed,
-                           call = paste0("FindClustersCalibrated(object, graph.name = \"", graph.name,
-                                         "\", resolution = ", resolution, ", algorithm = ", algorithm,
-                                         ", random.seed = ", random.seed, ")"))
+                           call = written_call("FindClustersCalibrated", asked))
   with_graph(given, object, graph.name)
+}
+
+refuse_no_seurat <- function(object) {
+  if (methods::is(object, "Seurat")) return(invisible())
+  refuse("FindClustersCalibrated takes a Seurat object with a neighbour graph, not an object of class ",
+         class(object)[1], ". For labels of other objects: MergeClusters(object, labels)")
+}
+
+# A call with what was asked, as R reads it; long vectors are named only.
+written_call <- function(name, asked) {
+  asked <- Filter(Negate(is.null), asked)
+  values <- vapply(asked, function(value) {
+    if (is.integer(value)) value <- as.numeric(value)
+    if (length(value) > 20) "..." else if (length(value)) paste(deparse(value), collapse = " ") else "NULL"
+  }, "")
+  paste0(name, "(object, ", paste(names(asked), "=", values, collapse = ", "), ")")
 }
 
 # Labels that the object has, with its graph where that is of the same cells.
@@ -43,8 +61,8 @@ object_labels <- function(object, group.by = "ident", graph.name = NULL, cluster
                           layer = "counts", features = NULL, batch = NULL) {
   group.by <- one_text(group.by, "group.by")
   if (!is.null(graph.name)) graph_named(object, graph.name, assay)
-  assay <- if (is.null(assay)) SeuratObject::DefaultAssay(object) else assay
-  labels <- if (group.by == "ident") SeuratObject::Idents(object) else column_of(object[[]], group.by)
+  assay <- if (is.null(assay)) SeuratObject::DefaultAssay(object) else known_assay(object, assay)
+  labels <- if (group.by == "ident") SeuratObject::Idents(object) else column_of(object[[]], group.by, "group.by")
   labels <- stats::setNames(as_labels(labels), colnames(object))
   usual <- paste0(assay, "_snn")
   of_cells <- function(name) setequal(colnames(object[[name]]), names(labels)[!is.na(labels)])
@@ -55,6 +73,34 @@ object_labels <- function(object, group.by = "ident", graph.name = NULL, cluster
                         named_labels(labels[cells], group.by), column)
   given$start_column <- group.by
   if (is.null(graph.name)) given else with_graph(given, object, graph.name)
+}
+
+# Labels of a column of a SingleCellExperiment, whose neighbours are told by their profiles.
+sce_labels <- function(object, group.by, assay, features, batch, cluster.name = NULL) {
+  for (package in c("SingleCellExperiment", "SummarizedExperiment", "S4Vectors")) refuse_absent(package)
+  counts <- sce_counts(object, assay)
+  columns <- SummarizedExperiment::colData(object)
+  labels <- named_labels(column_of(columns, group.by, "group.by"), group.by)
+  batches <- if (is.null(batch)) NULL else column_of(columns, batch, "batch")
+  readable <- matrix_readable(counts, cells_of(object), features, batches, batch, paste0("assay '", assay, "'"))
+  column <- if (is.null(cluster.name)) paste0(group.by, "_merged") else one_text(cluster.name, "cluster.name")
+  c(labels_given(readable, labels, column), list(start_column = group.by))
+}
+
+matrix_readable <- function(counts, cells, features, batches, batch, where) {
+  if (anyDuplicated(rownames(counts))) {
+    refuse("Gene names are not unique: ", listed(unique(rownames(counts)[duplicated(rownames(counts))])),
+           ". Mend them: make.unique(rownames(...))")
+  }
+  chosen <- pick(features, rownames(counts))
+  list(
+    cells = cells, batches = batches_of(batches, batch), batch_key = batch, notes = character(),
+    read = function(positions) {
+      read <- read_matrix(counts[, positions + 1, drop = FALSE], chosen, where)$counts
+      list(x = array(read@x), i = array(read@i), p = array(read@p), genes = as.list(rownames(read)),
+           cells = as.list(cells[positions + 1]), selection = selection_of(features), source = "X")
+    }
+  )
 }
 
 # The graph that is asked for, or that of the default assay.
@@ -76,20 +122,21 @@ graph_named <- function(object, graph.name, assay) {
 
 # Where the counts and the genes are; a function that reads those of some cells, by their positions from 0.
 readable <- function(object, graph.name, assay, layer, features, batch, cells) {
-  if (is.null(assay)) assay <- SeuratObject::DefaultAssay(object[[graph.name]])
-  if (!length(assay) || !assay %in% SeuratObject::Assays(object)) assay <- SeuratObject::DefaultAssay(object)
+  if (is.null(assay)) assay <- intersect(SeuratObject::DefaultAssay(object[[graph.name]]), SeuratObject::Assays(object))
+  if (!length(assay)) assay <- SeuratObject::DefaultAssay(object)
   source <- counts_assay(object, assay, one_text(layer, "layer"))
   counts <- object[[source$assay]]
-  if (!is.null(features)) some_names(features, "features")
   chosen <- seurat_features(object, c(assay, source$assay, SeuratObject::DefaultAssay(object)), rownames(counts), features)
   shared <- shared_features(counts, source$layers, chosen$features)
-  labels <- if (is.null(batch)) NULL else column_of(object[[]], batch)[match(cells, colnames(object))]
+  labels <- if (is.null(batch)) NULL else column_of(object[[]], batch, "batch")[match(cells, colnames(object))]
+  counts_of <- function(some) join_layers(counts, source$layers, shared$features, some, source$assay, only = TRUE)$counts
+  counts_of(utils::head(cells, 100)) # what is no count is refused before anything is computed
   list(
     cells = cells, batches = batches_of(labels, batch), batch_key = batch, assay = source$assay,
     notes = c(taken_from(assay, source$assay), chosen$notes, shared$notes),
     read = function(positions) {
       some <- cells[positions + 1]
-      read <- join_layers(counts, source$layers, shared$features, some, source$assay, only = TRUE)$counts
+      read <- counts_of(some)
       list(x = array(read@x), i = array(read@i), p = array(read@p), genes = as.list(rownames(read)),
            cells = as.list(some), selection = chosen$selection,
            source = paste0("layers['", layer, "']"))
@@ -165,6 +212,26 @@ store_clusters <- function(object, given, found, command, params, call, columns 
   records <- object@misc[["recall_merges"]]
   object@misc[["recall_merges"]] <- c(records[setdiff(names(records), columns[1])], stats::setNames(list(record), columns[1]))
   log_command(object, command, given$assay, params, call)
+}
+
+# Labels beside each other in the metadata of a SingleCellExperiment, and the record of the run that made them.
+store_in_colData <- function(object, labels, columns, record) {
+  for (at in seq_along(columns)) SummarizedExperiment::colData(object)[[columns[at]]] <- unname(labels[[at]])
+  records <- S4Vectors::metadata(object)$recall_merges
+  others <- records[setdiff(names(records), record$column)]
+  S4Vectors::metadata(object)$recall_merges <- c(others, stats::setNames(list(record), record$column))
+  object
+}
+
+store_merges_in_sce <- function(object, given, found) {
+  store_in_colData(object, list(final_labels(found, given)), given$column, pair_record(found, given))
+}
+
+# Clusters of the Seurat object that seurat_of() made of a SingleCellExperiment, in this one.
+clusters_to_sce <- function(object, clustered, columns) {
+  record <- utils::tail(clustered@misc[["recall_merges"]], 1)[[1]]
+  columns <- unique(c(record$start_column, columns))
+  store_in_colData(object, as.list(clustered[[]][columns]), columns, record)
 }
 
 # A table of tests, with the record behind it.

@@ -75,11 +75,11 @@ threads <- function(cores) if (is.null(cores)) NULL else one_whole(cores, "cores
 
 # What was typed must be the name of an argument, in full: R would take reduction for reduction_percentage.
 refuse_unknown_names <- function(typed, known, hints = list()) {
+  known <- setdiff(known, "...")
   unknown <- setdiff(typed[nzchar(typed)], known)
   if (!length(unknown)) return(invisible())
-  hint <- hints[[unknown[1]]]
-  if (!is.null(hint)) refuse(hint)
-  near <- known[startsWith(known, unknown[1])]
+  if (unknown[1] %in% names(hints)) refuse(hints[[unknown[1]]])
+  near <- known[startsWith(known, unknown[1]) | endsWith(known, unknown[1]) | startsWith(unknown[1], known)]
   refuse("Unknown argument ", paste(unknown, collapse = ", "), ".",
          if (length(near)) paste0(" Did you mean ", near[1], "?"), " There are: ", paste(known, collapse = ", "), ".")
 }

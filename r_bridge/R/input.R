@@ -10,7 +10,7 @@ seurat_input <- function(object, assay = "RNA", layer = "counts", features = NUL
   cells <- colnames(counts)
   shared <- shared_features(counts, source$layers, chosen$features)
   read <- join_layers(counts, source$layers, shared$features, cells, source$assay)
-  labels <- if (is.null(batch)) NULL else column_of(object[[]], batch)[match(cells, colnames(object))]
+  labels <- if (is.null(batch)) NULL else column_of(object[[]], batch, "batch")[match(cells, colnames(object))]
   input <- new_input(read$counts, read$totals, labels, batch, chosen$selection)
   input$notes <- c(taken_from(assay, source$assay), chosen$notes, shared$notes)
   input$assay <- source$assay
@@ -19,6 +19,7 @@ seurat_input <- function(object, assay = "RNA", layer = "counts", features = NUL
 
 # Knockoff genes would have to pass through whatever has integrated the samples, and cannot.
 integration_in <- function(object) {
+  if (!methods::is(object, "Seurat")) return(character())
   found <- grep("integrated|harmony|mnn|scvi|scanvi", c(SeuratObject::Reductions(object), SeuratObject::Assays(object)),
                 ignore.case = TRUE, value = TRUE)
   if (!length(found)) return(character())
@@ -30,18 +31,40 @@ integration_in <- function(object) {
 sce_input <- function(object, assay = "counts", features = NULL, batch = NULL) {
   for (package in c("SingleCellExperiment", "SummarizedExperiment", "S4Vectors")) refuse_absent(package)
   counts <- sce_counts(object, assay)
-  labels <- if (is.null(batch)) NULL else column_of(SummarizedExperiment::colData(object), batch)
+  labels <- if (is.null(batch)) NULL else column_of(SummarizedExperiment::colData(object), batch, "batch")
   read <- read_matrix(counts, pick(features, rownames(object)), paste0("assay '", assay, "'"))
   new_input(read$counts, read$totals, labels, batch, selection_of(features))
 }
 
 sce_counts <- function(object, assay) {
   known <- SummarizedExperiment::assayNames(object)
-  if (length(assay) != 1 || !assay %in% known) {
-    stop("This object has no assay '", paste(assay, collapse = ", "), "'. It has: ", listed(known),
-         ". Pass assay = \"...\" with raw counts.", call. = FALSE)
+  if (!one_text(assay, "assay") %in% known) {
+    refuse("This object has no assay '", assay, "'. It has: ", listed(known), ". Pass assay = \"...\" with raw counts.")
   }
-  SummarizedExperiment::assay(object, assay)
+  refuse_no_genes(SummarizedExperiment::assay(object, assay))
+}
+
+# Which of the two classes of objects this is, or what else.
+kind_of <- function(object) {
+  package <- attr(class(object), "package")
+  if (!is.null(package) && package != ".GlobalEnv") refuse_absent(package)
+  for (kind in c("Seurat", "SingleCellExperiment")) if (methods::is(object, kind)) return(kind)
+  class(object)[1]
+}
+
+# Names of the cells, no two alike.
+cells_of <- function(object) {
+  if (is.null(colnames(object))) as.character(seq_len(ncol(object))) else make.unique(colnames(object))
+}
+
+# A Seurat object with the counts and the metadata of a SingleCellExperiment.
+seurat_of <- function(object, assay = "counts") {
+  for (package in c("SingleCellExperiment", "SummarizedExperiment", "SeuratObject")) refuse_absent(package)
+  counts <- read_matrix(sce_counts(object, assay), NULL, paste0("assay '", assay, "'"))$counts
+  colnames(counts) <- cells_of(counts)
+  columns <- Filter(function(column) is.atomic(column) || is.factor(column), as.list(SummarizedExperiment::colData(object)))
+  metadata <- as.data.frame(columns, row.names = colnames(counts), optional = TRUE)
+  SeuratObject::CreateSeuratObject(counts, meta.data = if (length(columns)) metadata)
 }
 
 matrix_input <- function(counts, features = NULL, batch = NULL) {
@@ -58,11 +81,14 @@ taken_from <- function(assay, source) {
   paste0("Assay '", assay, "' holds no raw counts: they are taken from assay '", source, "'.")
 }
 
+ADD_COUNTS <- "Raw counts are needed; add them: obj[[\"RNA\"]] <- CreateAssay5Object(counts)"
+
 known_assay <- function(object, assay) {
   known <- SeuratObject::Assays(object)
-  if (length(assay) == 1 && assay %in% known) return(known)
-  stop("This object has no assay '", paste(assay, collapse = ", "), "'. It has: ", listed(known),
-       ". Pass assay = \"", known[1], "\".", call. = FALSE)
+  if (one_text(assay, "assay") %in% known) return(assay)
+  with_counts <- Filter(function(name) !inherits(object[[name]], "SCTAssay"), known)
+  refuse("This object has no assay '", assay, "'. It has: ", listed(known), if (length(with_counts)) paste0(
+    ". Pass assay = \"", with_counts[1], "\".") else paste0(", with corrected counts. ", ADD_COUNTS))
 }
 
 # Genes are named, and are the rows.
@@ -77,20 +103,26 @@ refuse_no_genes <- function(counts) {
     stop("The matrix seems to have cells in its rows (", listed(rownames(counts)[1:2]), ") and genes in its columns; ",
          "genes x cells is needed. Turn it: Matrix::t(counts)", call. = FALSE)
   }
+  counts
 }
 
 # Which assay and which of its layers hold raw counts. Corrected counts (SCT) and integrated data are none.
 counts_assay <- function(object, assay, layer) {
-  known <- known_assay(object, assay)
+  known_assay(object, assay)
+  of_sct <- inherits(object[[assay]], "SCTAssay")
+  named <- SeuratObject::Layers(object[[assay]])
   for (name in unique(c(assay, "RNA"))) {
-    if (!name %in% known || inherits(object[[name]], "SCTAssay")) next
+    if (!name %in% SeuratObject::Assays(object) || inherits(object[[name]], "SCTAssay")) next
     layers <- count_layers(object[[name]], layer, name)
     if (length(layers)) return(list(assay = name, layers = layers))
   }
-  stop("Assay '", assay, "' has no raw counts (", if (inherits(object[[assay]], "SCTAssay")) "SCT holds corrected counts, "
-       else "", "layers: ", listed(SeuratObject::Layers(object[[assay]])), "), and there is no assay 'RNA' to take them ",
-       "from. Raw counts are needed: the null genes are drawn from count distributions. Pass an assay and layer that ",
-       "have them.", call. = FALSE)
+  if (layer != "counts" && !of_sct) {
+    refuse("Assay '", assay, "' has no layer '", layer, "'. It has: ", listed(named), ". Leave layer out, or pass that ",
+           "which has raw counts.")
+  }
+  stop("Assay '", assay, "' has no raw counts (", if (of_sct) "SCT holds corrected counts, ", "layers: ", listed(named),
+       "), and there is no ", if (assay != "RNA") "assay 'RNA' to take them from" else "other assay to take them from",
+       ". ", ADD_COUNTS, call. = FALSE)
 }
 
 # The layer itself, or the parts it is split into.
@@ -107,6 +139,7 @@ count_layers <- function(assay, layer, assay_name) {
 # Genes that take part: those given, else the variable features, else none, for the engine to select.
 seurat_features <- function(object, assays, genes, features) {
   if (!is.null(features)) {
+    some_names(features, "features")
     dashed <- gsub("_", "-", features, fixed = TRUE) # Seurat renames genes so
     features <- ifelse(features %in% genes, features, dashed)
     return(list(features = pick(features, genes), selection = selection_of(features), notes = character()))
@@ -250,7 +283,7 @@ refuse_unusable <- function(counts) {
 # Genes that were asked for, in the order of the rows: the draws of a seed follow that order.
 pick <- function(features, genes) {
   if (is.null(features)) return(NULL)
-  absent <- setdiff(features, genes)
+  absent <- setdiff(some_names(features, "features"), genes)
   if (length(absent)) {
     stop(length(absent), " of the features are no genes of this object: ", listed(absent), ".", call. = FALSE)
   }
@@ -259,12 +292,9 @@ pick <- function(features, genes) {
 
 selection_of <- function(features) if (is.null(features)) NULL else "features"
 
-column_of <- function(frame, name) {
-  if (!is.character(name) || length(name) != 1 || !name %in% colnames(frame)) {
-    stop("There is no column '", paste(name, collapse = ", "), "' in the cell metadata. There are: ",
-         listed(colnames(frame)), ".", call. = FALSE)
-  }
-  frame[[name]]
+column_of <- function(frame, name, argument) {
+  if (one_text(name, argument) %in% colnames(frame)) return(frame[[name]])
+  refuse("There is no column '", name, "' in the cell metadata. There are: ", listed(colnames(frame)), ".")
 }
 
 refuse_absent <- function(package) {

@@ -1,8 +1,9 @@
 # Calling Python: plain arrays go there, plain vectors come back.
 
 cluster_input <- function(input, asked, verbose) {
+  knockoffs <- python_knockoffs(asked$knockoffs, input)
   found <- call_engine("cluster", python_matrix(input), asked$options, n_top_genes = asked$n_top_genes,
-                       knockoffs = python_knockoffs(asked$knockoffs, input), say = if (verbose) tell)
+                       knockoffs = knockoffs, say = if (verbose) tell)
   for (text in unlist(found$messages)) warning(text, call. = FALSE)
   list(labels = labels_of(found$labels, input$cells), record = record_of(found, input))
 }
@@ -16,6 +17,7 @@ python_matrix <- function(input) {
 
 python_knockoffs <- function(knockoffs, input) {
   if (is.null(knockoffs)) return(NULL)
+  if (length(dim(knockoffs)) != 2) refuse("knockoffs is ", shown(knockoffs), "; a matrix of counts is needed.")
   if (!identical(dim(knockoffs), c(length(input$genes), length(input$cells)))) {
     stop("knockoffs has ", paste(dim(knockoffs), collapse = " x "), " entries; one row for each of the ",
          length(input$genes), " selected genes and one column for each of the ", length(input$cells),

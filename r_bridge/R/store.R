@@ -61,9 +61,9 @@ call_text <- function(call) {
   sub(".Seurat(", "(", text, fixed = TRUE)
 }
 
-store_in_sce <- function(object, result) {
+store_in_sce <- function(object, result, column = "recall_clusters") {
   labels <- unname(result$labels)
-  SummarizedExperiment::colData(object)[["recall_clusters"]] <- labels
+  SummarizedExperiment::colData(object)[[column]] <- labels
   SingleCellExperiment::colLabels(object) <- labels
   S4Vectors::metadata(object)[["recall"]] <- result$record
   object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -162,7 +163,7 @@ def _refuse_meaningless(given_options: list[str], algorithm: str) -> None:
 
 
 def cluster_file(source: Path, target: Path, request: Request, beside: Beside, *, command: str, quiet: bool) -> None:
-    """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with a Seurat object."""
+    """Cluster one file and write the labelled file: .h5ad, .zarr, or .rds with an object of R."""
     beside.refuse_unfit(source, target)
     key = request.final_key
     with ExitStack() as stack:
@@ -236,11 +237,18 @@ def _colours(adata: AnnData, key: str) -> list[tuple[str, str]]:
 
 
 def _cluster_seurat(source: Path, target: Path, request: Request, *, quiet: bool) -> AnnData:
-    """Cluster the Seurat object of an .rds file and write it with its labels."""
+    """Cluster the object of R in an .rds file and write it with its labels."""
     from recall_py import seurat
+    from recall_py.seurat._clusters import warn_of_integration
 
     robj = read_seurat(source, target)
-    adata = seurat.to_anndata(robj)
+    warn_of_integration(robj)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        adata = seurat.to_anndata(robj)
+    if not quiet:
+        for note in notes:
+            typer.echo(str(note.message))
     if request.drop_empty_cells:
         adata = adata[_cells_with_counts(adata, request.layer, quiet=quiet)].copy()
     refuse_labels_of_others(adata, request.final_key)
@@ -266,7 +274,7 @@ def refuse_labels_of_others(adata: AnnData, column: str) -> None:
 
 
 def read_seurat(source: Path, target: Path) -> Any:
-    """The Seurat object of an .rds file that is to be written to another."""
+    """The object of an .rds file that is to be written to another."""
     from recall_py import seurat
 
     if not source.suffix.lower() == target.suffix.lower() == ".rds":

@@ -21,7 +21,8 @@ from recall_py.cli.errors import reported_errors
 from recall_py.cli.h5mu import SUFFIX, describe_h5mu, done_on_h5mu
 from recall_py.cli.options import GroupedHelp, In, given, takes
 from recall_py.cli.paths import PAGE, refuse_clashes, refuse_unwritable, target_file
-from recall_py.cli.rds import done_on_rds
+from recall_py.cli.rds import SUFFIX as RDS
+from recall_py.cli.rds import describe_rds, done_on_rds, refuse_rds
 from recall_py.cli.summary import write_json
 from recall_py.run.options import flags
 from recall_py.run.removed import OF_OLD_TESTS
@@ -93,7 +94,7 @@ def _root(
 def cluster(context: typer.Context, source: In, **options: Any) -> None:
     """Cluster the graph in IN, and merge what null cells would explain as well. Start here, with --resolution auto.
 
-    Where IN has no graph, one is made and stored with a UMAP. IN and OUT may be .rds files with a Seurat object, where
+    Where IN has no graph, one is made and stored with a UMAP. IN and OUT may be .rds files with an object of R, where
     R, Seurat 5 and rpy2 are (pip install 'recall-py[r]'): then Seurat clusters its own graph, named by --obsp, at
     resolution 0.8 by Louvain unless said otherwise, and the labels are seurat_clusters.
     """
@@ -189,7 +190,7 @@ def test(context: typer.Context, source: In, **options: Any) -> None:
 def knockoffs(context: typer.Context, source: In, **options: Any) -> None:
     """Write the selected genes of IN and one knockoff for each, as raw counts."""
     with reported_errors(context):
-        target = target_file(source, options["output"])
+        target = target_file(source, options["output"], suffixes=(".h5ad", ".zarr"))
         knockoffs_command.knockoffs_file(source, target, given(context), json=options["json"], quiet=options["quiet"])
 
 
@@ -209,6 +210,10 @@ def export(context: typer.Context, source: In, **options: Any) -> None:
             raise ValueError(_NO_TOOL)
         if options["terms"] is not None and tools != ["cellxgene"]:
             raise ValueError(_TERMS)
+        in_python = (
+            "recall_py.seurat.to_anndata(recall_py.seurat.read_rds(IN)).write_h5ad(OUT) in Python, then cluster OUT"
+        )
+        refuse_rds(source, "holds no labels that export could write for another tool", in_python)
         target = target_file(source, options["output"], suffixes=(".h5ad",))
         own = {name: options[name] for name in ("terms", "json", "quiet")}
         export_command.export_file(source, target, options["layer"], tool=tools[0], **own)
@@ -221,6 +226,7 @@ def demo(context: typer.Context, source: In, **options: Any) -> None:
     from recall_py.cli.demo import demo_file
 
     with reported_errors(context):
+        refuse_rds(source, "has no demo", f"recall-py cluster {source} -o labelled.rds --report report.html")
         asked = {"resolution": options["resolution"], **given(context)}
         demo_file(source, options["output"], run.clustering(asked), json=options["json"])
 
@@ -237,6 +243,9 @@ def report(
 ) -> None:
     """Write an HTML page about a result: what was found, how sure it is, pictures, tables, and how to get it again."""
     with reported_errors(context):
+        key, page = options["key"] or "seurat_clusters", options["output"] or "report.html"
+        again = f"recall-py test {source} --groupby {key} --report {page}"
+        refuse_rds(source, "keeps tables of a result, and not what a page is drawn from", again)
         target = target_file(source, options["output"], suffixes=PAGE)
         report_command.report_file(source, target, options["key"], json=options["json"], quiet=options["quiet"])
 
@@ -257,6 +266,8 @@ def info(
         asked = {name: options[name] for name in ("layer", "n_top_genes")}
         if source.suffix.lower() == SUFFIX:
             facts = describe_h5mu(source, modality=options["modality"], **asked)
+        elif source.suffix.lower() == RDS:
+            facts = describe_rds(source, layer=options["layer"])
         else:
             facts = describe_file(source, **asked)
         _tell("info", facts, source, options["json"])

@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from recall_py.cli.paths import refuse_clashes, refuse_unwritable
+from recall_py.cli.rds import stored
 from recall_py.cli.summary import write_json
-from recall_py.files.containers import stored
 from recall_py.files.store import opened
 
 

@@ -11,10 +11,11 @@ import pandas as pd
 from recall_py.adata.programmes import USUAL
 from recall_py.method.params import ALPHA
 from recall_py.run.observe import CalibrationWarning
+from recall_py.seurat._clusters import kind_of
 from recall_py.seurat._values import array, in_r, robjects, to_r, view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from anndata import AnnData
 
@@ -95,7 +96,7 @@ def find_clusters_calibrated(
             "cluster.name": cluster_name,
             **_reading(batch, features, assay, layer),
         },
-        {"seed": random_state, "cores": n_jobs, "programmes": programmes, "alpha": alpha},
+        {"random.seed": random_state, "cores": n_jobs, "programmes": programmes, "alpha": alpha},
         say=say,
     )
     return found.robj
@@ -125,11 +126,12 @@ def merge_clusters(
     Parameters
     ----------
     robj
-        Seurat v5 object held by rpy2. Not changed.
+        Seurat v5 object or SingleCellExperiment held by rpy2. Not changed.
     group_by
-        Column of the metadata with the labels; ``"ident"`` for the identities.
+        Column of the metadata with the labels; ``"ident"`` for the identities of a Seurat object.
     graph_name
-        Graph that says which labels are neighbours; by default that of the default assay, if it has these cells.
+        Graph that says which labels are neighbours; by default that of the default assay, if it has these cells. A
+        SingleCellExperiment has none.
     cluster_name
         Column of the metadata to write to; by default `group_by` with ``"_merged"`` added.
     random_state, batch, features, assay, layer, programmes, alpha, n_jobs, say
@@ -140,7 +142,7 @@ def merge_clusters(
     Returns
     -------
     A new object with the merged labels in the column and as identities, and the record of the run in
-    ``Misc(obj, "recall_merges")``.
+    ``Misc(obj, "recall_merges")``; in a SingleCellExperiment in ``colData`` and ``metadata``.
 
     Raises
     ------
@@ -154,7 +156,7 @@ def merge_clusters(
     found = merged(
         robj,
         {**labels, **_reading(batch, features, assay, layer)},
-        {"seed": random_state, "cores": n_jobs, "programmes": programmes, "alpha": alpha, **options},
+        {"random.seed": random_state, "cores": n_jobs, "programmes": programmes, "alpha": alpha, **options},
         say=say,
     )
     return found.robj
@@ -202,7 +204,7 @@ def test_clusters(
         robj,
         {"group.by": group_by, "graph.name": graph_name, **_reading(batch, features, assay, layer)},
         {
-            "seed": random_state,
+            "random.seed": random_state,
             "cores": n_jobs,
             "programmes": programmes,
             "alpha": alpha,
@@ -229,34 +231,64 @@ def calibrated(
 
     with in_r() as r:
         checked = _checked(r, options)
-        given = _call(r, "graph_clusters", robj, {**asked, "random.seed": options["seed"], "verbose": False})
+        own = {name: options[name] for name in ("random.seed", "programmes", "alpha")}
+        given = _call(r, "graph_clusters", robj, {**asked, **own, "verbose": False})
+        _tell(given.rx2("notes"), say)
         record = _compared(r, given, checked, entry.merged_adata, say)
-        columns = [given.rx2("column")[0], *([] if only_column else ["seurat_clusters"])]
+        columns = _columns(given.rx2("column")[0], only_column=only_column)
         return _stored(r, robj, given, record, "FindClustersCalibrated", {**asked, **options}, columns)
 
 
 def merged(
     robj: Any, asked: Mapping[str, Any], options: Mapping[str, Any], *, say: Callable[[str], object] | None = None
 ) -> Calibrated:
-    """Merge labels of a Seurat object."""
+    """Merge labels of a Seurat object or SingleCellExperiment."""
     from recall_py.seurat import pairs_from_r as entry
 
     with in_r() as r:
         checked = _checked(r, options)
-        given = _call(r, "object_labels", robj, asked)
+        given = _labels(r, robj, asked)
+        _tell(given.rx2("notes"), say)
         record = _compared(r, given, checked, entry.merged_adata, say)
+        if kind_of(robj) != "Seurat":
+            made = r("store_merges_in_sce")(robj, given, to_r(entry.found_of(record)))
+            return Calibrated(made, _with_cells(record, given), str(record.uns["key"]))
         return _stored(r, robj, given, record, "MergeClusters", {**asked, **options}, [given.rx2("column")[0]])
 
 
-def tested(robj: Any, asked: Mapping[str, Any], options: Mapping[str, Any]) -> Calibrated:
-    """Test labels of a Seurat object."""
+def tested(
+    robj: Any, asked: Mapping[str, Any], options: Mapping[str, Any], *, say: Callable[[str], object] | None = None
+) -> Calibrated:
+    """Test labels of a Seurat object or SingleCellExperiment."""
     from recall_py.seurat import pairs_from_r as entry
 
     with in_r() as r:
         checked = _checked(r, options)
-        given = _call(r, "object_labels", robj, asked)
-        record = _compared(r, given, checked, entry.tested_adata, None)
+        given = _labels(r, robj, asked)
+        _tell(given.rx2("notes"), say)
+        record = _compared(r, given, checked, entry.tested_adata)
         return Calibrated(robj, record, str(record.uns["key"]))
+
+
+def calibrated_with_graph(
+    robj: Any,
+    asked: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    only_column: bool = False,
+    say: Callable[[str], object] | None = None,
+) -> Calibrated:
+    """As :func:`calibrated`; where the object has no graph, as a SingleCellExperiment, Seurat's own steps make one."""
+    if kind_of(robj) == "Seurat":
+        made, note = with_a_graph(robj)
+        _tell([note] if note else [], say)
+        return calibrated(made, asked, options, only_column=only_column, say=say)
+    with in_r() as r:
+        made = r("seurat_of")(robj, asked["layer"])
+    found = calibrated_with_graph(made, {**asked, "layer": "counts"}, options, only_column=only_column, say=say)
+    with in_r() as r:
+        columns = _columns(found.key, only_column=only_column)
+        return found._replace(robj=r("clusters_to_sce")(robj, found.robj, to_r(columns)))
 
 
 def with_a_graph(robj: Any) -> tuple[Any, str]:
@@ -282,6 +314,31 @@ def _reading(
     return {"batch": batch, "features": chosen, "assay": assay, "layer": layer}
 
 
+def _labels(r: Callable[[str], Any], robj: Any, asked: Mapping[str, Any]) -> Any:
+    """Labels of an object, with what is compared of them."""
+    if kind_of(robj) == "Seurat":
+        return _call(r, "object_labels", robj, asked)
+    if asked.get("graph.name") is not None:
+        msg = "A SingleCellExperiment holds no neighbour graph: name none. Labels are neighbours by their profiles."
+        raise ValueError(msg)
+    names = ("group.by", "features", "batch", "cluster.name")
+    assay = asked.get("assay") or asked["layer"]
+    return _call(r, "sce_labels", robj, {**{name: asked.get(name) for name in names}, "assay": assay})
+
+
+def _tell(notes: Iterable[Any], say: Callable[[str], object] | None) -> None:
+    """Notes about what is read, where lines of text go; else as warnings."""
+    for note in notes:
+        if say is None:
+            warnings.warn(str(note), UserWarning, stacklevel=5)
+        else:
+            say(str(note))
+
+
+def _columns(key: str, *, only_column: bool) -> list[str]:
+    return [key, *([] if only_column else ["seurat_clusters"])]
+
+
 def _call(r: Callable[[str], Any], name: str, robj: Any, asked: Mapping[str, Any]) -> Any:
     return r(name)(robj, **{argument: to_r(value) for argument, value in asked.items()})
 
@@ -291,7 +348,7 @@ def _checked(r: Callable[[str], Any], options: Mapping[str, Any]) -> dict[str, A
     names = [options["programmes"]] if isinstance(options["programmes"], str) else list(options["programmes"])
     r("pair_options")(**{name: to_r(value) for name, value in {**options, "programmes": names}.items()})
     return {
-        "seed": options["seed"],
+        "seed": options["random.seed"],
         "n_jobs": options["cores"],
         "programmes": names,
         "alpha": options["alpha"],
@@ -306,13 +363,11 @@ def _compared(
     given: Any,
     options: Mapping[str, Any],
     compare: Callable[..., AnnData],
-    say: Callable[[str], object] | None,
+    say: Callable[[str], object] | None = None,
 ) -> AnnData:
     """What the engine finds of the labels."""
     from recall_py.seurat.pairs_from_r import sampled
 
-    for note in given.rx2("notes"):
-        warnings.warn(str(note), UserWarning, stacklevel=4)
     codes = array(given.rx2("codes"))
     graph, clustering, batches = (_or_none(given.rx2(name)) for name in ("graph", "clustering", "batches"))
     in_batches = None if batches is None else array(batches)
@@ -352,9 +407,12 @@ def _stored(
     call = f"recall_py.seurat.{'merge_clusters' if command == 'MergeClusters' else 'find_clusters_calibrated'}()"
     found = to_r(found_of(record))
     stored = r("store_clusters")(robj, given, found, command, params, call, to_r(list(columns)))
-    cells = pd.Index(_texts(given.rx2("cells")), dtype=object)
-    record.obs_names = cells
-    return Calibrated(stored, record, str(record.uns["key"]))
+    return Calibrated(stored, _with_cells(record, given), str(record.uns["key"]))
+
+
+def _with_cells(record: AnnData, given: Any) -> AnnData:
+    record.obs_names = pd.Index(_texts(given.rx2("cells")), dtype=object)
+    return record
 
 
 def _or_none(value: Any) -> Any:

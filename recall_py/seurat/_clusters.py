@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from recall_py.adata.stored import find_record, holds_merging, results
 from recall_py.arguments import RemovedError
 from recall_py.files.atomic import write_atomically
+from recall_py.run.observe import CalibrationWarning
 from recall_py.seurat._values import column_to_r, in_r, robjects, to_r, view
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ def find_clusters(
     }
     chosen = None if features is None else list(features)
     with in_r() as r:
-        for text in r("integration_in")(robj):
-            warnings.warn(str(text), UserWarning, stacklevel=2)
+        warn_of_integration(robj)
         read = r("seurat_input")(robj, assay, layer, to_r(chosen), to_r(batch))
         for note in read.rx2("notes"):
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -130,14 +130,15 @@ def labels_to_seurat(adata: AnnData, robj: Any, key: str = "recall_clusters") ->
     adata
         With labels in ``obs[key]``.
     robj
-        Seurat object held by rpy2, with these cells. Not changed.
+        Seurat object or SingleCellExperiment held by rpy2, with these cells. Not changed.
     key
         Column of ``obs``, and of the metadata that the labels go to.
 
     Returns
     -------
     A new object with the labels in ``meta.data[[key]]`` and as identities; cells that `adata` has not have none. Where
-    ``tl.recall`` made the labels, the record of the search is in ``Misc(obj, "recall")``.
+    ``tl.recall`` made the labels, the record of the search is in ``Misc(obj, "recall")``. In a SingleCellExperiment
+    they are in ``colData`` and ``metadata``.
 
     Raises
     ------
@@ -152,10 +153,10 @@ def labels_to_seurat(adata: AnnData, robj: Any, key: str = "recall_clusters") ->
         msg = f"obs[{key!r}] does not exist. Columns of obs: {', '.join(map(str, adata.obs.columns)) or 'none'}."
         raise KeyError(msg)
     with in_r() as r:
-        cells = [str(cell) for cell in r("colnames")(robj)]
+        cells = [str(cell) for cell in r("cells_of")(robj)]
         unknown = adata.obs_names.difference(cells)
         if len(unknown):
-            msg = f"{len(unknown)} cells of adata are not in the Seurat object, such as {unknown[0]!r}."
+            msg = f"{len(unknown)} cells of adata are not in the object of R, such as {unknown[0]!r}."
             raise ValueError(msg)
         labels = adata.obs[key].astype("category").reindex(cells)
         record = robjects().NULL
@@ -163,6 +164,7 @@ def labels_to_seurat(adata: AnnData, robj: Any, key: str = "recall_clusters") ->
             nothing_read = robjects().ListVector({})
             record = r("record_of")(to_r(r_entry.record_of(adata, key)), nothing_read)
         add = """function(object, key, labels, record) {
+            if (kind_of(object) != "Seurat") return(store_in_sce(object, list(labels = labels, record = record), key))
             names(labels) <- colnames(object)
             object[[key]] <- labels
             SeuratObject::Idents(object) <- key
@@ -173,14 +175,14 @@ def labels_to_seurat(adata: AnnData, robj: Any, key: str = "recall_clusters") ->
 
 
 def read_rds(path: Path) -> Any:
-    """A Seurat object from an .rds file.
+    """A Seurat object or SingleCellExperiment from an .rds file.
 
     Raises
     ------
     ImportError
         Without rpy2, R or SeuratObject, with what to install.
     ValueError
-        If the file does not exist, is not an .rds file or holds no Seurat object.
+        If the file does not exist, is not an .rds file or holds another object.
     """
     if not path.is_file():
         msg = f"{path} does not exist or is not a file."
@@ -188,14 +190,27 @@ def read_rds(path: Path) -> Any:
     try:
         with in_r() as r:
             robj = r("readRDS")(str(path))
-            kind = str(r("class")(robj)[0])
     except ValueError as error:
         msg = f"{path} is not a readable .rds file ({error})."
         raise ValueError(msg) from error
-    if kind != "Seurat":
-        msg = f"{path} holds an object of class {kind}, not a Seurat object."
+    kind = kind_of(robj)
+    if kind not in ("Seurat", "SingleCellExperiment"):
+        msg = f"{path} holds an object of class {kind}, neither a Seurat object nor a SingleCellExperiment."
         raise ValueError(msg)
     return robj
+
+
+def warn_of_integration(robj: Any) -> None:
+    """Warn where samples were integrated, which knockoff genes cannot pass through."""
+    with in_r() as r:
+        for text in r("integration_in")(robj):
+            warnings.warn(CalibrationWarning("{text}", text=str(text)), stacklevel=3)
+
+
+def kind_of(robj: Any) -> str:
+    """``"Seurat"``, ``"SingleCellExperiment"``, also for what is derived from them, or the class of another object."""
+    with in_r() as r:
+        return str(r("kind_of")(robj)[0])
 
 
 def write_rds(robj: Any, path: Path) -> None:

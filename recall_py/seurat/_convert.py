@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,20 +26,21 @@ _LOADINGS = {"pca": "PCs"}
 
 
 def to_anndata(robj: Any, *, assay: str = "RNA", layer: str = "counts") -> AnnData:
-    """A Seurat object as AnnData with raw counts.
+    """A Seurat object or SingleCellExperiment as AnnData with raw counts.
 
     Parameters
     ----------
     robj
-        Seurat v5 object held by rpy2. Not changed.
+        Seurat v5 object or SingleCellExperiment held by rpy2. Not changed.
     assay, layer
-        Where the raw counts are.
+        Where the raw counts are; in a SingleCellExperiment `layer` is the assay.
 
     Returns
     -------
-    AnnData with the cells of the assay: counts in ``X``, the metadata in ``obs`` (factors as categories, integers,
-    truth values, text; nullable where something is missing), the reductions in ``obsm`` (``X_pca``, ...) and their
-    loadings in ``varm``, and, where there are variable features, ``var["highly_variable"]`` and their rank.
+    AnnData with the cells of the assay and the genes that all its layers have: counts in ``X``, the metadata in
+    ``obs`` (factors as categories, integers, truth values, text; nullable where something is missing), the reductions
+    in ``obsm`` (``X_pca``, ...) and their loadings in ``varm``, and, where there are variable features,
+    ``var["highly_variable"]`` and their rank.
 
     Raises
     ------
@@ -50,10 +52,15 @@ def to_anndata(robj: Any, *, assay: str = "RNA", layer: str = "counts") -> AnnDa
     import anndata as ad
 
     with in_r() as r:
+        if r("kind_of")(robj)[0] == "SingleCellExperiment":
+            robj, assay, layer = r("seurat_of")(robj, layer), "RNA", "counts"
         source = r("counts_assay")(robj, assay, layer)
         name = str(source.rx2("assay")[0])
         part = r("function(obj, name) obj[[name]]")(robj, name)
-        genes = [str(gene) for gene in r("rownames")(part)]
+        shared = r("shared_features")(part, source.rx2("layers"), r("rownames")(part))
+        for note in [*r("taken_from")(assay, name), *shared.rx2("notes")]:
+            warnings.warn(str(note), UserWarning, stacklevel=2)
+        genes = [str(gene) for gene in shared.rx2("features")]
         cells = [str(cell) for cell in r("colnames")(part)]
         read = r("join_layers")(part, source.rx2("layers"), to_r(genes), to_r(cells), name).rx2("counts")
         vectors = tuple(array(read.slots[slot]) for slot in ("x", "i", "p"))
@@ -64,7 +71,9 @@ def to_anndata(robj: Any, *, assay: str = "RNA", layer: str = "counts") -> AnnDa
         obs = pd.DataFrame(index=pd.Index(cells, dtype=object))
         for column, kind in zip(metadata.names, kinds, strict=True):
             obs[column] = column_to_python(metadata.rx2(column), str(column), str(kind))
-        variable = [str(gene) for gene in r("SeuratObject::VariableFeatures")(part)]
+        default = r("SeuratObject::DefaultAssay")(robj)[0]
+        chosen = r("seurat_features")(robj, to_r([assay, name, default]), to_r(genes), to_r(None))
+        variable = [str(gene) for gene in r("function(found) as.character(found$features)")(chosen)]
         adata = ad.AnnData(counts, obs=obs, var=_genes(genes, variable))
         adata.uns[_SLOT] = {"assay": name, "reductions": {}}
         for reduction in r("function(obj) as.character(SeuratObject::Reductions(obj))")(robj):

@@ -19,7 +19,7 @@ INSTALL = (
 )
 _R_CODE = (Path(__file__).parents[1] / "_r", Path(__file__).parents[2] / "r_bridge" / "R")
 """Where the R code is that reads and writes Seurat objects: in an installed wheel, and in a checkout."""
-_FILES = ("input.R", "check.R", "calibrated.R", "store.R")
+_FILES = ("input.R", "check.R", "calibrated.R", "describe.R", "store.R")
 _LARGEST_INTEGER = 2**31 - 1
 
 
@@ -54,14 +54,19 @@ def in_r() -> Iterator[Callable[[str], Any]]:
         For an error of R, with its message.
     """
     found = robjects()
+    from rpy2.rinterface_lib import callbacks
     from rpy2.rinterface_lib.embedded import RRuntimeError
 
-    with found.default_converter.context():
-        environment = _bridge()
-        try:
+    printed = callbacks.consolewrite_warnerror
+    callbacks.consolewrite_warnerror = lambda _: None  # R prints its errors too, which are raised here
+    try:
+        with found.default_converter.context():
+            environment = _bridge()
             yield lambda code: found.r["eval"](found.r["parse"](text=code), environment)
-        except RRuntimeError as error:
-            raise ValueError(str(error).strip().removeprefix("Error: ").removeprefix("Error : ")) from error
+    except RRuntimeError as error:
+        raise ValueError(str(error).strip().removeprefix("Error: ").removeprefix("Error : ")) from error
+    finally:
+        callbacks.consolewrite_warnerror = printed
 
 
 @cache

@@ -115,10 +115,10 @@ def test_defaults_are_told_where_that_is_asked_for():
 
 
 @pytest.mark.parametrize("name", ["--round-counts", "--drop-empty-cells"])
-def test_what_means_nothing_to_a_seurat_object_is_refused_before_r_is_asked_for(tmp_path, name):
+def test_what_means_nothing_to_an_object_of_r_is_refused_before_r_is_asked_for(tmp_path, name):
     run = recall("cluster", tmp_path / "in.rds", "-o", tmp_path / "out.rds", name)
     assert run.returncode == 2
-    assert f"{name} means nothing to a Seurat object" in run.stderr
+    assert f"{name} means nothing to an object of R" in run.stderr
 
 
 def test_programmes_of_a_seurat_object_are_those_of_the_table():

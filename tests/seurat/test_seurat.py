@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import searches
+from command import recall
 from golden import golden, shared_folder
 from scipy import sparse
 
@@ -136,7 +137,7 @@ def test_bad_input_is_an_error_with_the_sentence_of_r(ro, pbmc):
         seurat.find_clusters(robj, assay="nosuch")
     with pytest.raises(ValueError, match="Unknown strategy"):
         seurat.find_clusters(robj, strategy="nosuch")
-    with pytest.raises(ValueError, match="cells of adata are not in the Seurat object, such as 'x'"):
+    with pytest.raises(ValueError, match="cells of adata are not in the object of R, such as 'x'"):
         seurat.labels_to_seurat(ad.AnnData(np.ones((1, 2)), obs=pd.DataFrame({"k": ["a"]}, index=["x"])), robj, "k")
     with pytest.raises(ValueError, match="X holds values that are no counts"):
         seurat.to_seurat(ad.AnnData(np.array([[0.5, 1], [2, 3]])))
@@ -365,8 +366,9 @@ def test_command_line_clusters_merges_and_tests_as_r_does(ro, pbmc, with_graph, 
     assert "pairs are supported by their genes" in done.stdout, done.stderr
     for arguments, said in [
         (("cluster", source, "-o", target, "--method", "knockoffs"), "recall-py recall"),
-        (("cluster", source, "-o", target, "--flavor", "igraph"), "--flavor means nothing to a Seurat object"),
-        (("cluster", source, "-o", target, "--obsp", "nosuch"), "no graph 'nosuch'. It has: RNA_nn, RNA_snn"),
+        (("cluster", source, "-o", target, "--flavor", "igraph"), "--flavor means nothing to an object of R"),
+        (("cluster", source, "-o", target, "--obsp", "nosuch"), 'It has: RNA_nn, RNA_snn. Pass --obsp "RNA_snn"'),
+        (("cluster", source, "-o", target, "--n-jobs", 0), "error: --n-jobs is 0; one whole number from 1 on"),
         (("test", source, "--groupby", "text", "-o", target), "-o means nothing here"),
     ]:
         done = run_command(*arguments)
@@ -374,12 +376,76 @@ def test_command_line_clusters_merges_and_tests_as_r_does(ro, pbmc, with_graph, 
         assert said in done.stderr
 
 
+def test_command_line_does_the_same_in_a_single_cell_experiment(ro, pbmc, tmp_path):
+    robj, adata = pbmc
+    made = """function(object) {
+        suppressPackageStartupMessages(library(SingleCellExperiment))
+        counts <- unname(SeuratObject::LayerData(object, layer = "counts"))
+        rownames(counts) <- rownames(object) # the cells have no names
+        cut <- rep(c("b", "a", "c"), length.out = ncol(object))
+        SingleCellExperiment(list(counts = counts), colData = DataFrame(cut = cut))
+    }"""
+    source, bare, target = (tmp_path / name for name in ("sce.rds", "bare.rds", "labelled.rds"))
+    ro.r["saveRDS"](ro.r(made)(robj), str(source))
+    ro.r["saveRDS"](robj, str(bare))
+    column = "function(object, name) as.character(SummarizedExperiment::colData(object)[[name]])"
+
+    def labels(path, name):
+        return list(ro.r(column)(ro.r["readRDS"](str(path)), name))
+
+    done = recall("cluster", source, "-o", target)
+    assert done.returncode == 0, done.stderr
+    assert "The object had no neighbour graph: made by NormalizeData" in done.stdout
+    assert recall("cluster", bare, "-o", tmp_path / "of_seurat.rds").returncode == 0
+    of_seurat = frame_of(ro, ro.r["readRDS"](str(tmp_path / "of_seurat.rds")), "seurat_clusters")
+    assert labels(target, "seurat_clusters") == list(ro.r["as.character"](of_seurat))
+    facts = recall("info", target).stdout
+    assert "assay 'counts': raw integer counts" in facts
+    assert f"clusters, merged from {len(set(labels(target, 'RNA_snn_res.0.8')))}" in facts
+
+    page = tmp_path / "page.html"
+    done = recall("merge", source, "-o", tmp_path / "merged.rds", "--groupby", "cut", "--report", page)
+    assert done.returncode == 0, done.stderr
+    adata.obs["cut"] = pd.Categorical(labels(source, "cut"))
+    tl.merge_clusters(adata, "cut")
+    assert labels(tmp_path / "merged.rds", "cut_merged") == adata.obs["cut_merged"].tolist()
+    assert page.is_file()
+    assert "of 3 pairs are supported" in recall("test", source, "--groupby", "cut").stdout
+    done = recall("recall", source, "-o", tmp_path / "searched.rds", "--resolution", 2)
+    assert done.returncode == 0, done.stderr
+    tl.recall(adata, 2)
+    assert labels(tmp_path / "searched.rds", "recall_clusters") == adata.obs["recall_clusters"].astype(str).tolist()
+    for arguments, said in [
+        (("merge", source, "-o", target, "--groupby", "cut", "--obsp", "x"), "holds no neighbour graph"),
+        (("cluster", source, "-o", target, "--layer", "nosuch"), "no assay 'nosuch'. It has: counts. Pass --layer"),
+        (("merge", source, "-o", target, "--groupby", "nosuch"), "no column 'nosuch'"),
+    ]:
+        done = recall(*arguments)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+def test_command_line_says_what_a_seurat_object_holds(ro, with_graph, tmp_path):
+    source = tmp_path / "cells.rds"
+    integrated = "function(object) { object[['harmony']] <- object[['pca']]; object }"
+    ro.r["saveRDS"](ro.r(integrated)(with_graph), str(source))
+    facts = recall("info", source).stdout
+    for said in ("RNA (counts, data, scale.data)", "RNA_nn, RNA_snn", "pca, harmony", "raw integer counts", "kind (2)"):
+        assert said in facts
+    assert f"recall-py cluster {source} -o labelled.rds" in facts
+    done = recall("knockoffs", source, "-o", tmp_path / "augmented.h5ad")
+    assert done.returncode == 0, done.stderr
+    assert ad.read_h5ad(tmp_path / "augmented.h5ad").n_vars == 2 * len(ro.r["rownames"](with_graph))
+    done = recall("recall", source, "-o", tmp_path / "labelled.rds", "--quiet")
+    assert "warning: This object was integrated (harmony)" in done.stderr
+
+
 def test_command_line_refuses_what_is_no_seurat_object(ro, tmp_path):
     source = tmp_path / "numbers.rds"
     ro.r["saveRDS"](ro.IntVector([1, 2]), str(source))
     done = run_command("cluster", source, "-o", tmp_path / "out.rds")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {source} holds an object of class integer, not a Seurat object")
+    assert done.stderr.startswith(f"error: {source} holds an object of class integer, neither a Seurat")
     source.write_text("nonsense")
     done = run_command("cluster", source, "-o", tmp_path / "out.rds")
     assert done.returncode == 2

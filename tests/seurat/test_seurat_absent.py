@@ -45,6 +45,21 @@ def test_command_line_does_not_mix_kinds_of_files(without_rpy2, tmp_path):
     assert "of different kinds" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        (("report", "-o", "page.html"), "recall-py test cells.rds --groupby seurat_clusters --report page.html"),
+        (("demo", "-o", "out"), "recall-py cluster cells.rds -o labelled.rds --report report.html"),
+        (("export", "--cellwhisperer", "-o", "out.h5ad"), "to_anndata"),
+    ],
+)
+def test_commands_that_an_rds_file_cannot_have_name_what_can_be_had(command, instead):
+    name, *options = command
+    done = recall(name, "cells.rds", *options)
+    assert done.returncode == 2
+    assert f"Instead: {instead}" in done.stderr or instead in done.stderr
+
+
 def test_wheels_hold_the_code_for_r_where_it_is_looked_for():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]

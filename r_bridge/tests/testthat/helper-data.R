@@ -32,6 +32,24 @@ as_seurat <- function(counts, variable = rownames(counts)) {
   object
 }
 
+# Two samples of three kinds of cells; half of the genes have more counts in the second.
+shifted_samples <- function(each = 80) {
+  counts <- kinds_of_cells(3, each, n_genes = 240)
+  shifted <- seq(2, ncol(counts), by = 2)
+  set.seed(3)
+  counts[121:240, shifted] <- counts[121:240, shifted] + stats::rpois(120 * length(shifted), 1)
+  as_seurat(methods::as(counts, "CsparseMatrix"))
+}
+
+usual_steps <- function(object, dims = 1:5, ...) {
+  quietly({
+    object <- Seurat::NormalizeData(object, verbose = FALSE)
+    object <- Seurat::ScaleData(object, verbose = FALSE)
+    object <- Seurat::RunPCA(object, npcs = 10, verbose = FALSE)
+    Seurat::FindNeighbors(object, dims = dims, verbose = FALSE, ...)
+  })
+}
+
 quietly <- function(code) suppressMessages(suppressWarnings(code))
 
 cluster_quietly <- function(object, ...) quietly(FindClustersRecall(object, ..., verbose = FALSE))

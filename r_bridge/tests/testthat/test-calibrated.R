@@ -1,14 +1,5 @@
 # Seurat's own clusters of the object's graph, merged by pairs.
 
-usual_steps <- function(object, dims = 1:5, ...) {
-  quietly({
-    object <- Seurat::NormalizeData(object, verbose = FALSE)
-    object <- Seurat::ScaleData(object, verbose = FALSE)
-    object <- Seurat::RunPCA(object, npcs = 10, verbose = FALSE)
-    Seurat::FindNeighbors(object, dims = dims, verbose = FALSE, ...)
-  })
-}
-
 with_graph <- function(k = 3, each = 60, ...) usual_steps(as_seurat(kinds_of_cells(k, each, ...)))
 
 calibrate_quietly <- function(object, ...) quietly(FindClustersCalibrated(object, ..., verbose = FALSE))
@@ -145,19 +136,19 @@ test_that("integrated layers are clustered on their own graph", {
   }
 })
 
-test_that("a reduction that corrects batches has its graph used, and the original warns of it", {
+test_that("Harmony's coordinates have their graph used, and the original warns of them", {
   skip_without_seurat()
-  object <- two_samples()
-  scores <- SeuratObject::Embeddings(object, "pca")
-  for (donor in unique(object$donor)) {
-    of_donor <- object$donor == donor
-    scores[of_donor, ] <- scale(scores[of_donor, ], scale = FALSE)
-  }
+  object <- usual_steps(shifted_samples())
+  uncorrected <- calibrate_quietly(object)
+  expect_equal(nlevels(uncorrected$seurat_clusters), 6) # three kinds of cells in two samples
+  scores <- as.matrix(utils::read.csv(test_path("harmony.csv"), row.names = 1)) # made by ../make_harmony.R
+  expect_equal(rownames(scores), colnames(object))
   object[["harmony"]] <- SeuratObject::CreateDimReducObject(scores, key = "harmony_", assay = "RNA")
-  object <- quietly(Seurat::FindNeighbors(object, reduction = "harmony", dims = 1:5, graph.name = c("h_nn", "h_snn"),
-                                          verbose = FALSE))
-  found <- calibrate_quietly(object, graph.name = "h_snn", resolution = 2)
-  expect_equal(rand_index(found$h_snn_res.2_calibrated, kind_of(found)), 1)
+  object <- quietly(Seurat::FindNeighbors(object, reduction = "harmony", dims = 1:5, verbose = FALSE))
+  for (batch in list(NULL, "donor")) {
+    found <- calibrate_quietly(object, resolution = 2, batch = batch)
+    expect_equal(rand_index(found$seurat_clusters, kind_of(found)), 1)
+  }
   expect_warning(FindClustersRecall(object, verbose = FALSE), "integrated \\(harmony\\).*FindClustersCalibrated")
 })
 
@@ -251,31 +242,28 @@ test_that("other classes have their labels merged", {
   expect_error(FindClustersCalibrated(object), "takes a Seurat object.*MergeClusters")
 })
 
-test_that("arguments that cannot be are refused in R's words, before anything is computed", {
+test_that("what is recorded of a run makes it again", {
   skip_without_seurat()
   object <- with_graph()
-  refused <- function(said, ...) expect_error(FindClustersCalibrated(object, ...), said)
-  refused("resolution is 0.4, 0.8; one number above 0 is needed", resolution = c(0.4, 0.8))
-  refused("resolution is -1", resolution = -1)
-  refused("resolution is NA", resolution = NA)
-  refused("algorithm is 5. Available: 1 or \"louvain\"", algorithm = 5)
-  refused("random.seed is -1; one whole number from 0 on", random.seed = -1)
-  refused("cores is 0; one whole number from 1 on", cores = 0)
-  refused("no graph 'nosuch'. It has: RNA_nn, RNA_snn", graph.name = "nosuch")
-  refused("no assay 'nosuch'. It has: RNA", assay = "nosuch")
-  refused("'RNA' has no raw counts", layer = "nosuch")
-  refused("no column 'nosuch'", batch = "nosuch")
-  refused("1 of the features are no genes", features = c("gene1", "nosuch"))
-  refused("programmes names nosuch", programmes = "nosuch")
-  refused("verbose is \"yes\"; TRUE or FALSE", verbose = "yes")
-  refused("cluster.name is \"a\", \"b\"; one name", cluster.name = c("a", "b"))
-  refused("Unknown argument res. Did you mean resolution", res = 2)
-  refused("group.singletons = FALSE", group.singletons = FALSE)
+  found <- calibrate_quietly(object, resolution = 3, programmes = NULL, alpha = 0.01, batch = "donor", cluster.name = "mine")
+  logged <- SeuratObject::Command(found, "FindClustersCalibrated")
+  expect_equal(logged$alpha, 0.01)
+  expect_equal(logged$programmes, character())
+  record <- found@misc$recall_merges$mine
+  expect_equal(record$params$alpha, 0.01)
+  expect_equal(nrow(record$programmes), 0)
+  expect_match(record$clustering$call, "batch = \"donor\".*programmes = NULL, alpha = 0.01", fixed = FALSE)
+  again <- quietly(eval(parse(text = record$clustering$call)))
+  expect_identical(again$mine, found$mine)
+  merged <- quietly(MergeClusters(found, "mine_start", verbose = FALSE))
+  expect_equal(SeuratObject::Command(merged, "MergeClusters", "programmes"), c("cell_cycle", "mitochondrial"))
+})
+
+test_that("an object that Seurat made long ago, and one without a graph", {
+  skip_without_seurat()
   expect_error(FindClustersCalibrated(as_seurat(kinds_of_cells())), "no graph 'RNA_snn', nor any other. Make one first")
-  expect_error(FindClustersCalibrated(1), "takes a Seurat object")
-  expect_error(MergeClusters(object, c("donor", "depth")), "group.by is \"donor\", \"depth\"; one name")
-  expect_error(MergeClusters(object, "nosuch"), "no column 'nosuch'.*There are: ")
-  small <- quietly(SeuratObject::UpdateSeuratObject(SeuratObject::pbmc_small))
-  expect_s3_class(calibrate_quietly(small)$seurat_clusters, "factor")
-  expect_error(ClusterMerges(object), "obj <- FindClustersCalibrated\\(obj\\)")
+  for (small in list(SeuratObject::pbmc_small, quietly(SeuratObject::UpdateSeuratObject(SeuratObject::pbmc_small)))) {
+    expect_s3_class(calibrate_quietly(small)$seurat_clusters, "factor")
+  }
+  expect_error(ClusterMerges(with_graph()), "obj <- FindClustersCalibrated\\(obj\\)")
 })
