@@ -289,7 +289,7 @@ def test_second_opinion_by_count_splitting_is_written_and_reports_itself(labelle
     arguments = ("--groupby", "leiden", "--method", "countsplit", "-o", out, "--report", page)
     recall("test", labelled[1] / "out.h5ad", *arguments)
     expected = ad.read_h5ad(labelled[1] / "out.h5ad")
-    with pytest.warns(recall_py.CalibrationWarning, match="1 of 9 labels have no cluster of their own"):
+    with pytest.warns(recall_py.CalibrationWarning, match=r"\d of \d+ labels have no cluster of their own"):
         recall_py.tl.test_clusters(expected, "leiden", method="countsplit")
     tested = ad.read_h5ad(out)
     assert recall_py.get.pairs(tested, "recall_test").equals(recall_py.get.pairs(expected, "recall_test"))
