@@ -38,13 +38,13 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
     highest = max(2 * lowest, np.max(evidence[stands], initial=0.0))
     image = draw_cells(axis, evidence, stands, LogNorm(lowest, highest), ".2f")
     n = result.n_clusters
+    untested = ~stands & ~fails
+    fill(axis, untested)
     for i, j in np.ndindex(n, n):
         if fails[i, j]:
             outline(axis, i, j, n)
             if n <= WITH_NUMBERS:
                 axis.text(j, i, f"{evidence[i, j]:.2f}", ha="center", va="center", size=7)
-        elif not stands[i, j]:
-            fill(axis, i, j, hatched=i != j)
         if near[i, j] == 1:
             outline(axis, i, j, n, dotted=True)
     name_and_frame(axis, result, order, "evidence that holds each pair of neighbours apart")
@@ -53,8 +53,7 @@ def draw_evidence(axis: Axes, result: StoredMerging) -> None:
         said.append("solid outline: fails, the two would be one")
     if (near == 1).any():
         said.append("dotted outline: near, another seed may turn it")
-    hatched = ~stands & ~fails & ~np.eye(n, dtype=bool)
-    if hatched.any():
+    if (untested & ~np.eye(n, dtype=bool)).any():
         said.append("hatched: not compared")
     axis.set_xlabel("\n".join(said), fontsize=9)
     colour_bar(axis, image, "times the lead that is needed", lowest, highest)

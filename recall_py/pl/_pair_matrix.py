@@ -95,14 +95,22 @@ def colour_bar(axis: Axes, image: Any, label: str, lowest: float, highest: float
     bar.minorticks_off()
 
 
-def fill(axis: Axes, i: int, j: int, *, hatched: bool) -> None:
-    """A cell of the diagonal, or one of a pair that was not compared."""
-    from matplotlib.patches import Rectangle
+def fill(axis: Axes, untested: NDArray[np.bool_]) -> None:
+    """The diagonal in grey, and hatched what was not compared: one shape each, as there may be thousands of cells."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
 
-    look: dict[str, Any] = {"facecolor": "0.8", "edgecolor": "none"}
-    if hatched:
-        look = {"facecolor": "white", "edgecolor": "0.8", "hatch": "///", "linewidth": 0}
-    axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **look))
+    corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5]])
+    corner_codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    diagonal = np.eye(len(untested), dtype=bool)
+    for cells, look in (
+        (diagonal, {"facecolor": "0.8", "edgecolor": "none"}),
+        (untested & ~diagonal, {"facecolor": "white", "edgecolor": "0.8", "hatch": "///", "linewidth": 0}),
+    ):
+        if cells.any():
+            centres = np.argwhere(cells)[:, ::-1]
+            squares = Path((centres[:, None] + corners).reshape(-1, 2), np.tile(corner_codes, len(centres)))
+            axis.add_patch(PathPatch(squares, **look))
 
 
 def outline(axis: Axes, i: int, j: int, n: int, *, dotted: bool = False) -> None:

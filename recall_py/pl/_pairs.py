@@ -101,16 +101,14 @@ def _draw(axis: Axes, run: StoredRun) -> None:
 def _mark(axis: Axes, ordered: NDArray[np.float64], false_share: NDArray[np.float64]) -> None:
     """Hatch what was not tested; outline what fails, with its share of false discoveries or else a cross."""
     n = len(ordered)
-    for i, j in np.ndindex(n, n):
-        if i == j or np.isnan(ordered[i, j]):
-            fill(axis, i, j, hatched=i != j)
-        elif ordered[i, j] == 0:
-            outline(axis, i, j, n)
-            if np.isfinite(false_share[i, j]):
-                axis.text(j, i, percent(float(false_share[i, j])), ha="center", va="center", size=7)
-                continue
-            for ends in ((-0.4, 0.4), (0.4, -0.4)):
-                axis.plot((j - 0.4, j + 0.4), (i + ends[0], i + ends[1]), color=FAILING, lw=line_width(n) / 2)
+    fill(axis, np.isnan(ordered))
+    for i, j in np.argwhere((ordered == 0) & ~np.eye(n, dtype=bool)):
+        outline(axis, i, j, n)
+        if np.isfinite(false_share[i, j]):
+            axis.text(j, i, percent(float(false_share[i, j])), ha="center", va="center", size=7)
+            continue
+        for ends in ((-0.4, 0.4), (0.4, -0.4)):
+            axis.plot((j - 0.4, j + 0.4), (i + ends[0], i + ends[1]), color=FAILING, lw=line_width(n) / 2)
 
 
 def _legend(axis: Axes, ordered: NDArray[np.float64], target: str) -> None:

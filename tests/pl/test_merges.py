@@ -222,7 +222,8 @@ def test_pairs_without_a_batch_in_common_are_hatched(cells):
     adata = with_outcomes(cells, "cut_merged", kind="batch", evidence=np.nan, passes=True, near=False)
     axis = recall_py.pl.pairs(adata, "cut_merged", show=False)
     n = adata.obs["cut_merged"].nunique()
-    assert sum(bool(patch.get_hatch()) for patch in axis.patches) == n * (n - 1)
+    (hatched,) = [patch.get_path() for patch in axis.patches if patch.get_hatch()]
+    assert (hatched.codes == hatched.MOVETO).sum() == n * (n - 1)
 
 
 def test_markers_of_a_pair_are_its_best_genes(cells):
