@@ -130,7 +130,9 @@ def _clustering(adata: AnnData, path: Path, held: Path, layer: str | None) -> st
     from recall_py.adata.read import find_counts, refuse_no_counts, refuse_unusable
     from recall_py.adata.write import refuse_columns_of_others, refuse_occupied
     from recall_py.cli.cluster import refuse_labels_of_others
+    from recall_py.cli.plot_slots import refuse_too_few
     from recall_py.files.store import refuse_unwritable_tables
+    from recall_py.run.graph_clusters import refuse_no_edges
 
     given = f"recall-py cluster {shlex.quote(str(path))} -o labelled{'.zarr' if is_zarr(held) else '.h5ad'}"
     if layer is not None:
@@ -139,10 +141,15 @@ def _clustering(adata: AnnData, path: Path, held: Path, layer: str | None) -> st
     try:
         refuse_unusable(adata)
         refuse_unwritable_tables(adata, held, held)
-        if recorded_graph(adata) is None and len(adata.obsp):
+        graph = recorded_graph(adata)
+        if graph is None and len(adata.obsp):
             return f"{given} --obsp {shlex.quote(next(iter(adata.obsp)))}"
         refuse_no_counts(adata, layer=layer, batch_key=None, cells=None, only=None)
-        find_counts(adata, layer)
+        n_genes = find_counts(adata, layer).names.size
+        if graph is not None:
+            refuse_no_edges(graph, adata.n_obs)
+        elif "X_pca" not in adata.obsm:
+            refuse_too_few(adata.n_obs, n_genes)
     except DamagedError:
         raise
     except (KeyError, ValueError) as error:

@@ -88,6 +88,16 @@ def _only(values: Any, genes: NDArray[np.bool_]) -> Any:
     return type(values)(kept)
 
 
+def refuse_too_few(n_cells: int, n_genes: int) -> None:
+    """Refuse what has no components."""
+    if min(n_cells, n_genes) < _FEWEST:
+        msg = (
+            f"{n_cells:,} cells and {n_genes:,} genes are too few for a graph, which needs {_FEWEST} of each. "
+            "Name the layer with the counts, or bring a graph."
+        )
+        raise ValueError(msg)
+
+
 def _add_embedding(adata: AnnData, data: CountData, wait: Waiting, seed: int) -> list[tuple[str, str]]:
     """Add what is missing for a plot of the cells; what is there is used and kept."""
     wait.doing("loading scanpy")
@@ -110,12 +120,9 @@ def _add_embedding(adata: AnnData, data: CountData, wait: Waiting, seed: int) ->
                 msg = "obsm['X_pca'] has values that are infinite or NaN. Make it anew: sc.pp.pca(adata)"
                 raise ValueError(msg)
         else:
-            if min(counts.shape) < _FEWEST or not counts.count_nonzero():
-                n_counts, (n_cells, n_genes) = counts.count_nonzero(), counts.shape
-                msg = (
-                    f"{n_counts:,} counts of {n_cells:,} cells and {n_genes:,} genes are too few for a graph, "
-                    f"which needs {_FEWEST} of each. Name the layer with the counts, or bring a graph."
-                )
+            refuse_too_few(*counts.shape)
+            if not counts.count_nonzero():
+                msg = "There are no counts to make a graph of. Name the layer with the counts, or bring a graph."
                 raise ValueError(msg)
             wait.doing("finding components")
             sc.pp.pca(holder, n_comps=min(_MOST_COMPONENTS, holder.n_obs - 1, holder.n_vars - 1), random_state=seed)

@@ -191,6 +191,13 @@ def _graph(adata: AnnData, asked: GraphClustering) -> CellGraph:
     raise ValueError(msg)
 
 
+def refuse_no_edges(graph: CellGraph, n_cells: int) -> None:
+    """Refuse a graph in which nothing can be clustered."""
+    if n_cells > 1 and not sparse.csr_array(graph.stored).count_nonzero():
+        msg = f"No edge of {graph.name} joins two of the {n_cells} cells that are to be clustered."
+        raise ValueError(msg)
+
+
 def _clustered(
     cells: pd.Index, cluster: Cluster, graph: CellGraph, key: str
 ) -> tuple[pd.Series[Any], dict[str, Any], Sweep | None]:
@@ -200,9 +207,7 @@ def _clustered(
     """
     import anndata as ad
 
-    if len(cells) > 1 and not sparse.csr_array(graph.stored).count_nonzero():
-        msg = f"No edge of {graph.name} joins two of the {len(cells)} cells that are to be clustered."
-        raise ValueError(msg)
+    refuse_no_edges(graph, len(cells))
     holder = ad.AnnData(
         obs=pd.DataFrame(index=cells),
         obsp={"connectivities": graph.stored},

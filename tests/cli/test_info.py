@@ -37,6 +37,11 @@ def with_graphs(adata):
     adata.obsp["wnn"] = sparse.csr_matrix(np.ones((60, 60)) - np.eye(60))
 
 
+def with_no_edge(adata):
+    adata.obsp["connectivities"] = sparse.csr_matrix((60, 60))
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities", "params": {}}
+
+
 CHANGES = {
     "nothing": lambda adata: None,
     "doubled cells": doubled("obs"),
@@ -45,6 +50,8 @@ CHANGES = {
     "no marked gene": lambda adata: adata.var.__setitem__("highly_variable", False),
     "graph that is gone": lambda adata: adata.uns.__setitem__("neighbors", {"connectivities_key": "connectivities"}),
     "graph without a record": with_graphs,
+    "graph without an edge": with_no_edge,
+    "two genes": lambda adata: adata._inplace_subset_var(slice(0, 2)),
     "neighbours of no number": with_neighbours_of_no_number,
     "labels of another": lambda adata: adata.obs.__setitem__("leiden", "mine"),
 }
