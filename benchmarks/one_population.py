@@ -34,7 +34,7 @@ DEPTHS = (1.0, 0.5, 0.2)
 STARTS = ("auto", 0.5, 1.0, 2.0, 4.0)
 FEW_STARTS = ("auto", 1.0)
 ALPHAS = (0.01, 0.05, 0.2)
-TWO = {"stoeckius_4lines_hto": ("K562", "KG1"), "zheng_facs3_500": ("cd56_NK", "cd19_B")}
+TWO = {"stoeckius_4lines_hto": ("K562", "KG1"), "zheng_facs3_500": ("cd56_NK", "bcell")}
 """Types that are easily told apart."""
 
 
@@ -76,6 +76,9 @@ def samples(repeats):
             for kind in PURE.get(name, []):
                 yield from by_size(f"{name} {kind}", adata[labels == kind], np.zeros((labels == kind).sum()), rng)
             if name in TWO:
+                if missing := set(TWO[name]) - set(labels):
+                    msg = f"{name} has no cells called {', '.join(missing)}."
+                    raise ValueError(msg)
                 chosen = np.isin(labels, TWO[name])
                 yield from by_size(" and ".join(TWO[name]), adata[chosen], labels[chosen], rng)
         for name, options in SIMULATED.items():
