@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from benchmarks.default import SCORED, graph_of, sets
+from benchmarks.default import graph_of, scored_kinds, sets
 from benchmarks.machine import describe_machine
 from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py import tl
@@ -36,8 +36,7 @@ def main():
             continue
         cells = graph_of(adata)
         if truth is not None:
-            kinds = next((kinds for kinds in SCORED.values() if set(kinds) <= set(truth)), set(truth) - {""})
-            cells.obs[LABEL] = pd.Categorical(np.where(np.isin(truth, list(kinds)), truth, None))
+            cells.obs[LABEL] = pd.Categorical(np.where(np.isin(truth, scored_kinds(truth)), truth, None))
         table = tl.compare(cells, args.methods, label=None if truth is None else LABEL)
         for row in table.to_dict("records"):
             found = {"set": name, "cells": cells.n_obs, "method": row["method"], "clusters": row["n_clusters"]}
@@ -65,11 +64,10 @@ def summary(rows, methods):
             continue
         labelled.append({"set": name, **{method: own[method]["ARI"] for method in methods}})
         clusters.append(counted)
-    for told, of_sets in (("mean", np.mean), ("worst", np.min)):
-        alone = labelled[: len(clusters)]
-        labelled.append(
-            {"set": told, **{method: float(of_sets([line[method] for line in alone])) for method in methods}}
-        )
+    overall = [
+        {"set": told, **{method: float(of_sets([line[method] for line in labelled])) for method in methods}}
+        for told, of_sets in (("mean", np.mean), ("worst", np.min))
+    ]
     one_kind = [line for line in pure if line["set"] != MIXED]
     split = ", ".join(f"{method} {sum(line[method] > 1 for line in one_kind)} of {len(one_kind)}" for method in methods)
     cost = ", ".join(
@@ -81,7 +79,7 @@ def summary(rows, methods):
             "ARI with the known labels, over the cells that have one. plain, default and countsplit at resolution 1 of "
             "scanpy's standard graph (countsplit: on a graph of its fold); recall and sc_shc with their defaults. "
             f"Seconds of CPU for all sets, with what is compiled: {cost}.",
-            labelled,
+            labelled + overall,
         ),
         ("Clusters of labelled sets", "", clusters),
         (

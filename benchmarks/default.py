@@ -117,9 +117,13 @@ def run(values, truth, resolution, seed):
 
 def agreement(truth, labels):
     """ARI over the cells that are scored."""
-    kinds = next((kinds for kinds in SCORED.values() if set(kinds) <= set(truth)), sorted(set(truth) - {""}))
-    scored = np.isin(truth, kinds)
+    scored = np.isin(truth, scored_kinds(truth))
     return float(adjusted_rand_score(truth[scored], labels[scored]))
+
+
+def scored_kinds(truth):
+    """Labels that count for the agreement: those of `SCORED` where the set is there, else all."""
+    return next((kinds for kinds in SCORED.values() if set(kinds) <= set(truth)), sorted(set(truth) - {""}))
 
 
 def oracle(values, truth):

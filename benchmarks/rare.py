@@ -31,6 +31,7 @@ REAL = {
     "pbmc3k": [("DC", None), ("NK", None), ("FCGR3A+ Mono", None)],
 }
 """By set: the rare kind, and those that it is among; None for all others that have a name."""
+NAMELESS = ("", "unassigned (dropped by tutorial QC)")
 N_SIMULATED = 3000
 FOLDS = (2.0, 3.0)
 """log2 fold change of the ten genes of a simulated rare type."""
@@ -67,8 +68,7 @@ def samples(repeats):
         for name, asked in REAL.items():
             adata, truth = labelled(name)
             for kind, among in asked:
-                named = [other for other in set(truth) - {kind, ""} if among or "unassigned" not in other]
-                others = np.flatnonzero(np.isin(truth, among or named))
+                others = np.flatnonzero(np.isin(truth, among or sorted({*truth} - {kind, *NAMELESS})))
                 own = np.flatnonzero(truth == kind)
                 for size in (size for size in SIZES if size <= own.size):
                     rows = np.sort(np.concatenate([others, rng.choice(own, size, replace=False)]))

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -210,9 +211,8 @@ def export(context: typer.Context, source: In, **options: Any) -> None:
             raise ValueError(_NO_TOOL)
         if options["terms"] is not None and tools != ["cellxgene"]:
             raise ValueError(_TERMS)
-        in_python = (
-            "recall_py.seurat.to_anndata(recall_py.seurat.read_rds(IN)).write_h5ad(OUT) in Python, then cluster OUT"
-        )
+        read = f"recall_py.seurat.to_anndata(recall_py.seurat.read_rds({str(source)!r}))"
+        in_python = f"{read}.write_h5ad('cells.h5ad') in Python, then recall-py cluster cells.h5ad"
         refuse_rds(source, "holds no labels that export could write for another tool", in_python)
         target = target_file(source, options["output"], suffixes=(".h5ad",))
         own = {name: options[name] for name in ("terms", "json", "quiet")}
@@ -226,7 +226,9 @@ def demo(context: typer.Context, source: In, **options: Any) -> None:
     from recall_py.cli.demo import demo_file
 
     with reported_errors(context):
-        refuse_rds(source, "has no demo", f"recall-py cluster {source} -o labelled.rds --report report.html")
+        refuse_rds(
+            source, "has no demo", f"recall-py cluster {quote(str(source))} -o labelled.rds --report report.html"
+        )
         asked = {"resolution": options["resolution"], **given(context)}
         demo_file(source, options["output"], run.clustering(asked), json=options["json"])
 
@@ -244,7 +246,7 @@ def report(
     """Write an HTML page about a result: what was found, how sure it is, pictures, tables, and how to get it again."""
     with reported_errors(context):
         key, page = options["key"] or "seurat_clusters", options["output"] or "report.html"
-        again = f"recall-py test {source} --groupby {key} --report {page}"
+        again = f"recall-py test {quote(str(source))} --groupby {quote(key)} --report {quote(str(page))}"
         refuse_rds(source, "keeps tables of a result, and not what a page is drawn from", again)
         target = target_file(source, options["output"], suffixes=PAGE)
         report_command.report_file(source, target, options["key"], json=options["json"], quiet=options["quiet"])

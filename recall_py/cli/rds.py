@@ -32,12 +32,12 @@ _OF_COMMAND = {
     "test": ("groupby", "external", "all_pairs"),
 }
 """Options that mean something to an object of R."""
-_OPTIONS = {
-    "graph.name": "--obsp", "cluster.name": "--key-added", "group.by": "--groupby", "random.seed": "--seed",
-    "cores": "--n-jobs", "batch": "--batch-key", "features": "--genes", "layer": "--layer", "assay": "--layer",
-    "resolution": "--resolution", "algorithm": "--algorithm", "programmes": "--programmes", "alpha": "--alpha",
+_ARGUMENTS = {
+    "graph.name": "obsp", "cluster.name": "key_added", "group.by": "groupby", "random.seed": "random_state",
+    "cores": "n_jobs", "batch": "batch_key", "features": "genes", "layer": "layer", "assay": "layer",
+    "resolution": "resolution", "algorithm": "algorithm", "programmes": "programmes", "alpha": "alpha",
 }  # fmt: skip
-"""Arguments of the functions of R, as options; the assay is named for a SingleCellExperiment alone."""
+"""Options by the arguments of the functions of R; the assay is named for a SingleCellExperiment alone."""
 SUFFIX = ".rds"
 
 
@@ -63,14 +63,18 @@ def done_on_rds(context: typer.Context, beside: Beside) -> bool:
 @contextmanager
 def _named_as_options() -> Iterator[None]:
     """Errors of R name the options of the command in the place of R's arguments."""
-    names = "|".join(map(re.escape, _OPTIONS))
+    names = "|".join(map(re.escape, _ARGUMENTS))
+
+    def option(found: re.Match[str]) -> str:
+        return f"{flags(_ARGUMENTS[found[1]])[0]} "
+
     try:
         yield
     except NamesArguments:
         raise
     except ValueError as error:
-        text = re.sub(rf"(?<![\w.])({names}) = ", lambda found: f"{_OPTIONS[found[1]]} ", str(error))
-        text = re.sub(rf"^({names}) (?=is |names )", lambda found: f"{_OPTIONS[found[1]]} ", text)
+        text = re.sub(rf"(?<![\w.])({names}) = ", option, str(error))
+        text = re.sub(rf"^({names}) (?=is |names )", option, text)
         raise ValueError(text) from error
 
 
