@@ -56,7 +56,7 @@ def labels_everywhere(
         If a label of the others is called as a new one.
     """
     column, _ = restrict_to
-    everywhere = read_labels(adata, column).to_numpy(dtype=object)
+    everywhere = read_labels(adata, column).to_numpy(dtype=object, copy=True)
     taken = set(labels.tolist()) & set(everywhere[~cells].tolist())
     if taken:
         msg = (

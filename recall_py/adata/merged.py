@@ -123,7 +123,7 @@ def write_calibrated(
     labels = start
     if merging.merges:
         final = [f"{prefix}{code + first}" for code in range(len(merging.members))]
-        everywhere = start.to_numpy(dtype=object)
+        everywhere = start.to_numpy(dtype=object, copy=True)
         everywhere[slice(None) if cells is None else cells] = np.asarray(final, dtype=object)[merging.labels]
         labels = pd.Series(in_natural_order(everywhere), index=start.index)
         entry.pop(keys.MODULARITY, None)  # it is that of the start

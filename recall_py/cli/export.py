@@ -25,6 +25,8 @@ def export_file(
     quiet: bool,
 ) -> None:
     """Write one file for CellWhisperer or CELLxGENE."""
+    import anndata as ad
+
     from recall_py.adata.export import for_cellwhisperer, for_cellxgene
     from recall_py.files.atomic import write_adata
 
@@ -35,7 +37,8 @@ def export_file(
             made, said = for_cellxgene(adata, layer, {} if terms is None else read_terms(terms))
         else:
             made, said = for_cellwhisperer(adata, layer)
-    write_adata(made, target)
+    with ad.settings.override(allow_write_nullable_strings=False):  # both tools read with an older anndata
+        write_adata(made, target)
     if json is not None:
         write_json(json, "export", source, target, n_cells=made.n_obs, n_genes=made.n_vars)
     if not quiet:

@@ -89,8 +89,7 @@ def test_on_folds(
     clustering = recorded_clustering(adata, groupby)
     params, n_pcs = recorded_graph_params(adata, neighbors_key)
     seed = resolve_seed(random_state, rng)
-    folds = two_folds(adata, layer, batch_key, seed)
-    first, second = folds.layers
+    folds, first, second = two_folds(adata, layer, batch_key, seed)
     graph = graph_of_fold(folds, first, params, n_pcs, genes, seed)
     again = called_as(clusters_of(graph, clustering, seed), labels)
     folds.obs[column], folds.obsp[_GRAPH] = again, sparse.csr_matrix(graph)
@@ -130,8 +129,11 @@ def test_on_folds(
     return target if copy else None
 
 
-def two_folds(adata: AnnData, layer: str | None, batch_key: str | None, seed: int) -> AnnData:
-    """The cells with two folds of their counts as layers: those that ``tl.countsplit`` has left, else drawn anew."""
+def two_folds(adata: AnnData, layer: str | None, batch_key: str | None, seed: int) -> tuple[AnnData, str, str]:
+    """The cells with two folds of their counts as layers, and their names.
+
+    The folds are those that ``tl.countsplit`` has left, else they are drawn anew.
+    """
     import anndata as ad
 
     names = fold_layers(adata, keys.COUNTSPLIT)[:2]
@@ -141,7 +143,7 @@ def two_folds(adata: AnnData, layer: str | None, batch_key: str | None, seed: in
     if names:
         for name in names:
             folds.layers[name] = _all_of(adata, name)
-        return folds
+        return folds, *names
     folds.X = _all_of(adata, layer)
     split_counts(
         folds,
@@ -155,7 +157,7 @@ def two_folds(adata: AnnData, layer: str | None, batch_key: str | None, seed: in
         rng=None,
         copy=False,
     )
-    return folds
+    return folds, *fold_layers(folds, keys.COUNTSPLIT)
 
 
 def _all_of(adata: AnnData, layer: str | None) -> sparse.csr_matrix:
@@ -183,7 +185,7 @@ def clusters_of(graph: sparse.csr_array, clustering: Clustering, seed: int) -> N
 def called_as(codes: NDArray[np.integer], labels: pd.Series[Any]) -> pd.Series[Any]:
     """Each cluster as the label that most of its cells have, the first of several; of cells without one, none."""
     counted = pd.crosstab(codes, labels.cat.codes.to_numpy()).drop(columns=-1, errors="ignore")
-    names = labels.cat.categories[counted.columns[counted.to_numpy().argmax(axis=1)]].to_numpy(dtype=object)
+    names = labels.cat.categories[counted.columns[counted.to_numpy().argmax(axis=1)]].to_numpy(dtype=object, copy=True)
     names[counted.sum(axis=1).to_numpy() == 0] = None
     kept = [name for name in labels.cat.categories if name in set(names)]
     return pd.Series(pd.Categorical(names[codes], categories=kept), index=labels.index)

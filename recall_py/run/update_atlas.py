@@ -88,7 +88,7 @@ def _labels_to_add(query: AnnData, mapped: pd.Series[Any], tests: pd.DataFrame, 
     new = tests.loc[tests["verdict"] == "new", "name"]
     differing = tests.loc[tests["verdict"] == "differs", "name"]
     fits = query.obs[key + keys.FITS_SUFFIX].to_numpy(dtype=bool)
-    labels = mapped.to_numpy(dtype=object)
+    labels = mapped.to_numpy(dtype=object, copy=True)
     labels[(~fits & ~mapped.isin(new).to_numpy()) | mapped.isin(differing).to_numpy()] = None
     return labels
 

@@ -222,8 +222,7 @@ def _sc_shc(adata: AnnData, key: str, asked: _Asked) -> None:
 
 def _countsplit(adata: AnnData, key: str, asked: _Asked) -> None:
     """Clusters of a graph of one fold, merged by what the other fold says of them."""
-    folds = two_folds(adata, asked.layer, asked.batch_key, asked.seed)
-    first, second = folds.layers
+    folds, first, second = two_folds(adata, asked.layer, asked.batch_key, asked.seed)
     graph = graph_of_fold(folds, first, GraphParams(random_state=asked.seed), None, None, asked.seed)
     codes = clusters_of(graph, Clustering("leiden", asked.resolution), asked.seed)
     folds.obs["start"] = pd.Categorical(codes.astype(str))

@@ -119,7 +119,6 @@ def test_split_layers_and_batches(ro, pbmc):
     np.testing.assert_array_equal(labels_in(ro, found), adata.obs["recall_clusters"].astype(int))
 
 
-@pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")
 def test_genes_chosen_by_itself_and_a_doubtful_outcome_are_warned_about(pbmc):
     adata = pbmc[1].copy()
     del adata.var["highly_variable"]

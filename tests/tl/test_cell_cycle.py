@@ -33,7 +33,7 @@ def cells():
     rows = table()
     symbols = rows[rows["programme"].isin(["cycle_s", "cycle_g2m"]) & rows["species"].eq("human")]["symbol"].unique()
     cycling = np.flatnonzero(adata.var["marker_of"].isin(["group0", "group1"]))
-    names = adata.var_names.to_numpy(dtype=object)
+    names = adata.var_names.to_numpy(dtype=object, copy=True)
     names[cycling] = symbols[: cycling.size]
     adata.var_names = names
     adata.layers["counts"] = adata.X.copy()

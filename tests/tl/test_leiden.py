@@ -268,7 +268,7 @@ def test_clusters_without_a_batch_in_common_stay_and_a_warning_says_so(cells):
     adata.obs["batch"] = np.where(adata.obs["group"] == "group0", "one", "two")
     with pytest.warns(CalibrationWarning, match="too few cells in the same batches") as caught:
         recall_py.tl.leiden(adata, 1.5, batch_key="batch", **BY_IGRAPH)
-    assert caught[0].filename == __file__
+    assert [one.filename for one in caught if one.category is CalibrationWarning] == [__file__]
     assert adata.obs["leiden"].nunique() == 3
     pairs = recall_py.get.pairs(adata)
     apart = pairs[pairs["kind"] == "batch"]
