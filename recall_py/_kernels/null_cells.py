@@ -132,7 +132,7 @@ def _large(rng, mean, dispersion):
 
 @jit
 def add_products(indptr, cells, values, products):
-    """Add the products of the values that a gene has in two cells, to ``products[cell, earlier cell or itself]``.
+    """Add the products of the values that a gene has in two cells, to the symmetric ``products[cell, cell]``.
 
     Cells ascend within each gene.
     """
@@ -142,3 +142,6 @@ def add_products(indptr, cells, values, products):
             value = values[one]
             for other in range(indptr[gene], one + 1):
                 row[cells[other]] += value * values[other]
+    for one in range(products.shape[0]):
+        for other in range(one):
+            products[other, one] = products[one, other]

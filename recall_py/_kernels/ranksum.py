@@ -6,6 +6,8 @@ import numpy as np
 
 from recall_py._kernels._jit import jit
 
+_BITS = 11
+_DIGITS = 1 << _BITS
 LANES = 8
 """Clusters that a value is added to at once: loops of a fixed length take fewer steps than shorter ones of any."""
 
@@ -135,6 +137,40 @@ def standardise_pairs(u, ties, sizes, first, second, above, z):
             corrected = max(abs(deviation) - 0.5, 0.0)
             score = corrected / np.sqrt(n_a * n_b / 12.0 * (n + 1.0) * (1.0 - tied))
             z[q, g] = score if deviation > 0.0 else -score
+
+
+@jit
+def sort_in_rows(keys, row, indptr):
+    """The (n,) uint32 keys in ascending order within each row, the rows one after the other from `indptr` on.
+
+    By digits of 11 bits, the lowest first (Knuth, *The Art of Computer Programming* 3, 5.2.5), and by rows at last.
+    `keys` and `row` are used up.
+    """
+    n = keys.size
+    sorted_keys = np.empty_like(keys)
+    sorted_row = np.empty_like(row)
+    begin = np.empty(_DIGITS, dtype=np.int64)
+    for shift in (0, _BITS, 2 * _BITS):
+        begin[:] = 0
+        for i in range(n):
+            begin[(keys[i] >> shift) & (_DIGITS - 1)] += 1
+        before = 0
+        for digit in range(_DIGITS):
+            size = begin[digit]
+            begin[digit] = before
+            before += size
+        for i in range(n):
+            digit = (keys[i] >> shift) & (_DIGITS - 1)
+            sorted_keys[begin[digit]] = keys[i]
+            sorted_row[begin[digit]] = row[i]
+            begin[digit] += 1
+        keys, sorted_keys = sorted_keys, keys
+        row, sorted_row = sorted_row, row
+    end = indptr.copy()
+    for i in range(n):
+        sorted_keys[end[row[i]]] = keys[i]
+        end[row[i]] += 1
+    return sorted_keys
 
 
 @jit

@@ -85,10 +85,9 @@ class ScaledGenes:
         often = np.diff(self.values.indptr) > _OFTEN * n_cells
         dense = self.values[:, often].toarray()
         seldom = self.values[:, ~often]
-        products = np.zeros((n_cells, n_cells), dtype=np.float32)
+        products = dense @ dense.T
         add_products(seldom.indptr, seldom.indices, seldom.data, products)
-        products += np.tril(products, -1).T
-        return np.asarray(products + dense @ dense.T)
+        return np.asarray(products)
 
 
 def cut_in_two(

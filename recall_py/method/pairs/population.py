@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import eigh
+from scipy.linalg import eigh, qr
 from scipy.optimize import minimize_scalar
 
 MAX_FACTORS = 20
@@ -209,7 +209,7 @@ def leading_eigenvectors(
     size = min(n_vectors + _SPARE, n)
     basis = rng.standard_normal((n, size)).astype(symmetric.dtype)
     for _ in range(_ITERATIONS):
-        basis = np.linalg.qr(symmetric @ basis)[0]
+        basis = qr(symmetric @ basis, overwrite_a=True, mode="economic", check_finite=False)[0]
     values, inside = eigh(basis.T @ symmetric @ basis, check_finite=False)
     vectors = basis @ inside[:, ::-1][:, :n_vectors]
     sign = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n_vectors)])

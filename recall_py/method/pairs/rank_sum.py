@@ -285,18 +285,16 @@ def _count_two(
     values: sparse.csc_array, is_first: NDArray[np.bool_], stratum: NDArray[np.int32], n_strata: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What :func:`recall_py._kernels.ranksum.count_two` finds, of the batches of each gene one after the other."""
-    from recall_py._kernels.ranksum import count_two
+    from recall_py._kernels.ranksum import count_two, sort_in_rows
 
     n_rows = values.shape[1] * n_strata
-    row = np.repeat(np.arange(values.shape[1], dtype=np.uint64) * np.uint64(n_strata), np.diff(values.indptr))
-    indptr = values.indptr
+    row = np.repeat(np.arange(values.shape[1], dtype=np.int32) * np.int32(n_strata), np.diff(values.indptr))
     if n_strata > 1:
-        row += stratum[values.indices].astype(np.uint64)
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(row.astype(np.int64), minlength=n_rows))))
-    keys = row << np.uint64(33)
-    keys |= values.data.view(np.uint32).astype(np.uint64) << np.uint64(1)
-    keys |= is_first[values.indices].astype(np.uint64)
-    keys.sort()
+        row += stratum[values.indices]
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=n_rows))))
+    keys = values.data.view(np.uint32) << np.uint32(1)  # the sign is not needed
+    keys |= is_first[values.indices]
+    keys = sort_in_rows(keys, row, indptr)
     n_first, n_cells = (np.bincount(stratum[part], minlength=n_strata) for part in (is_first, slice(None)))
     counts, ties = np.empty((n_rows, 2, 1)), np.zeros((n_rows, 2, 2))
     count_two(indptr, keys, n_first, n_cells, counts, ties)

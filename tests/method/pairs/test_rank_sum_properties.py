@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
+from recall_py._kernels.ranksum import sort_in_rows
 from recall_py.method.pairs.rank_sum import RankSums, cluster_pairs, rank_sum, sort_genes
 
 
@@ -96,3 +97,13 @@ def test_w_of_separated_clusters_of_any_size_is_a_number(n_a, n_b):
     labels = np.repeat(np.array([0, 1], dtype=np.int32), [n_a, n_b])
     log10_p = every_pair(values, labels).log10_p[0]
     assert log10_p[1] - log10_p[0] == 0.0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2**32 - 1) | st.sampled_from([1 << 11, 1 << 22])), max_size=60)
+)
+def test_keys_are_sorted_in_their_rows(pairs):
+    table = np.array(pairs, dtype=np.uint64).reshape(-1, 2)
+    row, keys = table[:, 0].astype(np.int32), table[:, 1].astype(np.uint32)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=4))))
+    np.testing.assert_array_equal(sort_in_rows(keys.copy(), row.copy(), indptr), keys[np.lexsort((keys, row))])
