@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recall_py import get, pl
 from recall_py.adata import keys
 from recall_py.report.merging_command import repeat
-from recall_py.report.merging_sentences import explained, summary, warnings_of, why
+from recall_py.report.merging_sentences import explained, summary, warnings_of
 from recall_py.report.merging_tables import (
     clusters_table,
     marker_genes_table,
@@ -88,7 +88,7 @@ def _reasons(adata: AnnData, result: StoredMerging, merges: pd.DataFrame, pairs:
 
 def _told(table: pd.DataFrame, became: str, result: StoredMerging) -> str:
     """A heading and a sentence for each pair."""
-    parts = [_heading(table.iloc[row], became) + _paragraph(why(table.iloc[row], result)) for row in range(len(table))]
+    parts = [_heading(table.iloc[row], became) + _paragraph(table.iloc[row]["reason"]) for row in range(len(table))]
     if len(parts) > _TOLD:
         parts[_TOLD:] = [_paragraph(f"{len(parts) - _TOLD} more are in the tables.")]
     return "".join(parts)
