@@ -86,7 +86,8 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
             ],
         }
     )
-    print_table(f"{len(result.start_names)} clusters at the start, {len(clusters)} now", shown)
+    now = f"{len(clusters)} now" if len(merges) else "none merged"
+    print_table(f"{len(result.start_names)} clusters at the start, {now}", shown)
     print_programmes(result.programmes)
 
 
@@ -95,7 +96,7 @@ def print_reasons(adata: AnnData, key: str) -> None:
     from recall_py import get
 
     for reason in get.merges(adata, key)["reason"]:
-        typer.echo(f"merged: {reason}\n")
+        typer.echo(f"merged: {reason}")
 
 
 def print_markers(adata: AnnData, key: str) -> None:
