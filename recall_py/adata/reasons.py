@@ -54,9 +54,9 @@ def reason(pair: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
     place = "best" if rank == 1 else f"{ordinal(rank)} best"
     return (
-        f"{text} The {place} gene leads most, by {real:.1f} decades of p; a draw of null cells, {cut(params)}, leads "
-        f"the others there by {null:.1f} on average, and {needed:.1f} are needed of so many cells ({ADDED:g} is added "
-        "to both)."
+        f"{text} The {place} gene decides: it leads by {real:.1f} decades of p, and {needed:.1f} are needed of so many "
+        f"cells, {ADDED:g} added to both; a draw of null cells, {cut(params)}, leads the others there by {null:.1f} on "
+        "average."
     )
 
 

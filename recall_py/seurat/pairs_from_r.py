@@ -139,7 +139,8 @@ def merge(
     options
         ``external``, ``all_pairs``, ``merge_small``, ``programmes``, ``alpha``, ``seed`` and ``n_jobs``.
     say, tick
-        Called with a line at the start and one for each merge, and with the number of pairs that are compared and of those that are known.
+        Called with a line at the start and one for each merge, and with the number of pairs that are compared and of
+        those that are known.
 
     Returns
     -------

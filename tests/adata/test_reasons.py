@@ -18,8 +18,8 @@ def test_pair_is_told_by_its_evidence_first_then_by_the_rank_that_decides():
     assert reason(PAIR, RECORD) == (
         "A + B (1,200 cells) and C (40 cells): their genes lead their own nulls 0.60 times as far as needed; above 1 "
         "two clusters stand. 45 % of cuts of one population reach as much. The best genes are g1, g2, g3, g4 and g5. "
-        "The 2nd best gene leads most, by 2.8 decades of p; a draw of null cells, cut in two as a clustering would, "
-        "leads the others there by 1.0 on average, and 4.8 are needed of so many cells (0.25 is added to both)."
+        "The 2nd best gene decides: it leads by 2.8 decades of p, and 4.8 are needed of so many cells, 0.25 added to "
+        "both; a draw of null cells, cut in two as a clustering would, leads the others there by 1.0 on average."
     )
 
 
@@ -41,7 +41,7 @@ def test_pair_is_told_by_its_evidence_first_then_by_the_rank_that_decides():
             "Only genes of the cell cycle tell them apart (2.40 with them): cycling and resting cells of one type.",
         ),
         ({}, {"params": {"near": 0.1, "external": True}}, "a draw of null cells, cut as the labels are, leads"),
-        ({"real": [9.0, 2.0, 1.0]}, RECORD, "The best gene leads most, by 9.0 decades of p"),
+        ({"real": [9.0, 2.0, 1.0]}, RECORD, "The best gene decides: it leads by 9.0 decades of p"),
     ],
 )
 def test_what_else_is_known_is_said(changed, record, said):
