@@ -208,7 +208,9 @@ def test_tests_say_what_each_label_would_be_merged_with(made, cells):
 def test_start_that_may_be_too_coarse_is_said_with_what_to_try(made, cells):
     assert "may be too coarse" in said_in_warnings(cells, "group_merged")
     assert "Start from finer labels" in said_in_warnings(cells, "group_merged")
-    assert "No clusters were joined" in made("group_merged")
+    reasons = re.search(r'<section id="reasons">.*?</section>', made("group_merged"), re.DOTALL)[0]
+    assert "No clusters were joined." in reasons
+    assert "<img " not in reasons
     adata = cells.copy()
     adata.uns["group_merged"]["recall"]["clustering"] = {"algorithm": "leiden", "resolution": 0.5, "graph": "g"}
     assert "Try a higher resolution, such as 1, and see" in said_in_warnings(adata, "group_merged")
