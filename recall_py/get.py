@@ -634,7 +634,8 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
             order = np.argsort(-in_batches, axis=1, kind="stable")
             table[title] = [names[at[: np.count_nonzero(n)]].tolist() for at, n in zip(order, in_batches, strict=True)]
     table = table[np.asarray(stored["merged"]) == merged].reset_index(drop=True)
-    table.insert(4, "reason", [reason(pair, record) for pair in table.to_dict("records")])
+    reasons = [reason(pair, record) for pair in table.to_dict("records")]
+    table.insert(4, "reason", pd.Series(reasons, dtype=object))
     return table
 
 
