@@ -10,6 +10,7 @@ import pandas as pd
 from recall_py.adata import keys
 from recall_py.adata import methods as methods_of_paper
 from recall_py.adata.comparison import read_comparison
+from recall_py.adata.reasons import reason
 from recall_py.adata.stored import find_record, holds_merging
 from recall_py.arguments import ArgumentError
 from recall_py.method.pairs.lead import p_value
@@ -26,7 +27,7 @@ _PAIR_COLUMNS = (
 )  # fmt: skip
 _OUTCOME_COLUMNS = (
     "group", "reference", "n_group", "n_reference", "kind", "distance", "evidence", "p_value",
-    "evidence_with_programmes", "threshold", "near", "passes", "group_start", "reference_start", "reason",
+    "evidence_with_programmes", "threshold", "near", "passes", "group_start", "reference_start", "programmes",
 )  # fmt: skip
 _MAPPING_COLUMNS = (
     "name", "kind", "nearest", "n_query", "against", "n_against", "evidence", "evidence_with_platform", "near",
@@ -162,6 +163,8 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         The larger and the smaller of the two, by the labels at the start that each is made of.
     ``n_group``, ``n_reference``
         Their cells.
+    ``reason``
+        Why the two are one, or stand, in sentences.
     ``kind``
         ``"pair"``: compared with null cells. ``"small"``: one has too few cells for that, and joined its nearest.
         ``"batch"``: not compared, because the two have too few cells in the same batches, so that type or batch effect
@@ -178,15 +181,15 @@ def merges(adata: AnnData, key: str = "leiden") -> pd.DataFrame:
         fail and have such genes; NaN elsewhere.
     ``threshold``
         The pair stands where ``evidence`` is above it.
-    ``reason``
-        Where only genes of these programmes tell the two apart, by 0.2 of evidence or more: what the two are, such as
-        ``"cycling and resting cells of one type"``; empty elsewhere.
     ``near``
         Whether ``evidence`` is within 0.1 of it, so that another seed may turn the outcome.
     ``passes``
         Whether the pair stands.
     ``group_start``, ``reference_start``
         The labels at the start that each is made of.
+    ``programmes``
+        Where only genes of such programmes tell the two apart, by 0.2 of evidence or more: what the two are, such as
+        ``"cycling and resting cells of one type"``; empty elsewhere.
     ``genes``, ``auc``, ``log2_fold_change``, ``log10_p``, ``log10_p_null``
         Lists of the genes that lead their nulls most: their names, the chance that a cell of the group has the larger
         value, log2 of the ratio of mean normalised counts plus 1, and p-values of the gene and of its null.
@@ -606,7 +609,7 @@ def _card_text(card: Mapping[str, Any]) -> str:
 def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
     """Merges, or the pairs that stand, with lists of their best genes and of the ranks that decided."""
     stored, best, ranks = (record[name] for name in (keys.OUTCOMES, "best_genes", "ranks"))
-    told = {**stored, "p_value": p_value(np.asarray(stored["evidence"]))}
+    told = {**stored, "programmes": stored["reason"], "p_value": p_value(np.asarray(stored["evidence"]))}
     table = pd.DataFrame({name: told[name] for name in _OUTCOME_COLUMNS})
     lists = {"genes": (best, np.asarray(record["genes"])[best["gene"]] if "gene" in best else ())}
     lists |= {name: (best, best.get(name, ())) for name in _BEST_GENE_COLUMNS}
@@ -630,7 +633,10 @@ def _outcomes(record: Mapping[str, Any], *, merged: bool) -> pd.DataFrame:
             in_batches = np.asarray(batches[column]).astype(int)
             order = np.argsort(-in_batches, axis=1, kind="stable")
             table[title] = [names[at[: np.count_nonzero(n)]].tolist() for at, n in zip(order, in_batches, strict=True)]
-    return table[np.asarray(stored["merged"]) == merged].reset_index(drop=True)
+    table = table[np.asarray(stored["merged"]) == merged].reset_index(drop=True)
+    reasons = [reason(pair, record) for pair in table.to_dict("records")]
+    table.insert(4, "reason", pd.Series(reasons, dtype=object))
+    return table
 
 
 def tree(adata: AnnData, key: str = "sc_shc") -> pd.DataFrame:

@@ -80,9 +80,9 @@ def compared(compare: Callable[..., object], *args: object, key: str, **kwargs: 
     adata.obs["label"] = adata.obs["group"].astype(str) + (np.arange(adata.n_obs) % 3).astype(str)
     compare(adata, *args, **kwargs)
     tables = {name: getattr(recall_py.get, name)(adata, key) for name in ("merges", "pairs", "clusters", "markers")}
-    lists_of_numbers = ["auc", "log2_fold_change", "log10_p", "log10_p_null", "real", "null", "needed"]
+    full_of_numbers = ["reason", "auc", "log2_fold_change", "log10_p", "log10_p_null", "real", "null", "needed"]
     for name in ("merges", "pairs"):
-        tables[name] = tables[name].drop(columns=lists_of_numbers)
+        tables[name] = tables[name].drop(columns=full_of_numbers)
     labels = adata.obs.get(key, pd.Series(dtype=str)).astype(str)
     return {"labels": "|".join(labels), **{name: told(table) for name, table in tables.items()}}
 

@@ -107,3 +107,13 @@ def test_every_page_is_in_the_documentation():
     written = {page.relative_to(docs).with_suffix("") for page in pages}
     expected = {str(page) for page in written if page.parts[0] not in built and str(page) != "index"}
     assert {page for page in expected if "checkpoint" not in page} <= listed
+
+
+def test_page_for_r_has_the_code_of_the_vignette():
+    vignette = (REPOSITORY / "r_bridge" / "vignettes" / "pbmc3k.Rmd").read_text()
+    page = (REPOSITORY / "docs" / "tutorials" / "seurat.md").read_text()
+    chunks = re.findall(r"^```\{r (\w+)[^\n]*\}\n(.*?)^```", vignette, flags=re.MULTILINE | re.DOTALL)
+    written = [line for name, code in chunks if name != "setup" for line in code.splitlines()]
+    blocks = "".join(re.findall(r"^``` r\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
+    assert [line for line in blocks.splitlines() if not line.startswith("#>")] == written
+    assert "plot of chunk" not in page

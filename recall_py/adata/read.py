@@ -258,8 +258,9 @@ def _accepted(
     if problem is not None and problem.startswith(NOT_INTEGERS):
         text = (
             "{source} holds {problem}, but raw integer counts are needed: the null genes are drawn from count "
-            "distributions. Pass the layer that has them, {layer:'...'}. Counts that were estimated (kallisto, RSEM, "
-            "SoupX, CellBender) are taken for counts once they are rounded; logarithms are not: {rounded}"
+            "distributions. Pass the layer that has them, {layer:'...'}, or keep them before normalising: "
+            "adata.layers['counts'] = adata.X.copy(). Estimated counts (kallisto, RSEM, SoupX, CellBender), but no "
+            "logarithms, can be rounded: {rounded}"
         )
         raise ArgumentError(text, source=source, problem=problem, rounded=Named(keys.ROUNDED))
     text = (

@@ -288,8 +288,9 @@ def find_record(adata: AnnData, key: str) -> Mapping[str, Any]:
     if hasattr(entry, "get") and keys.TREE in entry:
         msg = f"uns[{key!r}] holds a tree of tested splits. Read it: recall_py.get.tree(adata, {key!r})"
         raise KeyError(msg)
-    stored = ", ".join(results(adata)) or "nothing"
-    msg = f"uns[{key!r}] holds no result of recall_py. Results are stored under: {stored}."
+    stored = ", ".join(results(adata))
+    there = f"Results are stored under: {stored}." if stored else "Make one: recall_py.tl.leiden(adata, 'auto')"
+    msg = f"uns[{key!r}] holds no result of recall_py. {there}"
     raise KeyError(msg)
 
 

@@ -51,8 +51,8 @@ class Beside:
 
     def tell(self) -> None:
         """Print what was written."""
-        for path in (self.report, self.markers, self.merges):
-            if path is not None:
+        for path in (self.report, self.markers, self.merges, self.json):
+            if path is not None and str(path) != "-":
                 typer.echo(f"wrote {path}")
 
 

@@ -81,7 +81,7 @@ def tell_tests(adata: AnnData, key: str, groupby: str) -> None:
     typer.echo(f"{passing} of {len(compared)} pairs are supported by their genes, {len(compared) - passing} are not")
     for row in clusters[clusters["merge_with"] != ""].itertuples():
         typer.echo(f"{row.cluster} is not supported: it would be merged with {row.merge_with}")
-    for pair in pairs[pairs["reason"] != ""].to_dict("records"):
-        why = whole_reason(pair["reason"], pair["evidence_with_programmes"])
+    for pair in pairs[pairs["programmes"] != ""].to_dict("records"):
+        why = whole_reason(pair["programmes"], pair["evidence_with_programmes"])
         typer.echo(f"{pair['group']} and {pair['reference']}: {why}")
     print_programmes(programmes)

@@ -15,8 +15,9 @@ import numpy as np
 import typer
 
 from recall_py.adata import keys
-from recall_py.adata.labels import read_labels
-from recall_py.adata.read import find_counts
+from recall_py.adata.labels import read_labels, restricted_cells
+from recall_py.adata.programmes import accepted
+from recall_py.adata.read import find_counts, refuse_no_counts
 from recall_py.cli.beside import Beside
 from recall_py.cli.output import print_result
 from recall_py.cli.plot_slots import PlotSlots, add_plot_slots
@@ -32,7 +33,14 @@ from recall_py.files.store import (
     state_of,
     write_result,
 )
-from recall_py.method.params import CLUSTERERS, RESOLUTION_CLUSTERERS, one_of
+from recall_py.method.params import (
+    CLUSTERERS,
+    RESOLUTION_CLUSTERERS,
+    MergeParams,
+    PartitionParams,
+    one_of,
+    resolve_seed,
+)
 from recall_py.run.options import flags
 from recall_py.run.waiting import Waiting
 
@@ -73,7 +81,12 @@ class Request:
         layer, seed = self.layer, self.given.get("random_state", 0)
         slots, usual = PlotSlots(), {}
         say = partial(typer.echo, err=True)
+        asked = dict(self.given)
+        if "restrict_to" in asked:
+            column, named = asked["restrict_to"]
+            asked["restrict_to"] = column, known_among(named, set(read_labels(adata, column).cat.categories))
         if self._needs_graph:
+            refuse_at_a_glance(adata, self.function, asked)
             with Waiting(say, quiet=quiet) as wait:
                 slots = add_plot_slots(adata, layer, wait, seed=seed)
             if slots.added and self.function == "leiden" and not {*QUICK} & {*self.given}:
@@ -83,10 +96,6 @@ class Request:
             typer.echo(slots.said + by)
         if self.function != "merge_clusters":
             usual = {"progress": not quiet, **usual}
-        asked = dict(self.given)
-        if "restrict_to" in asked:
-            column, named = asked["restrict_to"]
-            asked["restrict_to"] = column, known_among(named, set(read_labels(adata, column).cat.categories))
         getattr(tl, self.function)(adata, **usual, **asked)
         if self.function == "recall" and plots and "X_umap" not in adata.obsm:
             with Waiting(say, quiet=quiet) as wait:
@@ -98,6 +107,21 @@ class Request:
     def _needs_graph(self) -> bool:
         named = {"neighbors_key", "obsp", "modality"} & {*self.given}
         return self.function in RESOLUTION_CLUSTERERS and not named and self.given.get("method", "pairs") == "pairs"
+
+
+def refuse_at_a_glance(adata: AnnData, algorithm: str, asked: dict[str, Any]) -> None:
+    """Refuse what the clustering will refuse, before a graph is made for it."""
+    from recall_py.run.graph_clusters import refuse_no_resolution
+
+    refuse_no_resolution(asked.get("resolution"))
+    names = ("n_orders",) if algorithm == "louvain" else ("flavor", "directed", "partition_type")
+    PartitionParams(algorithm=algorithm, **{name: asked[name] for name in names if name in asked})
+    accepted(asked.get("programmes", ()))
+    MergeParams(alpha=asked.get("alpha", MergeParams.alpha), seed=resolve_seed(asked.get("random_state", 0)))
+    cells = restricted_cells(adata, asked["restrict_to"]) if "restrict_to" in asked else None
+    refuse_no_counts(
+        adata, layer=asked.get("layer"), batch_key=asked.get("batch_key"), cells=cells, only=asked.get("genes")
+    )
 
 
 def clustering(given: dict[str, Any], *, drop_empty_cells: bool = False, round_counts: bool = False) -> Request:

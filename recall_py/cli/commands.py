@@ -81,6 +81,7 @@ def _root(
 
 @app.command(
     cls=GroupedHelp,
+    short_help="Cluster, and merge what does not stand. Start here.",
     epilog=_examples(
         "cluster pbmc.h5ad -o labelled.h5ad --resolution auto --report report.html",
         "cluster integrated.h5ad -o labelled.h5ad --neighbors-key harmony",
@@ -112,6 +113,7 @@ def cluster(context: typer.Context, source: In, **options: Any) -> None:
 
 @app.command(
     cls=GroupedHelp,
+    short_help="The published search, to repeat the R package recall.",
     epilog=_examples(
         "recall pbmc.h5ad -o labelled.h5ad",
         "recall pbmc.h5ad -o labelled.h5ad --algorithm kmeans --num-clusters-start 15",
@@ -135,6 +137,7 @@ def recall(context: typer.Context, source: In, **options: Any) -> None:
 
 @app.command(
     cls=GroupedHelp,
+    short_help="Merge labels of the file that do not stand.",
     epilog=_examples(
         "merge clustered.h5ad -o merged.h5ad --groupby leiden",
         "merge annotated.h5ad -o merged.h5ad --groupby cell_type --report report.html",
@@ -155,6 +158,7 @@ def merge(context: typer.Context, source: In, **options: Any) -> None:
 
 @app.command(
     cls=GroupedHelp,
+    short_help="Say which labels of the file do not stand; merge nothing.",
     epilog=_examples(
         "test clustered.h5ad --groupby leiden",
         "test sorted.h5ad --groupby gate --external --all-pairs -o tested.h5ad --report report.html",
@@ -186,7 +190,11 @@ def test(context: typer.Context, source: In, **options: Any) -> None:
         )
 
 
-@app.command(cls=GroupedHelp, epilog=_examples("knockoffs pbmc.h5ad -o augmented.h5ad"))
+@app.command(
+    cls=GroupedHelp,
+    short_help="Write the selected genes and one knockoff for each.",
+    epilog=_examples("knockoffs pbmc.h5ad -o augmented.h5ad"),
+)
 @takes("output json null_method batch_key layer n_top_genes random_state n_jobs quiet debug", "recall")
 def knockoffs(context: typer.Context, source: In, **options: Any) -> None:
     """Write the selected genes of IN and one knockoff for each, as raw counts."""
@@ -197,6 +205,7 @@ def knockoffs(context: typer.Context, source: In, **options: Any) -> None:
 
 @app.command(
     cls=GroupedHelp,
+    short_help="Write the file as CellWhisperer or CELLxGENE ask for it.",
     epilog=_examples(
         "export labelled.h5ad --cellwhisperer -o for_cellwhisperer.h5ad",
         "export labelled.h5ad --cellxgene --terms terms.json -o for_cellxgene.h5ad",
@@ -219,7 +228,11 @@ def export(context: typer.Context, source: In, **options: Any) -> None:
         export_command.export_file(source, target, options["layer"], tool=tools[0], **own)
 
 
-@app.command(cls=GroupedHelp, epilog=_examples("demo data/pbmc68k.h5ad"))
+@app.command(
+    cls=GroupedHelp,
+    short_help="Cluster, print merges and markers, draw the UMAP.",
+    epilog=_examples("demo data/pbmc68k.h5ad"),
+)
 @takes("output json resolution random_state debug", "demo")
 def demo(context: typer.Context, source: In, **options: Any) -> None:
     """Cluster IN, print merges and markers, and draw the UMAP before and after."""
@@ -235,6 +248,7 @@ def demo(context: typer.Context, source: In, **options: Any) -> None:
 
 @app.command(
     cls=GroupedHelp,
+    short_help="Write an HTML page about a result in the file.",
     epilog=_examples("report labelled.h5ad -o report.html", "report labelled.h5ad -o report.html --key leiden_R"),
 )
 @takes("output key json quiet debug", "report")
@@ -252,7 +266,9 @@ def report(
         report_command.report_file(source, target, options["key"], json=options["json"], quiet=options["quiet"])
 
 
-@app.command(cls=GroupedHelp, epilog=_examples("info pbmc.h5ad"))
+@app.command(
+    cls=GroupedHelp, short_help="Say what a file holds and what would be used.", epilog=_examples("info pbmc.h5ad")
+)
 @takes("json layer modality n_top_genes debug")
 def info(
     context: typer.Context,
@@ -275,7 +291,7 @@ def info(
         _tell("info", facts, source, options["json"])
 
 
-@app.command(cls=GroupedHelp, epilog=_examples("doctor"))
+@app.command(cls=GroupedHelp, short_help="Say what this installation consists of.", epilog=_examples("doctor"))
 @takes("json debug")
 def doctor(context: typer.Context, **options: Any) -> None:
     """Say what this installation consists of: versions, versions that fail together, threads, caches, the R bridge."""
@@ -327,10 +343,11 @@ def _parameters(command: Callable[..., None]) -> list[str]:
 def main() -> None:
     """Run the command line; what is wrong with the arguments is said in one line, with exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="recall-py", standalone_mode=False)
     except _UsageError as error:
         said = _moved(getattr(error, "option_name", "")) or error.format_message()
-        typer.echo(f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See recall-py --help.", err=True)
+        command = error.ctx.command_path if error.ctx else "recall-py"
+        typer.echo(f"error: {said}{'' if said.endswith(('.', '?')) else '.'} See {command} --help.", err=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED

@@ -134,7 +134,9 @@ def _clustering(adata: AnnData, path: Path, held: Path, layer: str | None) -> st
     from recall_py.files.store import refuse_unwritable_tables
     from recall_py.run.graph_clusters import refuse_no_edges
 
-    given = f"recall-py cluster {shlex.quote(str(path))} -o labelled{'.zarr' if is_zarr(held) else '.h5ad'}"
+    end = ".zarr" if is_zarr(held) else ".h5ad"
+    target = f"labelled{end}" if path.name != f"labelled{end}" else f"labelled_again{end}"
+    given = f"recall-py cluster {shlex.quote(str(path))} -o {target} --resolution auto"
     if layer is not None:
         given += f" --layer {shlex.quote(layer)}"
     key = "leiden"
@@ -157,7 +159,7 @@ def _clustering(adata: AnnData, path: Path, held: Path, layer: str | None) -> st
     try:
         refuse_labels_of_others(adata, key)
         refuse_occupied(adata, key)
-        refuse_columns_of_others(adata, key, stability=False)
+        refuse_columns_of_others(adata, key, stability=True)
     except (KeyError, ValueError):
         given += " --key-added calibrated"
     return given
@@ -176,7 +178,7 @@ def _genes(adata: AnnData, layer: str | None, n_top_genes: int) -> str:
         return f"{int(told[0].sum()):,} that var['{keys.HIGHLY_VARIABLE}'] marks{others}"
     if n_genes <= n_top_genes:
         return f"all {n_genes:,}{others}"
-    return f"{n_top_genes:,} of {n_genes:,}, selected by seurat_v3 on the counts (--n-top-genes){others}"
+    return f"{n_top_genes:,} of {n_genes:,}, selected by seurat_v3 on the counts{others}"
 
 
 def _neighbours(adata: AnnData) -> str:
@@ -198,7 +200,8 @@ def _neighbours(adata: AnnData) -> str:
 
 
 def _labels(adata: AnnData) -> str:
-    found = [f"{name} ({adata.obs[name].nunique()})" for name in adata.obs if 2 <= adata.obs[name].nunique() <= _LABELS]
+    columns = [adata.obs[name] for name in adata.obs if adata.obs[name].dtype.kind != "f"]
+    found = [f"{column.name} ({column.nunique()})" for column in columns if 2 <= column.nunique() <= _LABELS]
     return ", ".join(found) or "no column of obs has labels of groups"
 
 

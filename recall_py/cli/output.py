@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recall_py.adata.programmes import told
-from recall_py.adata.stored import StoredMerging, StoredRun, read_merging, read_result
+from recall_py.adata.stored import StoredMerging, StoredRun, read_result
 
 _NAMED = 5
 """Genes of a pair that are named in a table."""
@@ -70,8 +70,8 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
                 "best genes": [", ".join(genes[:_NAMED]) for genes in merges["genes"]],
             }
         )
-        if merges["reason"].any():
-            shown.insert(3, "reason", merges["reason"])
+        if merges["programmes"].any():
+            shown.insert(3, "programmes", merges["programmes"])
         least = f"{merges['threshold'].iloc[0]:.3g}"
         print_table(f"merges (a pair stands above {least} times the lead that is needed)", shown)
     clusters = get.clusters(adata, result.key)
@@ -86,18 +86,17 @@ def print_merges(adata: AnnData, result: StoredMerging) -> None:
             ],
         }
     )
-    print_table(f"{len(result.start_names)} clusters at the start, {len(clusters)} now", shown)
+    now = f"{len(clusters)} now" if len(merges) else "none merged"
+    print_table(f"{len(result.start_names)} clusters at the start, {now}", shown)
     print_programmes(result.programmes)
 
 
 def print_reasons(adata: AnnData, key: str) -> None:
-    """Print why each merge was made, in a sentence or two."""
+    """Print why each merge was made."""
     from recall_py import get
-    from recall_py.report.merging_sentences import why
 
-    result = read_merging(adata, key)
-    for _, merge in get.merges(adata, key).iterrows():
-        typer.echo(f"why {merge['group']} and {merge['reference']} are one: {why(merge, result)}\n")
+    for reason in get.merges(adata, key)["reason"]:
+        typer.echo(f"merged: {reason}")
 
 
 def print_markers(adata: AnnData, key: str) -> None:

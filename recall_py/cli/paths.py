@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None
     if path is None:
         return
     if not path.parent.is_dir():
-        msg = f"The folder {path.parent} does not exist."
+        msg = f"The folder {path.parent} does not exist. Make it: mkdir -p {shlex.quote(str(path.parent))}"
         raise ValueError(msg)
     if path.is_dir() and not is_store(path):
         msg = f"{path} is a folder; a file name is needed."

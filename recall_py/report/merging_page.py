@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recall_py import get, pl
 from recall_py.adata import keys
 from recall_py.report.merging_command import repeat
-from recall_py.report.merging_sentences import explained, summary, warnings_of, why
+from recall_py.report.merging_sentences import explained, summary, warnings_of
 from recall_py.report.merging_tables import (
     clusters_table,
     marker_genes_table,
@@ -67,28 +67,33 @@ def page_of_merging(adata: AnnData, result: StoredMerging, source: str, target: 
 def _reasons(adata: AnnData, result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> Section:
     """Why clusters were joined, or would be: the tree, a sentence for each, and the strength of markers."""
     near = pairs[pairs["near"] & pairs["passes"]]
-    apart = _told(pairs[pairs["kind"] == "batch"], "were not compared", result)
-    strength = picture(
-        lambda: pl.evidence(adata, result.key, return_fig=True),
-        "Strength of the best genes between two clusters and among null cells, for the pairs that are nearest to the "
-        "threshold. The shaded gap, on average, is the evidence.",
-    )
+    apart = _told(pairs[pairs["kind"] == "batch"], "were not compared")
+    one = merges if result.merges_clusters else pairs[~pairs["passes"]]
+    strength = ""
+    if len(near) or one["kind"].eq("pair").any():
+        strength = picture(
+            lambda: pl.evidence(adata, result.key, return_fig=True),
+            "Strength of the best genes between two clusters and among null cells, for the pairs that are nearest to "
+            "the threshold. The shaded gap, on average, is the evidence.",
+        )
     if not result.merges_clusters:
-        told = _told(pairs[~pairs["passes"]], "are not told apart", result) + _told(near, "stay apart", result) + apart
+        told = _told(one, "are not told apart") + _told(near, "stay apart") + apart
         return Section("reasons", "Why labels are not supported", (told or "<p>Every pair stands.</p>\n") + strength)
-    tree = picture(
-        lambda: pl.merges(adata, result.key, return_fig=True),
-        "Clusters at the start on the left, those of the result on the right. Each bracket is a merge, with its "
-        "evidence.",
-    )
-    told = _told(merges, "are one", result) + _told(near, "stay apart", result) + apart
-    table = table_part(merges_table(merges)) if len(merges) else "<p>No clusters were joined.</p>\n"
+    tree, table = "<p>No clusters were joined.</p>\n", ""
+    if len(merges):
+        tree = picture(
+            lambda: pl.merges(adata, result.key, return_fig=True),
+            "Clusters at the start on the left, those of the result on the right. Each bracket is a merge, with its "
+            "evidence.",
+        )
+        table = table_part(merges_table(merges))
+    told = _told(merges, "are one") + _told(near, "stay apart") + apart
     return Section("reasons", "Why clusters were joined", tree + told + strength + table)
 
 
-def _told(table: pd.DataFrame, became: str, result: StoredMerging) -> str:
+def _told(table: pd.DataFrame, became: str) -> str:
     """A heading and a sentence for each pair."""
-    parts = [_heading(table.iloc[row], became) + _paragraph(why(table.iloc[row], result)) for row in range(len(table))]
+    parts = [_heading(table.iloc[row], became) + _paragraph(table.iloc[row]["reason"]) for row in range(len(table))]
     if len(parts) > _TOLD:
         parts[_TOLD:] = [_paragraph(f"{len(parts) - _TOLD} more are in the tables.")]
     return "".join(parts)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from recall_py.adata import keys
-from recall_py.adata.programmes import told, whole_reason
+from recall_py.adata.programmes import told
+from recall_py.adata.reasons import cut, short_name
 from recall_py.method.pairs.lead import ADDED, RANKS, threshold
 from recall_py.method.pairs.table import MAX_CELLS
-from recall_py.words import counted, in_one, ordinal, percent, shortened_inside
+from recall_py.words import counted, in_one, ordinal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from recall_py.adata.stored import StoredMerging
 
 _ALGORITHMS = {"leiden": "Leiden", "louvain": "Louvain"}
-_NAMED_GENES = 5
-_LONGEST = 80
-"""Letters of a name at most: unions of many clusters have all their names."""
 
 
 def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
@@ -35,7 +31,7 @@ def summary(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) ->
     if len(weakest):
         pair = weakest.iloc[0]
         found.append(
-            f"The weakest pair that stands is {_short(pair['group'])} and {_short(pair['reference'])}, with "
+            f"The weakest pair that stands is {short_name(pair['group'])} and {short_name(pair['reference'])}, with "
             f"{pair['evidence']:.2f} times the lead that is needed."
         )
     return found
@@ -86,51 +82,6 @@ def explained(result: StoredMerging, clusters: pd.DataFrame) -> list[tuple[str, 
     return [first, ("Why", _rule(result)), ("How sure", _sureness(result))]
 
 
-def why(pair: pd.Series[Any], result: StoredMerging) -> str:
-    """Why two clusters became one, would, or stand."""
-    first, second = (f"{_short(pair[side])} ({pair[f'n_{side}']:,} cells)" for side in ("group", "reference"))
-    if pair["kind"] == "small":
-        return f"{second} has too few cells to be compared, so it joined its nearest, {first}."
-    if pair["kind"] == "batch":
-        text = (
-            f"{first} and {second} have too few cells in the same batches, so they were not compared, and stay: "
-            "type or batch effect cannot be told apart."
-        )
-        if keys.BATCHES in result.record:
-            sides = [
-                f"{_short(pair[side])} has cells of {in_one(pair[f'{side}_batches'])}"
-                for side in ("group", "reference")
-            ]
-            text += f" {', '.join(sides)}."
-        return text
-    rank, real, null, needed = best_rank(pair)
-    gene = "the best gene leads its own null" if rank == 1 else f"the {ordinal(rank)} best gene leads its own null"
-    text = (
-        f"{first} and {second}: {gene} by {real:.1f} decades of p; among null cells, {_cut(result)}, a draw leads the "
-        f"others there by {null:.1f} on average, and {needed:.1f} are needed of so many cells. With "
-        f"{ADDED:g} added to both that is {pair['evidence']:.2f} times what is needed, and no more at other ranks; "
-        f"above {pair['threshold']:.3g} two clusters stand. "
-        f"{percent(pair['p_value'])} of cuts of one population reach as much."
-    )
-    if keys.BATCHES in result.record:
-        text += f" They were compared within {in_one(pair['batches'])} alone."
-    if pair["reason"]:
-        only = whole_reason(pair["reason"], pair["evidence_with_programmes"])
-        text += f" {only[0].upper()}{only[1:]}."
-    if pair["genes"]:
-        text += f" The best genes are {in_one(pair['genes'][:_NAMED_GENES])}."
-    if pair["near"]:
-        text += f" That is within {result.params['near']:g} of the threshold: another seed may turn it."
-    return text
-
-
-def best_rank(pair: pd.Series[Any]) -> tuple[int, float, float, float]:
-    """The rank at which two clusters lead most; the leads there of their genes, of null cells, and what is needed."""
-    real, null, needed = (np.asarray(pair[name], dtype=float) for name in ("real", "null", "needed"))
-    at = int(np.argmax((real + ADDED) / (needed + ADDED)))
-    return int(pair["ranks"][at]), float(real[at]), float(null[at]), float(needed[at])
-
-
 def _of_merging(result: StoredMerging, merges: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     n_cells, n_start, n_merges = int(result.sizes.sum()), result.start_names.size, len(merges)
     how = result.clustering
@@ -172,7 +123,7 @@ def _joined(clusters: pd.DataFrame) -> str:
     if several.empty:
         return "Every cluster stayed as it was."
     made = [
-        f"{len(start)} became {_short(name)} ({in_one([_short(part) for part in start])})"
+        f"{len(start)} became {short_name(name)} ({in_one([short_name(part) for part in start])})"
         for name, start in zip(several["cluster"], several["start"], strict=True)
     ]
     text = f"Of the {int(clusters['start'].map(len).sum())} clusters of the start, {'; '.join(made)}"
@@ -186,7 +137,7 @@ def _unsupported(clusters: pd.DataFrame) -> str:
     failing = clusters[clusters["merge_with"] != ""]
     if failing.empty:
         return "None: each label that was compared stands against its neighbours."
-    would = [f"{_short(row.cluster)} (with {_short(row.merge_with)})" for row in failing.itertuples()]
+    would = [f"{short_name(row.cluster)} (with {short_name(row.merge_with)})" for row in failing.itertuples()]
     return (
         f"{len(failing)} of {len(clusters)} labels would be merged, the nearest first: {in_one(would, 20)}. "
         "To merge them: recall_py.tl.merge_clusters, or recall-py merge."
@@ -200,7 +151,7 @@ def _rule(result: StoredMerging) -> str:
     as_asked = "" if least == 1.0 else f", and {least:.3g} times that, since alpha is {alpha:g}"
     return (
         "Neighbouring clusters were compared by their raw counts. One population was fitted to the cells of both, and "
-        f"null cells were drawn from it up to {result.params['n_draws']} times and {_cut(result)}. Each gene is "
+        f"null cells were drawn from it up to {result.params['n_draws']} times and {cut(result.params)}. Each gene is "
         "compared with itself among null cells, and each draw with the others. Two clusters stand if at some rank, up "
         f"to the {ordinal(RANKS[-1])} best gene, it leads its null by far more decades of p than draws do there, "
         f"0.9 + 1.1 log10(cells of the smaller, at most {MAX_CELLS}) times as many, {ADDED:g} added to both"
@@ -225,10 +176,6 @@ def _sureness(result: StoredMerging) -> str:
     )
 
 
-def _short(name: object) -> str:
-    return shortened_inside(str(name), _LONGEST)
-
-
 def _finer(result: StoredMerging) -> str:
     """What to try where the start may be too coarse."""
     if not result.clustering:
@@ -240,7 +187,3 @@ def _finer(result: StoredMerging) -> str:
 
 def _level(resolution: float | str) -> str:
     return resolution if isinstance(resolution, str) else f"{resolution:g}"
-
-
-def _cut(result: StoredMerging) -> str:
-    return "cut as the labels are" if bool(result.params["external"]) else "cut in two as a clustering would"

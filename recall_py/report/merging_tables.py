@@ -126,8 +126,8 @@ def _named(table: pd.DataFrame, *, passes: bool) -> pd.DataFrame:
     }
     if "batches" in table:
         columns["batches compared"] = table["batches"].map(lambda names: listed(names) if names else "–")
-    if table["reason"].any():
-        columns |= {"evidence with programmes": table["evidence_with_programmes"], "reason": table["reason"]}
+    if table["programmes"].any():
+        columns |= {"evidence with programmes": table["evidence_with_programmes"], "programmes": table["programmes"]}
     if passes:
         columns["passes"] = np.where(table["passes"], "yes", "no")
     return pd.DataFrame(columns)

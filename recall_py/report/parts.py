@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import platform
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,10 +132,12 @@ def picture(draw: Callable[[], Figure], caption: str, *, missing: str | None = N
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    width, height = struct.unpack(">II", buffer.getvalue()[16:24])
+    broad = ' class="broad"' if width > height else ""
     text = escape(caption)
     return (
         '<figure><div class="wide" role="group" aria-label="Picture" tabindex="0">'
-        f'<img alt="{text}" src="data:image/png;base64,{encoded}"></div>'
+        f'<img{broad} alt="{text}" src="data:image/png;base64,{encoded}"></div>'
         f"<figcaption>{text}</figcaption></figure>\n"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from recall_py.adata.neighbours import recorded_graph
 from recall_py.adata.programmes import left_out, told
 from recall_py.adata.read import read_counts, refuse_copy_of_file, refuse_no_counts, refuse_unusable
 from recall_py.adata.write import refuse_columns_of_others, refuse_occupied
+from recall_py.arguments import ArgumentError
 from recall_py.method.params import MergeParams
 from recall_py.run.merge import compare_each_on, neighbours_on, refuse_too_many
 from recall_py.run.observe import MergeLog, start_warnings, tell_others, waiting, warn, warn_of_empty
@@ -189,6 +191,13 @@ def _graph(adata: AnnData, asked: GraphClustering) -> CellGraph:
         "need no graph: method='knockoffs'"
     )
     raise ValueError(msg)
+
+
+def refuse_no_resolution(resolution: float | str | None) -> None:
+    """Refuse a number at which no clustering ends well."""
+    if isinstance(resolution, int | float) and not 0.0 <= resolution < math.inf:
+        text = "{resolution} is {value}; a finite number from 0 on is needed, such as 1."
+        raise ArgumentError(text, value=resolution)
 
 
 def refuse_no_edges(graph: CellGraph, n_cells: int) -> None:

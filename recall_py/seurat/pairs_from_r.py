@@ -100,7 +100,9 @@ class _Told:
         self._n_pairs = self._n_compared = 0
 
     def comparing(self, n_pairs: int) -> None:
-        """Remember that so many more pairs are known."""
+        """Say how many pairs are compared at first, and remember that so many more are known."""
+        if self._say is not None and not self._n_pairs:
+            self._say(f"comparing {n_pairs} pair{'' if n_pairs == 1 else 's'} of clusters with null cells")
         self._n_pairs += n_pairs
 
     def compared(self) -> None:
@@ -137,7 +139,8 @@ def merge(
     options
         ``external``, ``all_pairs``, ``merge_small``, ``programmes``, ``alpha``, ``seed`` and ``n_jobs``.
     say, tick
-        Called with a line for each merge, and with the number of pairs that are compared and of those that are known.
+        Called with a line at the start and one for each merge, and with the number of pairs that are compared and of
+        those that are known.
 
     Returns
     -------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +15,13 @@ from recall_py.method.clustering.sweep import Sweep
 from recall_py.method.params import ALPHA, PartitionParams, one_of, resolve_seed
 from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.graph_clusters import AUTO, GraphClustering, calibrate_graph_clusters, cluster_by
+from recall_py.run.graph_clusters import (
+    AUTO,
+    GraphClustering,
+    calibrate_graph_clusters,
+    cluster_by,
+    refuse_no_resolution,
+)
 from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_clustering
 
@@ -192,13 +197,6 @@ def _lasting_clusters(
         return sweep.lasting(), sweep
 
     return cluster_by(find, {"resolution": AUTO, "random_state": seed, "n_iterations": n_iterations})
-
-
-def refuse_no_resolution(resolution: float | str | None) -> None:
-    """Refuse a number at which no clustering ends well."""
-    if isinstance(resolution, int | float) and not 0.0 <= resolution < math.inf:
-        text = "{resolution} is {value}; a finite number from 0 on is needed, such as 1."
-        raise ArgumentError(text, value=resolution)
 
 
 def refuse_for_knockoffs(programmes: Sequence[str], alpha: float, **given: object) -> None:

@@ -13,10 +13,10 @@ from recall_py.method.clustering.partition import GraphClusterer
 from recall_py.method.params import ALPHA, PartitionParams, one_of, resolve_seed
 from recall_py.run.calibration import Calibration
 from recall_py.run.cluster import cluster_adata
-from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by
+from recall_py.run.graph_clusters import GraphClustering, calibrate_graph_clusters, cluster_by, refuse_no_resolution
 from recall_py.run.options import with_option_docs
 from recall_py.run.removed import refuse_removed_from_clustering
-from recall_py.tl._leiden import METHODS, recorded, refuse_for_knockoffs, refuse_no_resolution
+from recall_py.tl._leiden import METHODS, recorded, refuse_for_knockoffs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -100,7 +100,7 @@ BAD_INPUT = {
     "log-normalised X": (
         lambda: log_normalised(make_adata()),
         {},
-        r"X holds values that are not integers.*layers\['counts'\]",
+        r"X holds values that are not integers.*before normalising: adata.layers\['counts'\] = adata.X.copy\(\)\. ",
     ),
     "fractions": (lambda: with_value(0.5), {}, "not integers, such as 0.5"),
     "negative": (lambda: with_value(-1), {}, "X holds negative values"),

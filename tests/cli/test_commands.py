@@ -178,7 +178,7 @@ def test_old_options_say_where_they_went(command, option, said, tmp_path):
         (["cluster", "broken.h5ad", "-o", "x.h5ad"], "not a readable .h5ad file"),
         (["cluster", PBMC], "Pass -o OUT, or --in-place"),
         (["cluster", PBMC, "-o", PBMC], "is the input file itself"),
-        (["cluster", PBMC, "-o", "absent/x.h5ad"], "The folder absent does not exist"),
+        (["cluster", PBMC, "-o", "absent/x.h5ad"], "The folder absent does not exist. Make it: mkdir -p absent"),
         (["cluster", PBMC, "-o", "."], "is a folder"),
         (["recall", PBMC, "-o", "x.h5ad", "--null-method", "Weibull"], "Available: ZIP, NB"),
         (["cluster", PBMC, "-o", "x.h5ad", "--algorithm", "dbscan"], "Available: leiden, louvain."),
@@ -199,18 +199,28 @@ def test_old_options_say_where_they_went(command, option, said, tmp_path):
         (["cluster", PBMC, "-o", "x.h5ad", "--layer", "raw"], "Layers of adata: none"),
         (["cluster", PBMC, "-o", "x.h5ad", "--no-such-option"], "--no-such-option"),
         (["clusterr", PBMC], "No such command 'clusterr'."),
-        (["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"], "The folder absent does not exist"),
+        (
+            ["cluster", PBMC, "-o", "x.h5ad", "--json", "absent/x.json"],
+            "The folder absent does not exist. Make it: mkdir -p absent",
+        ),
         (["recall", PBMC, "-o", "x.h5ad", "--algorithm", "ward", "--graph", "snn"], "--graph means nothing"),
         (["cluster", PBMC, "-o", "x.h5ad", "--partition-type", "Best"], "Available: CPMVertexPartition"),
         (["cluster", "cut.h5ad", "-o", "x.h5ad"], "It may be cut off or of another format: copy or download it again"),
         (["cluster", ".", "-o", "x.h5ad"], ". is a folder; the path of an .h5ad file or a .zarr store is"),
         (["recall", PBMC, "-o", "x.h5ad", "--n-draws", "0"], "error: --n-draws is 0; a whole number from 1 on"),
-        (["recall", PBMC, "-o", "x.h5ad", "--n-draws", "two"], "parse string as an integer. See recall-py --help"),
+        (
+            ["recall", PBMC, "-o", "x.h5ad", "--n-draws", "two"],
+            "parse string as an integer. See recall-py recall --help",
+        ),
         (["recall", PBMC, "-o", "x.h5ad", "--min-auc", "2"], "error: --min-auc is 2.0; it must be from 0.5"),
         (
             ["cluster", PBMC, "-o", "x.h5ad", "--batch-key", "donor"],
             "obs['donor'] does not exist. Columns of obs: anno",
         ),
+        (["cluster", PBMC, "-o", "x.h5ad", "--resolution=-1"], "error: --resolution is -1.0; a finite number from 0"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--alpha", "2"], "error: --alpha is 2.0; a share between 0 and 1"),
+        (["cluster", PBMC, "-o", "x.h5ad", "--flavor", "best"], "Unknown --flavor 'best'. Available: leidenalg"),
+        (["test", PBMC], "Missing option '--groupby'. See recall-py test --help.\n"),
         (["recall", PBMC, "-o", "x.h5ad", "--dims", "0"], "error: --dims is 0; a number of components from 2 on"),
         (["recall", PBMC, "-o", "x.h5ad", "--dims", "5000"], "Pass fewer: --dims 350."),
         (["cluster", PBMC, "-o", "x.h5ad", "--restrict-to", "annotation:"], "a column and its labels"),
@@ -229,6 +239,7 @@ def test_bad_arguments_give_one_line_and_exit_code_2(arguments, message, tmp_pat
     assert run.returncode == 2
     assert message in run.stderr
     assert run.stderr.count("\n") == 1, run.stderr
+    assert run.stdout == ""
     assert "?." not in run.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.h5ad", "cut.h5ad"]
 
@@ -314,8 +325,8 @@ def test_demo_writes_file_and_picture(tmp_path):
     adata = ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad")
     merges = recall_py.get.merges(adata)
     assert len(merges)
-    for merge in merges.itertuples():
-        assert f"why {merge.group} and {merge.reference} are one: " in run.stdout
+    for reason in merges["reason"]:
+        assert f"merged: {reason}\n" in run.stdout
     assert {"leiden", "leiden_start"} <= set(ad.read_h5ad(tmp_path / "demo" / "pbmc68k_labelled.h5ad").obs)
 
 

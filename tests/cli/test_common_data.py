@@ -97,7 +97,7 @@ def test_estimated_counts_are_rounded_where_that_is_asked_for_and_kept(command, 
     options = {"cluster": (), "merge": ("--groupby", "group"), "recall": ("--max-iterations", 3, "--dims", 5)}[command]
     refused = recall(command, tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", *options)
     assert refused.returncode == 2
-    assert refused.stderr.rstrip().endswith("logarithms are not: --round-counts")
+    assert refused.stderr.rstrip().endswith("but no logarithms, can be rounded: --round-counts")
     _, found = clustered(adata, tmp_path, *options, "--round-counts", command=command)
     assert abs(found.layers["counts"] - counts).max() == 0
     assert abs(found.X - adata.X).max() == 0

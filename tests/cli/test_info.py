@@ -10,6 +10,8 @@ import pytest
 from command import recall
 from scipy import sparse
 
+from recall_py.cli.describe import describe_file
+
 
 def make_adata():
     rng = np.random.default_rng(4)
@@ -34,7 +36,7 @@ def doubled(axis):
 
 
 def with_graphs(adata):
-    adata.obsp["wnn"] = sparse.csr_matrix(np.ones((60, 60)) - np.eye(60))
+    adata.obsp["wnn"] = sparse.csr_matrix(np.kron(np.eye(2), np.ones((30, 30))) - np.eye(60))
 
 
 def with_no_edge(adata):
@@ -76,6 +78,17 @@ def test_info_gives_the_command_line_that_works_or_what_cluster_will_say(change,
         assert run.returncode == 2
         assert said.startswith("CANNOT BE DONE YET. ")
         assert said[20:60] in run.stderr
+
+
+def test_info_names_another_output_and_takes_no_measurement_for_labels(tmp_path):
+    adata = make_adata()
+    adata.obs["score"] = np.repeat([0.1, 0.2, 0.3], 20)
+    adata.obs["kind"] = np.repeat(["a", "b"], 30)
+    path = tmp_path / "labelled.h5ad"
+    adata.write_h5ad(path)
+    told = dict(describe_file(path, layer=None, n_top_genes=2000))
+    assert told["labels"] == "kind (2)"
+    assert told["clustering"] == f"recall-py cluster {path} -o labelled_again.h5ad --resolution auto"
 
 
 def test_commands_that_take_no_mudata_name_what_makes_an_h5ad_file_of_one(tmp_path):

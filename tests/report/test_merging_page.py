@@ -18,9 +18,8 @@ import recall_py
 from recall_py import CalibrationWarning
 from recall_py.adata.stored import read_merging
 from recall_py.report.merging_command import repeat
-from recall_py.report.merging_sentences import warnings_of, why
+from recall_py.report.merging_sentences import warnings_of
 from recall_py.report.page import report_page, write_report
-from recall_py.words import percent
 
 HOSTILE = "<script>alert('1')</script>&\"x"
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
@@ -133,7 +132,7 @@ def test_page_has_a_dark_and_a_printed_form(made):
     style = re.search(r"<style>(.*?)</style>", made("leiden"), re.DOTALL)[1]
     assert "@media (prefers-color-scheme: dark)" in style
     assert "@media print" in style
-    assert "@media (max-width: 40rem)" in style
+    assert "(max-width: 40rem)" in style
 
 
 def test_stability_of_the_cells_is_shown_after_many_runs(cells):
@@ -172,16 +171,7 @@ def test_every_merge_has_a_heading_and_a_sentence(made, cells):
     page = unescape(made("cut_merged"))
     (merge,) = recall_py.get.merges(cells, "cut_merged").to_dict("records")
     assert f"<h3>Why clusters {merge['group']} and {merge['reference']} are one" in page
-    at = np.argmax((np.array(merge["real"]) + 0.25) / (np.array(merge["needed"]) + 0.25))
-    assert f"leads its own null by {merge['real'][at]:.1f} decades of p; among null cells" in page
-    assert (
-        f"a draw leads the others there by {merge['null'][at]:.1f} on average, and {merge['needed'][at]:.1f} are needed"
-        in page
-    )
-    assert f"above 1 two clusters stand. {percent(merge['p_value'])} of cuts of one population reach as much." in page
-    assert "The best genes are " in page
-    for gene in merge["genes"][:5]:
-        assert gene in page
+    assert merge["reason"] in page
 
 
 @pytest.mark.parametrize("near", [True, False])
@@ -218,7 +208,9 @@ def test_tests_say_what_each_label_would_be_merged_with(made, cells):
 def test_start_that_may_be_too_coarse_is_said_with_what_to_try(made, cells):
     assert "may be too coarse" in said_in_warnings(cells, "group_merged")
     assert "Start from finer labels" in said_in_warnings(cells, "group_merged")
-    assert "No clusters were joined" in made("group_merged")
+    reasons = re.search(r'<section id="reasons">.*?</section>', made("group_merged"), re.DOTALL)[0]
+    assert "No clusters were joined." in reasons
+    assert "<img " not in reasons
     adata = cells.copy()
     adata.uns["group_merged"]["recall"]["clustering"] = {"algorithm": "leiden", "resolution": 0.5, "graph": "g"}
     assert "Try a higher resolution, such as 1, and see" in said_in_warnings(adata, "group_merged")
@@ -241,17 +233,6 @@ def test_untested_labels_and_pairs_without_a_batch_in_common_are_said(cells):
     said = said_in_warnings(adata, "cut_merged")
     assert "Too small to be tested, with fewer than 3 cells: B. They stay as they are" in said
     assert "1 pair of neighbours has too few cells in the same batches" in said
-
-
-def test_kinds_of_outcomes_have_sentences_of_their_own(cells):
-    result = read_merging(cells, "cut_merged")
-    merge = recall_py.get.merges(cells, "cut_merged").iloc[0]
-    assert "too few cells to be compared, so it joined its nearest, " in why(merge.replace("pair", "small"), result)
-    assert "too few cells in the same batches" in why(merge.replace("pair", "batch"), result)
-    external = read_merging(cells, "group_merged")
-    pair = recall_py.get.pairs(cells, "group_merged").iloc[0]
-    assert "cut as the labels are" in why(pair, external)
-    assert f"that is {merge['evidence']:.2f} times what is needed, and no more at other ranks" in why(merge, result)
 
 
 def test_page_is_the_same_from_a_file(made, cells, tmp_path):

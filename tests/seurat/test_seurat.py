@@ -275,7 +275,7 @@ def test_calibrated_clusters_are_unions_of_those_of_seurat(ro, with_graph):
     table = pd.crosstab(list(ro.r["as.character"](start)), labels_in(ro, found, "seurat_clusters"))
     assert ((table > 0).sum(axis=1) == 1).all()
     assert table.shape[1] < table.shape[0]
-    merges = [text for text in said if " stand: " not in text]
+    merges = [text for text in said if " are one: " in text]
     assert len(merges) == table.shape[0] - table.shape[1]
     sizes = table.sum(axis=0)
     assert sizes.index.tolist() == list(range(len(sizes)))

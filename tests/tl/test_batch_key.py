@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 import recall_py
-from recall_py.adata.stored import read_merging
-from recall_py.report.merging_sentences import why
 
 
 def labelled(label, **options) -> ad.AnnData:
@@ -51,7 +49,7 @@ def test_a_pair_without_a_batch_in_common_stays_and_its_samples_are_named(nested
     assert (pair["kind"], bool(pair["passes"]), pair["batches"]) == ("batch", True, [])
     assert sorted(pair["group_batches"]) == ["Ada", "Ben"]
     assert pair["reference_batches"] == ["Cy"]
-    said = why(recall_py.get.pairs(adata, "recall_test").set_index("kind", drop=False).loc["batch"], stored(adata))
+    said = recall_py.get.pairs(adata, "recall_test").set_index("kind").loc["batch", "reason"]
     assert "type or batch effect cannot be told apart" in said
     assert "2 has cells of Cy." in said
 
@@ -59,11 +57,7 @@ def test_a_pair_without_a_batch_in_common_stays_and_its_samples_are_named(nested
 def test_a_pair_that_was_compared_says_within_which_batches(nested):
     adata, _ = nested
     pairs = recall_py.get.pairs(adata, "recall_test")
-    assert "compared within Cy alone" in why(pairs[pairs["reference"] == "2"].iloc[0], stored(adata))
-
-
-def stored(adata):
-    return read_merging(adata, "recall_test")
+    assert "compared within Cy alone" in pairs.loc[pairs["reference"] == "2", "reason"].iloc[0]
 
 
 def test_what_is_known_of_batches_survives_a_file(nested, tmp_path):

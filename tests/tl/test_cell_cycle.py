@@ -72,10 +72,11 @@ def quietly(function, *args, **kwargs):
 def test_states_are_merged_with_their_reason_and_types_stay(merged):
     assert merged.obs["group_merged"].cat.categories.tolist() == ["group0 + group1", "group2"]
     (merge,) = recall_py.get.merges(merged, "group_merged").to_dict("records")
-    assert merge["reason"] == REASON
+    assert merge["programmes"] == REASON
+    assert f"with them): {REASON}." in merge["reason"]
     assert merge["evidence"] <= merge["threshold"] < merge["evidence_with_programmes"]
     (pair,) = recall_py.get.pairs(merged, "group_merged").to_dict("records")
-    assert pair["reason"] == ""
+    assert pair["programmes"] == ""
     assert np.isnan(pair["evidence_with_programmes"])
     assert not set(pair["genes"]) & set(table()["symbol"])
 
@@ -83,7 +84,7 @@ def test_states_are_merged_with_their_reason_and_types_stay(merged):
 def test_one_argument_lets_all_genes_count(cells):
     found = quietly(recall_py.tl.merge_clusters, cells, "group", programmes=(), copy=True)
     assert found.obs["group_merged"].nunique() == 3
-    assert not recall_py.get.pairs(found, "group_merged")["reason"].any()
+    assert not recall_py.get.pairs(found, "group_merged")["programmes"].any()
 
 
 @pytest.mark.parametrize("run", [recall_py.tl.leiden, recall_py.tl.louvain])
@@ -94,16 +95,20 @@ def test_clusterings_of_the_graph_do_the_same(cells, run):
         for programmes in ((), "cell_cycle")
     )
     assert (states, types) == (3, 2)
-    assert recall_py.get.merges(quietly(run, cells, 1.5, copy=True, **options), run.__name__)["reason"].eq(REASON).any()
+    assert (
+        recall_py.get.merges(quietly(run, cells, 1.5, copy=True, **options), run.__name__)["programmes"]
+        .eq(REASON)
+        .any()
+    )
 
 
 def test_tests_give_the_reason_and_merge_nothing(cells):
     adata = cells.copy()
     recall_py.tl.test_clusters(adata, "group", all_pairs=True)
     pairs = recall_py.get.pairs(adata, "recall_test")
-    assert pairs["reason"].tolist().count(REASON) == 1
+    assert pairs["programmes"].tolist().count(REASON) == 1
     failing = pairs[~pairs["passes"]]
-    assert (failing["reason"] == REASON).all()
+    assert (failing["programmes"] == REASON).all()
     page = unescape(report_page(adata, "recall_test", source="in.h5ad", target="out.h5ad"))
     assert page.count(f"with them): {REASON}.") == 1
 
@@ -118,7 +123,7 @@ def test_programme_with_few_genes_is_not_assessable_and_counts(cells, log):
     found, mitochondrial = read_merging(adata, "group_merged").programmes
     assert str(found) == "cell_cycle: not assessable (4 genes)"
     assert str(mitochondrial) == "mitochondrial: not assessable (0 genes)"
-    assert not recall_py.get.merges(adata, "group_merged")["reason"].any()
+    assert not recall_py.get.merges(adata, "group_merged")["programmes"].any()
 
 
 def test_log_says_what_does_not_count_and_why_two_are_one(cells, log):
@@ -188,7 +193,7 @@ def test_how_to_repeat_it_names_programmes_that_are_not_the_usual(cells, program
 def test_commands_give_the_reason(path, tmp_path):
     run = recall("merge", path, "-o", tmp_path / "merged.h5ad", "--groupby", "group")
     assert run.returncode == 0, run.stderr
-    assert "reason" in run.stdout
+    assert "programmes" in run.stdout
     assert "cycling" in run.stdout
     assert "programmes: cell_cycle: 60 genes, not counted" in run.stdout
     run = recall("test", path, "--groupby", "group", "--all-pairs")

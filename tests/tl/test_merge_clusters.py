@@ -237,7 +237,9 @@ def test_what_reads_a_search_says_that_there_is_none(merged, cells, tmp_path):
     for read in (recall_py.get.iterations, recall_py.get.flow, recall_py.pl.search):
         with pytest.raises(KeyError, match=r"get\.merges"):
             read(merged, "cut_merged")
-    with pytest.raises(KeyError, match="holds no result"):
+    with pytest.raises(
+        KeyError, match=r"holds no result of recall_py\. Make one: recall_py\.tl\.leiden\(adata, 'auto'\)"
+    ):
         recall_py.get.merges(cells, "cut_merged")
     from recall_py.cli.commands import app
 

@@ -49,6 +49,7 @@ test_that("merges are told with their reasons, and drawn", {
   expect_equal(nrow(merges), nlevels(found$mine_start) - nlevels(found$mine))
   expect_true(all(merges$evidence <= merges$threshold))
   expect_type(merges$genes, "character")
+  expect_match(merges$reason, "times as far as needed")
   expect_true(all(ClusterPairs(found)$passes))
   skip_if_not_installed("ggplot2")
   picture <- MergesPlot(found)
@@ -120,7 +121,7 @@ test_that("genes of the cell cycle do not count unless that is asked for", {
   expect_equal(nlevels(kept), 2)
   merged <- quietly(MergeClusters(counts, labels, verbose = FALSE))
   expect_equal(nlevels(merged), 1)
-  expect_equal(ClusterMerges(merged)$reason, "cycling and resting cells of one type")
+  expect_equal(ClusterMerges(merged)$programmes, "cycling and resting cells of one type")
 })
 
 test_that("integrated layers are clustered on their own graph", {
