@@ -1,9 +1,10 @@
 """The evidence that cuts of one population reach: the tail of p-values, and whether these are conservative.
 
-``python -m benchmarks.null_cuts [--seeds 5]``
+``python -m benchmarks.null_cuts [--seeds 5] [--batches 2 6]``
 
 The cuts are those of ``benchmarks.power``, by further seeds: one population, real or simulated, cut at random, along
-depth and the first component, by 2-means and by Leiden. Cuts that the cell cycle tells apart are not counted.
+depth and the first component, by 2-means and by Leiden. Cuts that the cell cycle tells apart are not counted. With
+``--batches`` the cells are in batches, each of which has lost other shares of the counts of each gene.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.stats import binomtest
 from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe_machine
 from benchmarks.power.pairs import every_null_cut
 from benchmarks.tables import RESULTS, write_csv, write_markdown
+from recall_py.method.pairs.batches import shared
 from recall_py.method.pairs.lead import NULL_FALL, NULL_LEAD, compare, p_value
 from recall_py.method.pairs.pooled import PooledPair
 from recall_py.method.params import MergeParams
@@ -34,45 +37,77 @@ LEVELS = (0.05, 0.01, 0.002)
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="number of panels")
+    parser.add_argument("--batches", type=int, nargs="+", help="the cuts in so many batches, beside those without")
     parser.add_argument("--out", default=RESULTS)
     parser.add_argument("--picture", default=PICTURE)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     _, machine = describe_machine("scikit-learn")
-    rows = pd.DataFrame([row for seed in range(args.seeds) for row in panel(seed)])
-    write_csv(rows, "null_cuts", args.out)
-    draw(rows, args.picture)
+    command = f"python -m benchmarks.null_cuts --seeds {args.seeds}"
+    numbers, name = args.batches or (), "null_cuts_in_batches" if args.batches else "null_cuts"
+    rows = pd.DataFrame([row for seed in range(args.seeds) for n in (1, *numbers) for row in panel(seed, n)])
+    write_csv(rows, name, args.out)
+    if not numbers:
+        draw(rows, args.picture)
     write_markdown(
-        summary(rows),
-        "null_cuts",
-        title="Cuts of one population",
+        in_batches(rows) if numbers else summary(rows),
+        name,
+        title="Cuts of one population" + " in batches" * bool(numbers),
         machine=machine,
-        command=f"python -m benchmarks.null_cuts --seeds {args.seeds}",
+        command=command + " --batches" * bool(numbers) + "".join(f" {n}" for n in numbers),
         folder=args.out,
     )
 
 
-def panel(seed):
-    """One row for each null cut."""
+def panel(seed, n_batches=1):
+    """One row for each null cut, of those with batches in which the two parts can be compared."""
     for number, pair in enumerate(every_null_cut(np.random.default_rng([1, seed]), first_seed=3 * (seed + 1))):
         if pair.answer == "null":
-            yield {
-                "seed": seed,
-                "family": pair.family,
-                "cut": pair.what.partition(",")[0],
-                "smaller": pair.size,
-                "evidence": evidence(pair, [seed, number]),
-            }
-    print(f"panel {seed}: {number + 1} cuts", flush=True)
+            found = evidence(pair, [seed, number], n_batches)
+            if found is not None:
+                yield {
+                    "batches": n_batches,
+                    "seed": seed,
+                    "family": pair.family,
+                    "cut": pair.what.partition(",")[0],
+                    "smaller": pair.size,
+                    "evidence": found,
+                }
+    print(f"panel {seed}, {n_batches} batches: {number + 1} cuts", flush=True)
 
 
-def evidence(pair, seed):
-    """The lead of a pair beside that which is needed, as shipped."""
-    pieces = (np.arange(pair.counts.shape[0]) >= pair.n_first).astype(np.int64)
-    pooled, _ = PooledPair.of(pair.counts, pair.n_first, pieces, None, exact=False, left_out=pair.left_out)
+def evidence(pair, seed, n_batches=1):
+    """The lead of a pair beside that which is needed, as shipped; None where no batch has enough cells of both."""
+    counts, batches, told_in = pair.counts, None, None
+    is_first = np.arange(counts.shape[0]) < pair.n_first
+    if n_batches > 1:
+        rng = np.random.default_rng([*seed, n_batches])
+        batches = rng.integers(n_batches, size=is_first.size).astype(np.int32)
+        told_in, others = shared(batches[is_first], batches[~is_first])
+        if not told_in.size:
+            return None
+        kept = np.isin(batches, [*told_in, *others])
+        counts, batches, is_first = with_effects(counts[kept], batches[kept], rng), batches[kept], is_first[kept]
+    pooled, _ = PooledPair.of(
+        counts,
+        int(is_first.sum()),
+        (~is_first).astype(np.int64),
+        batches,
+        told_in=told_in,
+        exact=False,
+        left_out=pair.left_out,
+    )
     with threadpool_limits(1, user_api="blas"):
         found = compare(pooled, np.random.default_rng(seed), threshold=1.0, n_draws=MergeParams.n_draws, n_best=0)
     return found.lead.times
+
+
+def with_effects(counts, batches, rng):
+    """Counts of which each batch has lost up to half of each gene, other shares of other genes."""
+    share = rng.uniform(0.5, 1, size=(int(batches.max()) + 1, counts.shape[1]))
+    found = counts.tocoo()
+    thinned = rng.binomial(found.data.astype(np.int64), share[batches[found.row], found.col])
+    return sparse.csr_array((thinned, (found.row, found.col)), shape=counts.shape)
 
 
 def tail(rows):
@@ -134,6 +169,21 @@ def summary(rows):
         ("By size", "Cuts that look for a difference, by the shipped constants.", by_size),
         ("By population", "All cuts.", by_family),
     ]
+
+
+def in_batches(rows):
+    """Shares of small p-values of the same cuts without batches and with."""
+    lines = [
+        {"batches": n, "cuts": told, "number": int(chosen.sum()), **below(p_value(rows.loc[chosen, "evidence"]))}
+        for told, which in (("all", np.ones(len(rows), bool)), ("that look for a difference", rows["cut"].isin(SOUGHT)))
+        for n in rows["batches"].unique()
+        for chosen in [which & (rows["batches"] == n)]
+    ]
+    text = (
+        "Cells of the same cuts in batches at random, each with other shares of the counts of each gene, from .5 to 1, "
+        "and compared within batches; cuts without a batch that has 5 cells of both are not counted."
+    )
+    return [("p-values", text, lines)]
 
 
 def draw(rows, path):

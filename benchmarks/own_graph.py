@@ -25,7 +25,9 @@ from benchmarks.tables import RESULTS, write_csv, write_markdown
 from recall_py import get, tl
 from recall_py.datasets import simulate
 
-CLUSTERS = (10, 30)
+CLUSTERS = (10, 30, 100)
+GENES = (500, 2_000, 8_000)
+PICTURE = RESULTS.parents[1] / "docs" / "own_graph.png"
 LABELS_OF_A_MILLION = 40
 
 
@@ -45,6 +47,7 @@ def main():
     parser.add_argument("--cells", type=int, nargs="*", default=(10_000, 100_000), help="simulated cells")
     parser.add_argument("--million", action="store_true", help="a million cells too, counts in a file")
     parser.add_argument("--out", default=RESULTS)
+    parser.add_argument("--picture", default=PICTURE)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     facts, machine = describe_machine()
@@ -53,6 +56,7 @@ def main():
     rows = [beside_scanpy("pbmc3k", read("pbmc3k")), beside_scanpy("neurons10k", read("neurons10k_1000g"))]
     rows += [beside_scanpy(f"simulated {n:,}", ad.read_h5ad(simulated(n, 20_000))) for n in args.cells]
     growth = [by_clusters(k) for k in CLUSTERS]
+    wider = [by_genes(n_genes) for n_genes in GENES]
     sections = [
         ("Beside plain scanpy", BESIDE, rows),
         (
@@ -60,11 +64,17 @@ def main():
             "20,000 simulated cells x 2,000 genes, ten kinds, each in random parts.",
             growth,
         ),
+        (
+            "By the number of genes",
+            "5,000 simulated cells of ten kinds, all genes take part, .3 counts of each.",
+            wider,
+        ),
     ]
     if args.million:
         sections.append(
             ("A million cells in a file", "Counts in CSR in an .h5ad file, backed; a graph at hand.", [million()])
         )
+    draw(rows, growth, args.picture)
     write_csv([facts | row for _, _, part in sections for row in part], "own_graph", args.out)
     cells = " ".join(map(str, args.cells))
     command = f"python -m benchmarks.own_graph --cells {cells}" + (" --million" if args.million else "")
@@ -104,6 +114,7 @@ def beside_scanpy(name, adata):
         "pairs": n_pairs,
         "plain, CPU s": cpu,
         "calibration, CPU s": more,
+        "CPU ms a pair": 1e3 * more / n_pairs,
         "ratio": (cpu + more) / cpu,
         "plain, wall s": wall,
         "calibration, wall s": waited,
@@ -126,6 +137,41 @@ def by_clusters(k):
         "CPU s": spent.cpu,
         "wall s": spent.wall,
     }
+
+
+def by_genes(n_genes):
+    """Cost of a tested pair by the number of genes that take part."""
+    adata = simulate(5_000, n_genes, group_shares=tuple([1 / 10] * 10), mean_depth=0.3 * n_genes, random_state=0)
+    with Spent() as spent:
+        tl.merge_clusters(adata, "group", genes=adata.var_names)
+    n_pairs = len(get.pairs(adata, "group_merged")) + len(get.merges(adata, "group_merged"))
+    return {"genes": n_genes, "pairs": n_pairs, "CPU s": spent.cpu, "CPU ms a pair": 1e3 * spent.cpu / n_pairs}
+
+
+def draw(rows, growth, path):
+    """The cost beside plain scanpy by the number of cells, and the cost of merging by the number of labels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    beside, merging = figure.subplots(1, 2)
+    rows = sorted(rows, key=lambda row: row["cells"])
+    places = range(len(rows))
+    plain, more = ([row[name] for row in rows] for name in ("plain, CPU s", "calibration, CPU s"))
+    beside.bar(places, plain, color="0.7", label="plain scanpy")
+    beside.bar(places, more, bottom=plain, color="C0", label="calibration")
+    for place, row in enumerate(rows):
+        total = row["plain, CPU s"] + row["calibration, CPU s"]
+        beside.annotate(f"{row['ratio']:.2f} x", (place, total), (0, 2), textcoords="offset points", ha="center")
+    beside.set_xticks(places, [f"{row['data']}\n{row['cells']:,}" for row in rows], fontsize=7)
+    beside.set(ylabel="CPU s", title="From counts to labels")
+    beside.margins(y=0.12)
+    beside.legend(frameon=False)
+    merging.plot([row["clusters"] for row in growth], [row["CPU s"] for row in growth], "C0o-")
+    merging.set(xlabel="labels at the start", ylabel="CPU s", title="Merging labels of ten kinds, 20,000 cells")
+    merging.set(xlim=(0, None), ylim=(0, None))
+    for axis in (beside, merging):
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
 
 
 def million():
