@@ -35,9 +35,9 @@ def by_cell(counts: CountMatrix, chosen: NDArray[Any]) -> sparse.csr_array:
     ends = np.concatenate([[0], np.cumsum(stored)])
     index = np.int32 if ends[-1] <= _MOST_INT32 else np.int64
     data, columns = _mapped(ends[-1], counts.exact_type(positions)), _mapped(ends[-1], index)
-    free = ends[:-1].copy()
+    rows, free = np.arange(n_cells), ends[:-1].copy()
     for cells, genes, values in _entries(counts, column):
-        place(genes, cells, values, np.arange(n_cells), free, columns, data)
+        place(genes, cells, values, rows, free, columns, data)
     return sparse.csr_array((data, columns, ends.astype(index)), shape=(n_cells, positions.size))
 
 
