@@ -63,10 +63,11 @@ def embed(
         ``scvi.model.SCVI.train`` takes, such as ``{"max_epochs": 100}``), and what ``scvi.model.SCVI`` takes. Of
         ``"cvae"``: ``covariates``, further columns of ``obs`` whose differences are taken out; ``layer``,
         ``n_top_genes``; ``save``, a file for the trained model; ``model``, such a file, by which cells are embedded
-        without training, or with that of the weights of new batches alone; and ``n_latent`` (10), ``n_hidden`` (128),
-        ``max_epochs`` (400, fewer of more than 20,000 cells), ``batch_size`` (128), ``learning_rate`` (.001),
-        ``warm_up`` (.25, the share of epochs over which the prior gains weight), ``held_out`` (.1, the share of cells
-        by which training is stopped), ``patience`` (30 epochs).
+        without training, or with that of the weights of new batches alone; ``loader``, an ``annbatch.Loader`` or an
+        ``AnnLoader`` of anndata that gives the raw counts of the same cells, by the same names, to train on; and
+        ``n_latent`` (10), ``n_hidden`` (128), ``max_epochs`` (400, fewer of more than 20,000 cells), ``batch_size``
+        (128), ``learning_rate`` (.001), ``warm_up`` (.25, the share of epochs over which the prior gains weight),
+        ``held_out`` (.1, the share of cells by which training is stopped), ``patience`` (30 epochs).
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
@@ -14,7 +14,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.counts.matrix import CountMatrix, Survey, as_positions
+from recall_py.counts.matrix import CountMatrix, Entries, Survey, as_positions
 
 _Result = TypeVar("_Result")
 _BLOCK_BYTES = 1 << 29
@@ -104,6 +104,12 @@ class DaskCounts(CountMatrix):
         """Gather the counts into the memory of this process."""
         return self._assembled([positions])[0].compute()
 
+    def entries(self) -> Iterator[Entries]:
+        """Stored values of the cells that take part; the blocks are computed one after the other."""
+        for block in self._blocks:
+            for cells, genes, values in CountMatrix(block.values.compute(), block.taking_part).entries():
+                yield Entries(cells + np.int32(block.cells.start), genes + np.int32(block.genes.start), values)
+
     def gene_blocks(self, chosen: NDArray[Any]) -> tuple[list[Delayed], list[int]]:
         """Blocks of a few of the chosen genes with all cells, where the workers make them, and the genes of each."""
         positions = as_positions(chosen)
@@ -147,7 +153,7 @@ class DaskCounts(CountMatrix):
 
     def _assembled(self, parts: Sequence[NDArray[np.intp]]) -> list[Delayed]:
         """(n_cells, n) counts of each of several sets of genes."""
-        dtype = self._exact_type(np.concatenate(parts))
+        dtype = self.exact_type(np.concatenate(parts))
         cut, join = dask.delayed(_cut, nout=len(parts)), dask.delayed(_join)
         pieces: dict[tuple[int, int], list[Any]] = {}
         for block in self._blocks:

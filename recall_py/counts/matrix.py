@@ -131,7 +131,7 @@ class CountMatrix:
             self._last = positions, self._read(positions)
         return self._last[1]
 
-    def _exact_type(self, positions: NDArray[np.intp]) -> type[np.floating[Any]]:
+    def exact_type(self, positions: NDArray[np.intp]) -> type[np.floating[Any]]:
         """Single precision, where it holds the counts of these genes."""
         return np.float32 if self.survey.largest[positions].max(initial=0) < 2**24 else np.float64
 
@@ -140,7 +140,7 @@ class CountMatrix:
 
         n_cells, n_genes = self.shape
         ends = np.concatenate([[0], np.cumsum(self.survey.stored[positions])])
-        data = np.empty(ends[-1], dtype=self._exact_type(positions))
+        data = np.empty(ends[-1], dtype=self.exact_type(positions))
         indices = np.empty(ends[-1], dtype=np.int32)
         column = np.full(n_genes, -1, dtype=np.int64)
         column[positions] = np.arange(positions.size)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recall_py.adata.read import read_counts
+from recall_py.counts.matrix import as_positions
+from recall_py.counts.paged import by_cell
 from recall_py.embedding.conditions import Conditions
 from recall_py.embedding.cvae import Cvae, CvaeParams, new_cvae
+from recall_py.embedding.loaders import HandedLoader
 from recall_py.words import listed
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ def cvae(
     n_top_genes: int = 2000,
     model: str | Path | None = None,
     save: str | Path | None = None,
+    loader: Any = None,
     **shape: Any,
 ) -> NDArray[np.float32]:
     """(n_obs, n_latent) means of the latent positions; see :func:`recall_py.pp.embed`.
@@ -39,7 +43,7 @@ def cvae(
     Raises
     ------
     ValueError
-        If a trained model knows other covariates or genes, or is given a shape.
+        If a trained model knows other covariates or genes, or is given a shape; if a loader has other cells or genes.
     """
     columns = [batch_key, *covariates]
     _refuse_unknown(shape)
@@ -47,26 +51,31 @@ def cvae(
         conditions = Conditions.of(adata, columns)
         genes, counts = _counts(adata, layer, n_top_genes, batch_key, None)
         fitted = new_cvae(genes, conditions, CvaeParams(**shape), seed)
-        fitted.fit(counts, conditions.one_hot(adata), seed=seed)
     else:
         fitted = Cvae.load(model)
         _refuse_others(fitted, model, columns, shape, adata)
-        genes, counts = _counts(adata, layer, n_top_genes, batch_key, fitted.genes.tolist())
-        counts = counts[:, pd.Index(genes).get_indexer(pd.Index(fitted.genes))]
+        genes, counts = _counts(adata, layer, n_top_genes, batch_key, fitted.genes)
         conditions = fitted.conditions.with_new(adata)
-        if conditions != fitted.conditions:
-            fitted.fit_new(conditions, counts, conditions.one_hot(adata), seed=seed)
+    one_hot = conditions.one_hot(adata)
+    handed = None if loader is None else HandedLoader(loader, genes, adata.obs_names)
+    if model is None:
+        fitted.fit(counts, one_hot, seed=seed, loader=handed)
+    elif conditions != fitted.conditions:
+        fitted.fit_new(conditions, counts, one_hot, seed=seed, loader=handed)
     if save is not None:
         fitted.save(save)
-    return fitted.embed(counts, conditions.one_hot(adata))
+    return fitted.embed(counts, one_hot)
 
 
 def _counts(
-    adata: AnnData, layer: str | None, n_top_genes: int, batch_key: str, only: list[str] | None
+    adata: AnnData, layer: str | None, n_top_genes: int, batch_key: str, known: NDArray[np.str_] | None
 ) -> tuple[NDArray[np.str_], sparse.csr_array]:
-    """Names and raw counts of the genes that take part."""
+    """Names and raw counts of the genes that take part: those that are `known`, in their order."""
+    only = None if known is None else known.tolist()
     data = read_counts(adata, layer=layer, n_top_genes=n_top_genes, batch_key=batch_key, only=only)
-    return data.genes, sparse.csr_array(data.read().counts)
+    genes = data.genes if known is None else known
+    in_order = pd.Index(data.genes).get_indexer(pd.Index(genes))
+    return genes, by_cell(data.matrix, as_positions(data.chosen)[in_order])
 
 
 def _refuse_others(fitted: Cvae, path: str | Path, columns: list[str], shape: dict[str, Any], adata: AnnData) -> None:
@@ -90,6 +99,6 @@ def _refuse_unknown(shape: dict[str, Any]) -> None:
     """Refuse a misspelt option before anything is read."""
     known = [field.name for field in fields(CvaeParams)]
     if unknown := [name for name in shape if name not in known]:
-        options = ["covariates", "layer", "n_top_genes", "model", "save", *known]
+        options = ["covariates", "layer", "n_top_genes", "model", "save", "loader", *known]
         msg = f"embed(adata, 'cvae') has no option {listed(unknown)}. It has: {', '.join(options)}"
         raise TypeError(msg)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import torch
     from scipy import sparse
 
+    from recall_py.embedding.loaders import HandedLoader
+
 _EPOCHS_OF_FEW, _FEW = 400, 20_000
 """Epochs of up to so many cells; of more as many steps, but 20 epochs at least."""
 _DROPPED = 0.1
@@ -103,10 +105,12 @@ class Cvae:
             }
         )
 
-    def fit(self, counts: sparse.csr_array, one_hot: NDArray[np.float32], *, seed: int) -> None:
-        """Train all weights on (n_cells, n_genes) counts."""
+    def fit(
+        self, counts: sparse.csr_array, one_hot: NDArray[np.float32], *, seed: int, loader: HandedLoader | None = None
+    ) -> None:
+        """Train all weights on (n_cells, n_genes) counts, or on the same cells as a loader gives them."""
         with _seeded(seed):
-            self._train(counts, one_hot, seed=seed)
+            self._train(counts, one_hot, seed=seed, loader=loader)
 
     def fit_new(
         self,
@@ -115,6 +119,7 @@ class Cvae:
         one_hot: NDArray[np.float32],
         *,
         seed: int,
+        loader: HandedLoader | None = None,
     ) -> None:
         """Train the weights of the columns of `conditions` that are new, and no other; they begin as the mean."""
         import torch
@@ -132,7 +137,7 @@ class Cvae:
             self.parts[name].weight.register_hook(lambda gradient: gradient * is_new.to(gradient.device))
         self.conditions = conditions
         with _seeded(seed):
-            self._train(counts, one_hot, seed=seed)
+            self._train(counts, one_hot, seed=seed, loader=loader)
 
     def embed(self, counts: sparse.csr_array, one_hot: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n_cells, n_latent) means of the positions of cells."""
@@ -144,14 +149,16 @@ class Cvae:
             means = [self._position(*batch)[0].cpu() for batch in self._batches(counts, one_hot)]
         return np.asarray(torch.cat(means).numpy())
 
-    def loss(self, counts: sparse.csr_array, one_hot: NDArray[np.float32]) -> float:
-        """Negative evidence lower bound, a cell and gene on average."""
+    def loss(
+        self, counts: sparse.csr_array, one_hot: NDArray[np.float32], cells: NDArray[np.intp] | None = None
+    ) -> float:
+        """Negative evidence lower bound, a cell and gene on average, of all cells or of some."""
         import torch
 
         self.parts.eval()
         with torch.no_grad():
-            summed = [float(self._loss(*batch, weight=1.0).sum()) for batch in self._batches(counts, one_hot)]
-        return sum(summed) / counts.shape[0] / counts.shape[1]
+            summed = [float(self._loss(*batch, weight=1.0).sum()) for batch in self._batches(counts, one_hot, cells)]
+        return sum(summed) / (counts.shape[0] if cells is None else cells.size) / counts.shape[1]
 
     def save(self, path: str | Path) -> None:
         """Write weights, genes, covariates and parameters to a file."""
@@ -186,7 +193,9 @@ class Cvae:
         model.parts.load_state_dict(stored["weights"])
         return model
 
-    def _train(self, counts: sparse.csr_array, one_hot: NDArray[np.float32], *, seed: int) -> None:
+    def _train(
+        self, counts: sparse.csr_array, one_hot: NDArray[np.float32], *, seed: int, loader: HandedLoader | None
+    ) -> None:
         import torch
 
         n_cells, params = counts.shape[0], self.params
@@ -196,7 +205,6 @@ class Cvae:
         if not trained_on.size:
             msg = f"{n_cells} cells are too few: {n_held_out} are held out, and none is left to train on."
             raise ValueError(msg)
-        to_train, to_judge = ((counts[cells], one_hot[cells]) for cells in (trained_on, held_out))
         n_epochs = params.epochs(n_cells)
         n_warm = max(1, round(params.warm_up * n_epochs))
         self._to_device()
@@ -208,16 +216,21 @@ class Cvae:
         for epoch in _told(n_epochs):
             self.parts.train()
             weight = min(1.0, (epoch + 1) / n_warm)
-            summed = 0.0
-            for batch in self._batches(*to_train, shuffled):
+            summed, n_seen = 0.0, 0
+            batches = (
+                self._batches(counts, one_hot, trained_on, shuffled)
+                if loader is None
+                else self._handed(loader, one_hot, trained_on)
+            )
+            for batch in batches:
                 optimiser.zero_grad()
                 losses = self._loss(*batch, weight=weight)
                 losses.mean().backward()
                 torch.nn.utils.clip_grad_norm_(self.parts.parameters(), 10.0)
                 optimiser.step()
-                summed += float(losses.detach().sum())
-            found = self.loss(*to_judge)
-            self.history.append((summed / trained_on.size / counts.shape[1], found))
+                summed, n_seen = summed + float(losses.detach().sum()), n_seen + len(losses)
+            found = self.loss(counts, one_hot, held_out)
+            self.history.append((summed / n_seen / counts.shape[1], found))
             if epoch < n_warm:
                 continue
             since += 1
@@ -229,24 +242,54 @@ class Cvae:
             self.parts.load_state_dict(best)
 
     def _batches(
-        self, counts: sparse.csr_array, one_hot: NDArray[np.float32], shuffled: torch.Generator | None = None
+        self,
+        counts: sparse.csr_array,
+        one_hot: NDArray[np.float32],
+        cells: NDArray[np.intp] | None = None,
+        shuffled: torch.Generator | None = None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Dense counts and covariates of some cells at a time, where the weights are."""
+        """Dense counts and covariates of all cells, or of some, a few at a time, where the weights are."""
         import torch
 
-        def dense(cells: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-            return torch.from_numpy(counts[cells].toarray().astype(np.float32)), torch.from_numpy(one_hot[cells])
-
         loader = torch.utils.data.DataLoader(
-            range(counts.shape[0]),
+            range(counts.shape[0]) if cells is None else cells,
             batch_size=self.params.batch_size,
             shuffle=shuffled is not None,
             generator=shuffled,
-            collate_fn=dense,
+            collate_fn=np.asarray,
         )
+        for few in loader:
+            yield self._tensors(counts[few].toarray(), one_hot[few])
+
+    def _handed(
+        self, loader: HandedLoader, one_hot: NDArray[np.float32], cells: NDArray[np.intp]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The same of the batches that a loader gives, without other cells.
+
+        Raises
+        ------
+        ValueError
+            If it gives none of the cells.
+        """
+        n_taken = 0
+        taken = np.zeros(len(one_hot) + 1, dtype=np.bool_)  # the last for cells that it alone has
+        taken[cells] = True
+        for few, counts in loader:
+            if (among := taken[few]).any():
+                n_taken += int(among.sum())
+                yield self._tensors(counts[among], one_hot[few[among]])
+        if not n_taken:
+            msg = (
+                f"loader gave none of the {cells.size} cells that are trained on. Give its cells the names of adata's."
+            )
+            raise ValueError(msg)
+
+    def _tensors(self, *arrays: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
         device = next(self.parts.parameters()).device
-        for values, columns in loader:
-            yield values.to(device), columns.to(device)
+        counts, one_hot = (torch.from_numpy(array.astype(np.float32)).to(device) for array in arrays)
+        return counts, one_hot
 
     def _position(self, counts: torch.Tensor, one_hot: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log variance of the positions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
+from mmap import mmap
 from pathlib import Path
 
 import anndata as ad
@@ -19,6 +20,7 @@ from scipy import sparse
 
 from recall_py.counts import blocks
 from recall_py.counts.matrix import CountMatrix
+from recall_py.counts.paged import by_cell
 from recall_py.counts.selection import most_variable
 from recall_py.counts.source import count_matrix, reading_once
 
@@ -106,6 +108,40 @@ def test_chosen_genes_of_chosen_cells_come_in_the_order_asked_for(place, counts,
     assert found.dtype == np.float32
     assert found.has_canonical_format
     np.testing.assert_array_equal(found.toarray(), counts.toarray()[cells][:, positions])
+
+
+def test_chosen_genes_lie_by_cell_in_the_order_asked_for(place, counts, rng):
+    cells = rng.random(counts.shape[0]) < 0.4
+    positions = rng.permutation(counts.shape[1])[:50]
+    matrix = place(counts)
+    found = by_cell(CountMatrix(matrix, cells), positions)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.toarray(), counts.toarray()[cells][:, positions])
+    assert (
+        is_in_a_file(found.data)
+        == is_in_a_file(found.indices)
+        == (not isinstance(matrix, np.ndarray | sparse.sparray | sparse.spmatrix))
+    )
+
+
+def is_in_a_file(array):
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap)
+
+
+def test_blocks_of_dask_lie_by_cell(counts, rng):
+    da = pytest.importorskip("dask.array")
+    cells, positions = rng.random(counts.shape[0]) < 0.4, rng.permutation(counts.shape[1])[:50]
+    blocked = da.from_array(counts.toarray(), chunks=(70, 200))
+    found = by_cell(count_matrix(blocked, cells), positions)
+    assert is_in_a_file(found.data)
+    np.testing.assert_array_equal(found.toarray(), counts.toarray()[cells][:, positions])
+
+
+def test_genes_without_counts_lie_by_cell(tmp_path):
+    found = by_cell(CountMatrix(in_hdf5(tmp_path / "x.h5", sparse.csr_matrix((3, 2)))), np.array([True, True]))
+    np.testing.assert_array_equal(found.toarray(), np.zeros((3, 2)))
 
 
 @given(

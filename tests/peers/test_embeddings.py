@@ -3,11 +3,14 @@
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
+import h5py
 import numpy as np
 import pytest
 import scanpy as sc
+from anndata.io import read_elem
 from sklearn.neighbors import NearestNeighbors
 
 import recall_py
@@ -137,6 +140,114 @@ def test_the_loss_is_the_bound_that_scipy_computes(counted):
     likelihood = nbinom.logpmf(counts.toarray(), size, size / (size + expected)).sum(axis=1)
     divergence = 0.5 * (mean**2 + np.exp(log_variance) - 1.0 - log_variance).sum(axis=1)
     np.testing.assert_allclose(found, (divergence - likelihood).mean() / counts.shape[1], rtol=1e-5)
+
+
+@pytest.fixture
+def epoch(monkeypatch):
+    return watched(monkeypatch)
+
+
+def watched(monkeypatch):
+    """What an epoch of training saw: genes and covariates of each cell, sorted; and the trained model."""
+    from recall_py.embedding.cvae import Cvae
+
+    loss, fit = Cvae._loss, Cvae.fit
+    seen = SimpleNamespace(rows=[], model=None)
+
+    def seen_loss(self, counts, one_hot, *, weight):
+        if self.parts.training and not self.history:
+            seen.rows += np.concatenate([counts.cpu().numpy(), one_hot.cpu().numpy()], axis=1).tolist()
+        return loss(self, counts, one_hot, weight=weight)
+
+    def seen_fit(self, *args, **options):
+        seen.model = self
+        fit(self, *args, **options)
+        seen.rows.sort()
+
+    monkeypatch.setattr(Cvae, "_loss", seen_loss)
+    monkeypatch.setattr(Cvae, "fit", seen_fit)
+    return seen
+
+
+TRAINING = {"batch_key": "batch", "n_top_genes": 100, "n_latent": 4, "max_epochs": 60}
+
+
+@pytest.fixture(scope="module")
+def in_memory(counted):
+    """Rows of an epoch, its covariates beside them, a model's loss and positions, from counts in memory."""
+    pytest.importorskip("torch")
+    with pytest.MonkeyPatch.context() as patch:
+        seen = watched(patch)
+        adata = counted.copy()
+        recall_py.pp.embed(adata, "cvae", **TRAINING)
+    return seen.rows, min(judged for _, judged in seen.model.history), adata.obsm["X_cvae"]
+
+
+def one_file(counted, folder):
+    counted.write_h5ad(folder / "all.h5ad")
+    return ad.read_h5ad(folder / "all.h5ad", backed="r")
+
+
+def several_files(counted, folder):
+    """One object over three files, which are read when their counts are asked for."""
+    pytest.importorskip("dask")
+    from anndata.experimental import read_elem_lazy
+
+    parts = []
+    for first in range(0, counted.n_obs, 150):
+        path = folder / f"from_{first:03}.h5ad"
+        counted[first : first + 150].write_h5ad(path)
+        file = h5py.File(path)
+        parts.append(ad.AnnData(read_elem_lazy(file["X"]), obs=read_elem(file["obs"]), var=read_elem(file["var"])))
+    return ad.concat(parts, merge="same")
+
+
+@pytest.mark.parametrize("stored", [one_file, several_files])
+def test_counts_in_files_train_the_model_of_those_in_memory(counted, in_memory, epoch, tmp_path, stored):
+    rows, _, positions = in_memory
+    adata = stored(counted, tmp_path)
+    recall_py.pp.embed(adata, "cvae", **TRAINING)
+    assert epoch.rows == rows
+    np.testing.assert_array_equal(adata.obsm["X_cvae"], positions)
+
+
+def of_ann_loader(counted, folder):
+    from anndata.experimental import AnnLoader
+
+    several_files(counted, folder)
+    parts = [ad.read_h5ad(file, backed="r") for file in sorted(folder.glob("*.h5ad"))]
+    return AnnLoader(parts, batch_size=128, shuffle=True)
+
+
+def of_annbatch(counted, folder):
+    annbatch = pytest.importorskip("annbatch")
+    several_files(counted, folder)
+    collection = annbatch.DatasetCollection(folder / "shuffled.zarr")
+    collection.add_adatas(sorted(map(str, folder.glob("*.h5ad"))))
+    rng = np.random.default_rng(0)
+    return annbatch.Loader(batch_size=128, chunk_size=16, preload_nchunks=16, shuffle=True, rng=rng).use_collection(
+        collection
+    )
+
+
+@pytest.mark.parametrize("made", [of_ann_loader, of_annbatch])
+def test_a_loader_gives_the_same_cells_and_as_good_a_model(counted, in_memory, epoch, tmp_path, made):
+    rows, loss, _ = in_memory
+    adata = counted.copy()
+    recall_py.pp.embed(adata, "cvae", loader=made(counted, tmp_path), **TRAINING)
+    assert epoch.rows == rows
+    assert min(judged for _, judged in epoch.model.history) == pytest.approx(loss, rel=0.02)
+    assert like_their_neighbours(adata, "X_cvae", "group") > 0.8
+
+
+def test_a_loader_of_other_cells_is_refused(counted):
+    pytest.importorskip("torch")
+    from anndata.experimental import AnnLoader
+
+    others = counted.copy()
+    others.obs_names = "another " + others.obs_names
+    with pytest.raises(ValueError, match="loader gave none of the 405 cells that are trained on"):
+        recall_py.pp.embed(counted, "cvae", batch_key="batch", loader=AnnLoader(others, batch_size=128))
 
 
 @pytest.mark.parametrize(
