@@ -141,14 +141,14 @@ class CountMatrix:
         n_cells, n_genes = self.shape
         ends = np.concatenate([[0], np.cumsum(self.survey.stored[positions])])
         data = np.empty(ends[-1], dtype=self.exact_type(positions))
-        indices = np.empty(ends[-1], dtype=np.int32)
+        indices = np.empty(ends[-1], dtype=index_type(ends[-1]))
         column = np.full(n_genes, -1, dtype=np.int64)
         column[positions] = np.arange(positions.size)
         free = ends[:-1].copy()
         for cells, genes, values in self.entries():
             place(cells, genes, values, column, free, indices, data)
         self._held = None
-        counts = sparse.csc_array((data, indices, ends), shape=(n_cells, positions.size))
+        counts = sparse.csc_array((data, indices, ends.astype(indices.dtype)), shape=(n_cells, positions.size))
         counts.sort_indices()
         return counts
 
@@ -219,6 +219,11 @@ def _are_equal(mask: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) 
 def as_positions(chosen: NDArray[Any]) -> NDArray[np.intp]:
     """Genes given as a mask or as positions, as positions."""
     return np.flatnonzero(chosen) if chosen.dtype == bool else np.asarray(chosen, dtype=np.intp)
+
+
+def index_type(n_stored: int) -> type[np.signedinteger[Any]]:
+    """Of the indices and pointers of a sparse matrix, of 32 bits as far as they reach: SciPy gives both the same."""
+    return np.int32 if n_stored <= np.iinfo(np.int32).max else np.int64
 
 
 def _problem_of_all(entries: Entries) -> str | None:

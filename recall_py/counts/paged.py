@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recall_py.counts.matrix import CountMatrix, Entries, as_positions
-
-_MOST_INT32 = 2**31 - 1
+from recall_py.counts.matrix import CountMatrix, Entries, as_positions, index_type
 
 
 def by_cell(counts: CountMatrix, chosen: NDArray[Any]) -> sparse.csr_array:
@@ -33,7 +31,7 @@ def by_cell(counts: CountMatrix, chosen: NDArray[Any]) -> sparse.csr_array:
     for cells, _, _ in _entries(counts, column):
         stored += np.bincount(cells, minlength=n_cells)
     ends = np.concatenate([[0], np.cumsum(stored)])
-    index = np.int32 if ends[-1] <= _MOST_INT32 else np.int64
+    index = index_type(ends[-1])
     data, columns = _mapped(ends[-1], counts.exact_type(positions)), _mapped(ends[-1], index)
     rows, free = np.arange(n_cells), ends[:-1].copy()
     for cells, genes, values in _entries(counts, column):

@@ -28,10 +28,16 @@ class HandedLoader:
     Raises
     ------
     ValueError
-        If the loader lacks genes.
+        If the loader lacks genes, or cells cannot be told apart by their names.
     """
 
     def __init__(self, loader: Any, genes: NDArray[np.str_], cells: pd.Index) -> None:
+        if not cells.is_unique:
+            msg = (
+                "loader cannot be used: its cells are found by name, and some in adata have the same. Make them unique "
+                "in both, before either is made: adata.obs_names_make_unique()"
+            )
+            raise ValueError(msg)
         names = loader.var.index if hasattr(loader, "var") else loader.dataset.var_names
         absent = [gene for gene in genes.tolist() if gene not in names]
         if absent:

@@ -108,6 +108,7 @@ def test_chosen_genes_of_chosen_cells_come_in_the_order_asked_for(place, counts,
     assert found.dtype == np.float32
     assert found.has_canonical_format
     np.testing.assert_array_equal(found.toarray(), counts.toarray()[cells][:, positions])
+    assert (found.data.dtype, found.indices.dtype) == (np.float32, np.int32)
 
 
 def test_chosen_genes_lie_by_cell_in_the_order_asked_for(place, counts, rng):

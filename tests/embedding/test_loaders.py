@@ -58,6 +58,11 @@ def test_a_loader_without_the_genes_is_refused():
         HandedLoader(like_annbatch(), np.array(["a", "d"]), CELLS)
 
 
+def test_cells_of_the_same_name_are_refused():
+    with pytest.raises(ValueError, match="found by name, and some in adata have the same"):
+        HandedLoader(like_annbatch(), np.array(["a"]), pd.Index(["c0", "c0"]))
+
+
 @pytest.mark.parametrize("wrong", [0.5, -1.0, np.nan])
 @pytest.mark.parametrize("loader", [like_annbatch, like_ann_loader])
 def test_values_that_are_no_counts_are_refused(loader, wrong):
