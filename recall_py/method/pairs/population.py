@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import eigh, qr
+from scipy.linalg import eigh
 from scipy.optimize import minimize_scalar
 
 MAX_FACTORS = 20
@@ -202,14 +202,15 @@ def leading_eigenvectors(
 
     By subspace iterations (Halko, Martinsson & Tropp, SIAM Rev. 2011, algorithm 4.4): those well apart from the rest
     are right to the precision of the matrix, others are a little too small. The largest entry of a vector is positive:
-    which sign comes out of the iterations belongs to the processor.
+    which sign comes out of the iterations belongs to the processor. NumPy's qr works in double precision: in single,
+    what belongs to the processor was seen in the cuts.
     """
     n = len(symmetric)
     n_vectors = min(n_vectors, n)
     size = min(n_vectors + _SPARE, n)
     basis = rng.standard_normal((n, size)).astype(symmetric.dtype)
     for _ in range(_ITERATIONS):
-        basis = qr(symmetric @ basis, overwrite_a=True, mode="economic", check_finite=False)[0]
+        basis = np.linalg.qr(symmetric @ basis)[0]
     values, inside = eigh(basis.T @ symmetric @ basis, check_finite=False)
     vectors = basis @ inside[:, ::-1][:, :n_vectors]
     sign = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n_vectors)])
