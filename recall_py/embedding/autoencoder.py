@@ -43,7 +43,8 @@ def cvae(
     Raises
     ------
     ValueError
-        If a trained model knows other covariates or genes, or is given a shape; if a loader has other cells or genes.
+        If a trained model knows other covariates or genes, or is given a shape; if a loader has other cells or genes,
+        or nothing is trained.
     """
     columns = [batch_key, *covariates]
     _refuse_unknown(shape)
@@ -62,6 +63,9 @@ def cvae(
         fitted.fit(counts, one_hot, seed=seed, loader=handed)
     elif conditions != fitted.conditions:
         fitted.fit_new(conditions, counts, one_hot, seed=seed, loader=handed)
+    elif loader is not None:
+        msg = f"loader is of no use: the model knows every value of {listed(columns)}, so nothing is trained."
+        raise ValueError(msg)
     if save is not None:
         fitted.save(save)
     return fitted.embed(counts, one_hot)

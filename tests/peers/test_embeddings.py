@@ -250,6 +250,17 @@ def test_a_loader_of_other_cells_is_refused(counted):
         recall_py.pp.embed(counted, "cvae", batch_key="batch", loader=AnnLoader(others, batch_size=128))
 
 
+def test_a_loader_is_refused_where_nothing_is_trained(counted, tmp_path):
+    pytest.importorskip("torch")
+    from anndata.experimental import AnnLoader
+
+    recall_py.pp.embed(counted.copy(), "cvae", save=tmp_path / "model.pt", **TRAINING | {"max_epochs": 1})
+    with pytest.raises(ValueError, match="the model knows every value of batch, so nothing is trained"):
+        recall_py.pp.embed(
+            counted, "cvae", batch_key="batch", model=tmp_path / "model.pt", loader=AnnLoader(counted, batch_size=128)
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "options", "says"),
     [
