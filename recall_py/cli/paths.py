@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from recall_py.files.atomic import is_store, is_zarr
+from recall_py.files.atomic import is_store, is_zarr, refuse_no_folder
 
 DATA = (".h5ad", ".zarr", ".rds")
 """How the names of files of data end; of reports and tables, below."""
@@ -84,9 +83,7 @@ def refuse_unwritable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None
     """Refuse a file that cannot be written or has the name of another kind, before anything is computed."""
     if path is None:
         return
-    if not path.parent.is_dir():
-        msg = f"The folder {path.parent} does not exist. Make it: mkdir -p {shlex.quote(str(path.parent))}"
-        raise ValueError(msg)
+    refuse_no_folder(path)
     if path.is_dir() and not is_store(path):
         msg = f"{path} is a folder; a file name is needed."
         raise ValueError(msg)

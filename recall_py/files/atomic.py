@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -32,9 +33,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     place of another only in two steps: a kill between them, within microseconds, leaves the old one in that folder.
     """
     suffix, path = path.suffix, path.resolve()
-    if not path.parent.is_dir():
-        msg = f"The folder {path.parent} does not exist."
-        raise ValueError(msg)
+    refuse_no_folder(path)
     with private_folder(path) as folder:
         partial = folder / f"{path.stem}{suffix}"
         write(partial)
@@ -45,6 +44,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             if path.exists():
                 shutil.copymode(path, partial)
             os.replace(partial, path)
+
+
+def refuse_no_folder(path: Path) -> None:
+    """Refuse a path whose folder is not there."""
+    if not path.parent.is_dir():
+        msg = f"The folder {path.parent} does not exist. Make it: mkdir -p {shlex.quote(str(path.parent))}"
+        raise ValueError(msg)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from recall_py.adata import keys
 from recall_py.adata.labels import read_clusters
 from recall_py.adata.read import Found, counts_in, find_counts, refuse_unusable
 from recall_py.arguments import ArgumentError
+from recall_py.files.atomic import refuse_no_folder
 from recall_py.files.store import write_joined
 from recall_py.get import atlas_changes, mapping
 from recall_py.method.threads import even_blocks
@@ -151,6 +152,8 @@ def _refuse_output(reference: AnnData, output: str | Path | None) -> None:
     if output is not None and Path(output).suffix.lower() != ".h5ad":
         text = "{output} is {found!r}; an .h5ad file is written: {output:'atlas.h5ad'}"
         raise ArgumentError(text, found=str(output))
+    if output is not None:
+        refuse_no_folder(Path(output))
 
 
 def _refuse_clashes(reference: AnnData, query: AnnData, key_added: str) -> None:

@@ -110,6 +110,8 @@ def test_reference_in_a_file_is_updated_into_another(sides, atlas, tmp_path, mon
         recall_py.tl.update_atlas(backed, query)
     with pytest.raises(ValueError, match=r"output is '.*\.zarr'; an \.h5ad file is written"):
         recall_py.tl.update_atlas(backed, query, output=tmp_path / "atlas.zarr")
+    with pytest.raises(ValueError, match=r"The folder .*absent does not exist. Make it: mkdir -p .*absent"):
+        recall_py.tl.update_atlas(backed, query, output=tmp_path / "absent" / "atlas.h5ad")
     monkeypatch.setattr("recall_py.run.update_atlas._BLOCK", 100)
     written = recall_py.tl.update_atlas(backed, query, output=tmp_path / "atlas.h5ad")
     assert written.isbacked
